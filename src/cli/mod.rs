@@ -1,0 +1,1 @@
+//! The command line: the only clap, and the only place that sees everything.

@@ -1,0 +1,1 @@
+//! PostgreSQL, MySQL and SQLite: connecting by every route, sessions, locks. Imports `ports`, `model`.

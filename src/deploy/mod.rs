@@ -1,0 +1,1 @@
+//! The deployer, its journal, observing, resuming. Talks to `ports` only; imports `plan`, `ports`, `model`.

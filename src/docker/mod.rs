@@ -1,0 +1,1 @@
+//! The only bollard: client, build, push, transfer, containers. Imports `ports`, `model`.

@@ -1,0 +1,1 @@
+//! Health and schema probes. Imports `ports`, `model`.

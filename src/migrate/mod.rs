@@ -1,0 +1,1 @@
+//! Migrations: the migrator, the registry of engines, comparing files with the database. Imports `ports`, `model`.

@@ -1,0 +1,215 @@
+//! Migrations: what is pending, what a run did, and where they stand.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::fault::Fault;
+use super::image::PinnedImage;
+use super::names::DatabaseName;
+use super::phase::Phase;
+use super::project::MigrationStrategy;
+
+/// Where one migration stands: files, ledger and database compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum MigrationState {
+    Pending,
+    Applied {
+        at: Option<String>,
+    },
+    /// Applied, and the file's content is another one now.
+    Edited {
+        applied_checksum: String,
+    },
+    /// Applied, and there is no such file.
+    Missing,
+    /// Pending, and a later one is applied already.
+    OutOfOrder {
+        after: String,
+    },
+    /// Begun and not finished: `done` of `total` statements are confirmed.
+    Failed {
+        done: u64,
+        total: u64,
+        error: Option<String>,
+    },
+}
+
+impl MigrationState {
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            MigrationState::Pending => "pending",
+            MigrationState::Applied { .. } => "applied",
+            MigrationState::Edited { .. } => "edited",
+            MigrationState::Missing => "missing",
+            MigrationState::OutOfOrder { .. } => "out of order",
+            MigrationState::Failed { .. } => "failed",
+        }
+    }
+
+    /// It would run now.
+    #[must_use]
+    pub fn will_run(&self) -> bool {
+        matches!(
+            self,
+            MigrationState::Pending
+                | MigrationState::OutOfOrder { .. }
+                | MigrationState::Failed { .. }
+        )
+    }
+}
+
+/// One migration of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migration {
+    /// The file's name, or whatever the engine's tool calls it.
+    pub id: String,
+    #[serde(flatten)]
+    pub state: MigrationState,
+    /// When it runs; a file's `-- stagecraft: phase=post` overrules its
+    /// database's strategy.
+    pub strategy: MigrationStrategy,
+    /// SHA-256 of the raw bytes, hexadecimal; empty where the engine's tool
+    /// keeps its files to itself.
+    pub checksum: String,
+    pub statements: u64,
+    /// Runs as one transaction together with its row.
+    pub transactional: bool,
+    /// Why it does not, or what else is worth knowing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Everything known of one database's migrations at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationPlan {
+    pub database: DatabaseName,
+    pub engine: String,
+    /// In running order: applied, then pending.
+    pub migrations: Vec<Migration>,
+    /// The ids among `migrations` that this plan would run, in order, after
+    /// every filter.
+    pub selected: Vec<String>,
+    /// Reasons why nothing may run: edited, missing, duplicate, out of order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<String>,
+    /// Why the database was not read (`no release yet, database not read`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
+    /// The newest applied version: leading digits of its file name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<i64>,
+    /// How the database is reached, in words: `directly`, `through 10.0.0.4`,
+    /// `in a container on 10.0.0.4`.
+    pub route: String,
+}
+
+impl MigrationPlan {
+    /// The migrations that would run, in order.
+    pub fn to_run(&self) -> impl Iterator<Item = &Migration> {
+        self.selected
+            .iter()
+            .filter_map(|id| self.migrations.iter().find(|migration| migration.id == *id))
+    }
+
+    /// Those of one phase of a deploy.
+    pub fn in_phase(&self, phase: Phase) -> impl Iterator<Item = &Migration> {
+        let strategy = match phase {
+            Phase::MigratePre => Some(MigrationStrategy::PreDeploy),
+            Phase::MigratePost => Some(MigrationStrategy::PostDeploy),
+            Phase::Build | Phase::Push | Phase::Rollout | Phase::Finalize => None,
+        };
+        self.to_run()
+            .filter(move |migration| Some(migration.strategy) == strategy)
+    }
+}
+
+/// What to plan.
+#[derive(Debug, Clone, Default)]
+pub struct MigrationRequest {
+    /// Empty: all.
+    pub databases: Vec<DatabaseName>,
+    /// Empty: all three.
+    pub strategies: Vec<MigrationStrategy>,
+    /// Up to and including this one.
+    pub to: Option<String>,
+    /// At most this many for each database.
+    pub steps: Option<usize>,
+    pub allow_out_of_order: bool,
+    /// An image that is on the primary host already, for databases that are
+    /// read in a container and engines that run in one.
+    pub image: Option<PinnedImage>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MigrationOutcome {
+    Applied,
+    Failed,
+    NotAttempted,
+}
+
+impl fmt::Display for MigrationOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MigrationOutcome::Applied => "applied",
+            MigrationOutcome::Failed => "failed",
+            MigrationOutcome::NotAttempted => "not attempted",
+        })
+    }
+}
+
+/// What a run did with one migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationResult {
+    pub database: DatabaseName,
+    pub id: String,
+    pub checksum: String,
+    pub duration_ms: u64,
+    pub outcome: MigrationOutcome,
+}
+
+/// What a run did with one database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseReport {
+    pub database: DatabaseName,
+    pub results: Vec<MigrationResult>,
+    pub schema_before: Option<i64>,
+    pub schema_after: Option<i64>,
+}
+
+/// What a run did, over all its databases.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationReport {
+    pub databases: Vec<DatabaseReport>,
+}
+
+impl MigrationReport {
+    pub fn results(&self) -> impl Iterator<Item = &MigrationResult> {
+        self.databases.iter().flat_map(|database| &database.results)
+    }
+
+    #[must_use]
+    pub fn count(&self, outcome: MigrationOutcome) -> usize {
+        self.results()
+            .filter(|result| result.outcome == outcome)
+            .count()
+    }
+}
+
+/// A run that failed, and what it had done by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationFailure {
+    pub fault: Fault,
+    pub report: MigrationReport,
+}
+
+impl fmt::Display for MigrationFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fault.fmt(f)
+    }
+}
+
+impl std::error::Error for MigrationFailure {}

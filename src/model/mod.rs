@@ -1,0 +1,15 @@
+//! The words that everything shares: plain data, no I/O, imports nothing of
+//! this crate.
+
+pub mod command_line;
+pub mod container;
+pub mod event;
+pub mod fault;
+pub mod host;
+pub mod image;
+pub mod migration;
+pub mod names;
+pub mod phase;
+pub mod project;
+pub mod release;
+pub mod secret;

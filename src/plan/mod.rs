@@ -1,0 +1,1 @@
+//! Pure: environment, history and facts become a plan; gates. Imports `model`.

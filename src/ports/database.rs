@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::model::fault::Fault;
+
+use super::{Cx, Job};
+
+/// The kinds of database that Stagecraft speaks to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    Postgres,
+    Mysql,
+    Sqlite,
+}
+
+/// A row of the table `stagecraft_migrations`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerRow {
+    /// The entry of `databases`: entries that share a database see only their
+    /// own rows.
+    pub database: String,
+    /// The file's name.
+    pub id: String,
+    /// SHA-256 of the raw bytes, hexadecimal.
+    pub checksum: String,
+    /// SHA-256 of the tokens, without comments and white space.
+    pub normalised: String,
+    pub transactional: bool,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// `None` while it is not finished.
+    pub finished_at: Option<String>,
+    pub duration_ms: Option<i64>,
+    pub statements_total: i64,
+    /// Statements that were begun: one more than `statements_done` when a run
+    /// was cut off in the middle of one.
+    pub statements_begun: i64,
+    pub statements_done: i64,
+    pub error: Option<String>,
+    pub release: String,
+    pub tool_version: String,
+}
+
+/// What a session may take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionOptions {
+    /// Wait for a relation lock.
+    pub lock_timeout: Duration,
+    pub statement_timeout: Duration,
+    /// Run at the start of the session, in order.
+    pub session_sql: Vec<String>,
+    /// Shown by the server: `stagecraft/<release>`.
+    pub application_name: String,
+    /// Nothing may be written through it.
+    pub read_only: bool,
+}
+
+/// Why the server refused a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlError {
+    pub message: String,
+    /// SQLSTATE, or the database's own code.
+    pub code: Option<String>,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+    /// 1-based, in characters of the text that was sent.
+    pub position: Option<u64>,
+    /// 0-based index of the failing statement in the text that was sent,
+    /// where the protocol tells.
+    pub statement: Option<u64>,
+    /// PostgreSQL's context (`PL/pgSQL function … line 3`).
+    pub context: Option<String>,
+    pub kind: SqlErrorKind,
+    /// Who held the lock that was waited for, in words.
+    pub blocker: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SqlErrorKind {
+    #[default]
+    Statement,
+    /// `lock_timeout` ran out: nothing was changed, may be tried again.
+    LockTimeout,
+    /// `statement_timeout` ran out.
+    StatementTimeout,
+    /// Cancelled by us: the signal, or the deadline of the whole step.
+    Cancelled,
+    /// The connection was lost: whether the text took effect is unknown.
+    ConnectionLost,
+}
+
+/// One session on a database, and the ledger table in it.
+///
+/// Dropping it ends the session, which frees the lock.
+#[async_trait]
+pub trait Database: Send {
+    fn dialect(&self) -> Dialect;
+
+    /// The rows of one entry of `databases`, in order of `id`; `None` while
+    /// there is no table. Read-only.
+    async fn rows(&mut self, database: &str) -> Result<Option<Vec<LedgerRow>>, Fault>;
+
+    /// Takes the lock that every migrator of this database takes, by polling,
+    /// never by waiting inside the server.
+    ///
+    /// # Errors
+    /// `Locked` after `wait`, naming the holder.
+    async fn lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault>;
+
+    /// Makes the table when it is missing.
+    async fn prepare(&mut self) -> Result<(), Fault>;
+
+    /// Runs `script` and saves `row` in one transaction: both or neither.
+    /// The signal and `cx`'s cancellation cancel the work in the server.
+    /// NOTICE lines go out as output events.
+    ///
+    /// # Errors
+    /// Nothing of the script took effect, except where the kind says that the
+    /// outcome is unknown.
+    async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError>;
+
+    /// Runs one statement outside any transaction.
+    async fn execute(&mut self, cx: &Cx, statement: &str) -> Result<(), SqlError>;
+
+    /// Saves a row by itself, durably: inserted, or updated when one with its
+    /// `database` and `id` is there.
+    async fn save(&mut self, row: &LedgerRow) -> Result<(), Fault>;
+
+    /// Runs a query that returns one text column; for looking into the
+    /// catalogue. Read-only.
+    async fn query(&mut self, sql: &str) -> Result<Vec<Option<String>>, Fault>;
+}
+
+/// Opens sessions by the route that the configuration asks for.
+#[async_trait]
+pub trait Databases: Send + Sync {
+    /// The route in words: `directly`, `through 10.0.0.4`, `in a container on
+    /// 10.0.0.4`; and whether an image is needed for it.
+    async fn route(&self, job: &Job<'_>) -> Result<Route, Fault>;
+
+    /// # Errors
+    /// Missing variable, unknown scheme, unreachable or refusing server.
+    async fn open(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        options: &SessionOptions,
+    ) -> Result<Box<dyn Database>, Fault>;
+}
+
+/// See [`Databases::route`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    pub dialect: Dialect,
+    pub words: String,
+    /// The session runs in a container of [`Job::image`].
+    pub needs_image: bool,
+}

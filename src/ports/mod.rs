@@ -1,0 +1,35 @@
+//! The seams: a trait a file. Adapters implement them, `deploy` and `rollout`
+//! talk to nothing else.
+//!
+//! Every method is total (no default "unsupported"), idempotent by contract,
+//! and given a [`Cx`]: a way to report and a way to be stopped.
+
+mod builder;
+mod connections;
+mod cx;
+mod database;
+mod engine;
+mod ledger;
+mod link;
+mod lock;
+mod migrator;
+mod probe;
+mod pusher;
+mod rollout;
+mod runner;
+
+pub use builder::Builder;
+pub use connections::{Connections, Lookup};
+pub use cx::{Cx, Reporter};
+pub use database::{
+    Database, Databases, Dialect, LedgerRow, Route, SessionOptions, SqlError, SqlErrorKind,
+};
+pub use engine::{Engine, Job};
+pub use ledger::Ledger;
+pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
+pub use lock::{Held, Holder, Lock};
+pub use migrator::Migrator;
+pub use probe::{Answer, Probe};
+pub use pusher::Pusher;
+pub use rollout::{HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot};
+pub use runner::{Attached, ContainerRunner, ImageCheck};

@@ -1,0 +1,75 @@
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::model::container::{Container, ContainerSpec};
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::model::image::PinnedImage;
+use crate::model::names::RoleName;
+use crate::model::project::{Health, Rollout};
+use crate::model::release::ReleaseId;
+
+use super::Cx;
+
+/// One replica of one role on one host, new and old.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    pub role: RoleName,
+    pub new: ContainerSpec,
+    pub health: Health,
+    /// The containers that it takes the place of.
+    pub old: Vec<Container>,
+}
+
+/// What happens on one host.
+#[derive(Debug, Clone)]
+pub struct HostStep {
+    pub host: HostAddress,
+    pub slots: Vec<Slot>,
+    /// Containers of roles that this host no longer runs, removed at the end.
+    pub leftovers: Vec<Container>,
+}
+
+/// The whole rollout, complete before anything is changed.
+#[derive(Debug, Clone)]
+pub struct RolloutPlan {
+    pub release: ReleaseId,
+    pub image: PinnedImage,
+    pub rollout: Rollout,
+    /// In running order; hosts of one batch go at the same time.
+    pub batches: Vec<Vec<HostStep>>,
+}
+
+/// What a finished rollout left running.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutReport {
+    /// Host and the names of its new containers.
+    pub hosts: Vec<(HostAddress, Vec<String>)>,
+}
+
+/// A rollout that failed, and what became of its undo.
+#[derive(Debug, Clone)]
+pub struct RolloutFailure {
+    pub fault: Fault,
+    /// Hosts that could not be put back, with the reason. Empty: the old
+    /// release serves everywhere again.
+    pub not_undone: Vec<(HostAddress, String)>,
+}
+
+/// How new containers take the place of old ones: do and undo side by side.
+#[async_trait]
+pub trait RolloutStrategy: Send + Sync {
+    /// Rolls out, and on any failure or interruption puts back every host that
+    /// it changed. Looks before each action, so it can be run again.
+    ///
+    /// # Errors
+    /// The first failure; its undo is done by then.
+    async fn roll(&self, cx: &Cx, plan: &RolloutPlan) -> Result<RolloutReport, RolloutFailure>;
+
+    /// Brings the old containers back on every host, by looking at what is
+    /// there: for `deploy --abort` after a cut.
+    ///
+    /// # Errors
+    /// Hosts that could not be put back.
+    async fn put_back(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), RolloutFailure>;
+}

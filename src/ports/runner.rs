@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::command_line::CommandLine;
+use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::model::image::PinnedImage;
+
+use super::{ByteStream, Cx};
+
+/// Whether a host holds an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageCheck {
+    Present,
+    Absent,
+}
+
+/// The input and output of a one-off container, as one stream of bytes. Its
+/// standard error goes out as output events.
+pub struct Attached {
+    pub stream: Box<dyn ByteStream>,
+    pub container: String,
+}
+
+/// Containers on hosts. Every method may be called again after a cut.
+#[async_trait]
+pub trait ContainerRunner: Send + Sync {
+    /// What the engine says of itself; proves that it can be reached.
+    async fn engine(&self, cx: &Cx, host: &HostAddress) -> Result<EngineFacts, Fault>;
+
+    /// Whether the host holds exactly this image. Read-only.
+    async fn has_image(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        image: &PinnedImage,
+    ) -> Result<ImageCheck, Fault>;
+
+    /// Makes the image present (pulls it by digest where it comes from a
+    /// registry), tags it with its local reference and confirms the digest.
+    async fn ensure_image(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        image: &PinnedImage,
+    ) -> Result<(), Fault>;
+
+    /// Runs a one-off container to its end and removes it. Its output goes
+    /// out line by line as events; non-zero is data. The deadline and the
+    /// signal kill it.
+    async fn run(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+        deadline: Duration,
+    ) -> Result<Exit, Fault>;
+
+    /// Starts a one-off container attached to its input and output, with
+    /// `files` (path, mode, bytes) copied into it before it starts.
+    async fn attach(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+        files: &[(String, u32, Vec<u8>)],
+    ) -> Result<Attached, Fault>;
+
+    /// Creates and starts a container, and confirms that it runs the pinned
+    /// image. One of that name that runs the same release is left alone.
+    async fn start(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+    ) -> Result<Container, Fault>;
+
+    /// Starts a stopped container again.
+    async fn start_again(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+    ) -> Result<Container, Fault>;
+
+    /// Asks it to end, kills it after the timeout. One that is stopped or gone
+    /// is fine. Returns how it ended.
+    async fn stop(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        stop: &StopPolicy,
+    ) -> Result<Option<Exit>, Fault>;
+
+    /// Removes a container; one that is gone is fine.
+    async fn remove(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<(), Fault>;
+
+    /// `None` when there is none of that name.
+    async fn inspect(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+    ) -> Result<Option<Container>, Fault>;
+
+    /// All containers, running or not, that carry all these labels.
+    async fn list(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Vec<Container>, Fault>;
+
+    /// The last lines of its log, standard output and error together.
+    async fn logs(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        lines: usize,
+    ) -> Result<Vec<String>, Fault>;
+
+    /// Sends its log as output events until it ends or the signal comes.
+    async fn follow_logs(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        lines: usize,
+    ) -> Result<(), Fault>;
+
+    /// Runs a command inside a running container.
+    async fn exec(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        command: &CommandLine,
+        deadline: Duration,
+    ) -> Result<Exit, Fault>;
+}

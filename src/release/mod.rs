@@ -1,0 +1,1 @@
+//! `releases.json`: the lock as a type, durable writes, the versioned format, merging of histories. Imports `ports`, `model`.

@@ -1,0 +1,1 @@
+//! Strategies: do and undo side by side. Imports `ports`, `model`.
