@@ -61,6 +61,15 @@ impl Cx {
         cx
     }
 
+    /// The same, with a signal of its own below this one: cancelling the child
+    /// leaves the parent alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let mut cx = self.clone();
+        cx.cancel = self.cancel.child_token();
+        cx
+    }
+
     /// Sends an event of this scope. A display that went away stops nothing.
     pub fn send(&self, kind: EventKind) {
         let _ = self.events.send(Event {
