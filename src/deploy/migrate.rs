@@ -4,7 +4,7 @@ use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationReport, MigrationRequest};
 use crate::model::phase::Phase;
-use crate::model::release::{Release, SchemaRecord};
+use crate::model::release::Release;
 use crate::plan::DeployPlan;
 use crate::ports::Cx;
 

@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use crate::model::phase::{Phase, Status};
+use crate::model::fault::Fault;
+use crate::model::phase::{Mark, Phase, Status};
 use crate::model::project::Environment;
 use crate::model::release::{Outcome, PhaseRecord, PlanRecord, Release, ReleaseId, ReleaseKind};
 use crate::plan::{DeployPlan, MigrateStep, RollbackPlan, SourceFacts, Step, role_record};
@@ -131,4 +132,29 @@ fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &O
         revision: 0,
         extra: serde_json::Map::new(),
     }
+}
+
+/// Takes up a release that was cut off or failed: every phase that did not
+/// complete is pending again, except those skipped for a reason of their own.
+///
+/// # Errors
+/// The record does not allow it.
+pub fn reopen(release: &mut Release) -> Result<(), Fault> {
+    let now = chrono::Utc::now();
+    let from = release.first_unfinished();
+    for phase in Phase::ALL
+        .into_iter()
+        .filter(|phase| from.is_some_and(|from| *phase >= from))
+    {
+        match release.phase(phase).status {
+            Status::Pending | Status::Completed => {}
+            Status::Running | Status::Failed | Status::Skipped => release
+                .mark(phase, Mark::Resume, now, None)
+                .map_err(|illegal| {
+                    Fault::internal("the record does not allow this").caused_by(&illegal)
+                })?,
+        }
+    }
+    release.outcome = Outcome::Open;
+    Ok(())
 }
