@@ -1,1 +1,4 @@
 //! The only bollard: client, build, push, transfer, containers. Imports `ports`, `model`.
+
+pub mod auth;
+pub mod client;
