@@ -70,6 +70,15 @@ impl Cx {
         cx
     }
 
+    /// The same reporter under another token: for work with a deadline of its
+    /// own. Give it a child of [`Cx::token`], so that the signal still counts.
+    #[must_use]
+    pub fn under(&self, cancel: CancellationToken) -> Self {
+        let mut cx = self.clone();
+        cx.cancel = cancel;
+        cx
+    }
+
     /// Sends an event of this scope. A display that went away stops nothing.
     pub fn send(&self, kind: EventKind) {
         let _ = self.events.send(Event {
