@@ -59,7 +59,8 @@ impl LockFile {
                 Err(TryLockError::Error(error)) => return Err(failed(&error)),
             }
         }
-        sign(&file).map_err(|error| failed(&error))?;
+        // A courtesy to those who wait: a full disk is the write's to report.
+        let _ = sign(&file);
         Ok(Self { _file: file })
     }
 }
@@ -70,13 +71,20 @@ fn path_for(history: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// A lock file of another user can be locked without being written.
 fn open(path: &Path) -> io::Result<File> {
     fs::create_dir_all(folder_of(path))?;
-    File::options()
+    let opened = File::options()
         .create(true)
         .write(true)
         .truncate(false)
-        .open(path)
+        .open(path);
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            File::open(path).map_err(|_| error)
+        }
+        opened => opened,
+    }
 }
 
 /// Leaves word of who holds it.
