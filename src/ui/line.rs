@@ -46,9 +46,18 @@ pub(super) struct PhaseLine<'a> {
     pub(super) phase: Phase,
     pub(super) status: Status,
     pub(super) took: Option<Duration>,
-    /// Since the release began; a live run leaves it out.
-    pub(super) offset: Option<Duration>,
+    pub(super) began: Began,
     pub(super) reason: Option<&'a str>,
+}
+
+/// When a phase began, in a column of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Began {
+    /// A live run has no such column.
+    Unsaid,
+    Never,
+    /// So long after the release.
+    After(Duration),
 }
 
 /// Makes lines, and remembers how wide the places are.
@@ -91,7 +100,7 @@ impl Lines {
                     phase,
                     status: *status,
                     took: Some(Duration::from_millis(*elapsed_ms)),
-                    offset: None,
+                    began: Began::Unsaid,
                     reason: reason.as_deref(),
                 }),
                 None => self.line("", &event.scope, status.label()),
@@ -120,12 +129,13 @@ impl Lines {
             (Status::Skipped | Status::Pending, _) | (_, None) => String::new(),
             (_, Some(took)) => duration(took),
         };
-        let offset = match line.offset {
-            Some(offset) => format!("  {:>TOOK$}", format!("+{}", duration(offset))),
-            None => String::new(),
+        let began = match line.began {
+            Began::Unsaid => String::new(),
+            Began::Never => format!("  {:>TOOK$}", ""),
+            Began::After(offset) => format!("  {:>TOOK$}", format!("+{}", duration(offset))),
         };
         let reason = line.reason.map(printable).unwrap_or_default();
-        let text = format!("{subject}  {status}{offset}  {took:>TOOK$}  {reason}");
+        let text = format!("{subject}  {status}{began}  {took:>TOOK$}  {reason}");
         text.trim_end().to_owned()
     }
 

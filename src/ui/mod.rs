@@ -8,16 +8,21 @@
 mod github;
 mod line;
 mod live;
+pub mod migrations;
 mod ndjson;
 mod options;
 mod out;
 mod plain;
 mod prompt;
+pub mod releases;
 pub mod report;
 mod screen;
 mod style;
+mod table;
 pub mod words;
 
+#[cfg(test)]
+mod history_samples;
 #[cfg(test)]
 mod samples;
 
@@ -37,6 +42,7 @@ use screen::Screen;
 pub use options::{Audience, Format, UiOptions, Verbosity};
 pub use prompt::{Answer, Expected, PATIENCE};
 pub use style::Style;
+pub use table::Table;
 
 /// Standard output and error of one command.
 pub struct Ui {
