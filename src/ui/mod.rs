@@ -96,13 +96,13 @@ impl Ui {
         self.screen().show(text, document);
     }
 
-    /// Text for people on standard output before the answer, such as the plan
-    /// above a question. Programs do not get it.
+    /// Text for people before the answer, such as the plan above a question.
+    /// Where standard output is for programs it goes to standard error.
     pub async fn data(&self, text: &str) {
         self.settle().await;
         match self.options.format {
             Format::Text => self.screen().data(text),
-            Format::Json | Format::Ndjson => {}
+            Format::Json | Format::Ndjson => self.screen().note(text),
         }
     }
 

@@ -56,31 +56,119 @@ impl UiOptions {
     /// redirected stream have their say too.
     #[must_use]
     pub fn detect(format: Format, verbosity: Verbosity, style: Style) -> Self {
-        let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let github = env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
-        let ci = github || set("CI");
-        let terminal = io::stderr().is_terminal();
-        let colored = |stream_is_terminal: bool| {
-            if style == Style::Color && stream_is_terminal && !set("NO_COLOR") && !dumb {
-                Style::Color
-            } else {
-                Style::Plain
-            }
-        };
-        Self {
+        Surroundings {
+            variable: &|name| env::var(name).ok().filter(|value| !value.is_empty()),
+            stdout: Stream::of(&io::stdout()),
+            stderr: Stream::of(&io::stderr()),
+            width: terminal_width(),
+        }
+        .options(format, verbosity, style)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Terminal,
+    Redirected,
+}
+
+impl Stream {
+    fn of(stream: &impl IsTerminal) -> Self {
+        if stream.is_terminal() {
+            Stream::Terminal
+        } else {
+            Stream::Redirected
+        }
+    }
+}
+
+/// All that is looked at, so that the choice itself is pure.
+struct Surroundings<'a> {
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    stdout: Stream,
+    stderr: Stream,
+    width: Option<usize>,
+}
+
+impl Surroundings<'_> {
+    fn options(&self, format: Format, verbosity: Verbosity, style: Style) -> UiOptions {
+        UiOptions {
             format,
             verbosity,
-            audience: if github {
-                Audience::GitHub
-            } else if terminal && !dumb && !ci {
-                Audience::Terminal
-            } else {
-                Audience::Log
-            },
-            stdout_style: colored(io::stdout().is_terminal()),
-            style: colored(terminal),
-            width: terminal_width().map(|width| width.clamp(40, 120)),
+            audience: self.audience(),
+            stdout_style: self.style(self.stdout, style),
+            style: self.style(self.stderr, style),
+            // Narrower cannot be read, wider is tiring.
+            width: self.width.map(|width| width.clamp(40, 120)),
         }
+    }
+
+    fn audience(&self) -> Audience {
+        if self.says("GITHUB_ACTIONS", "true") {
+            Audience::GitHub
+        } else if self.stderr == Stream::Terminal && !self.is_dumb() && !self.is_set("CI") {
+            Audience::Terminal
+        } else {
+            Audience::Log
+        }
+    }
+
+    fn style(&self, stream: Stream, asked: Style) -> Style {
+        if stream == Stream::Terminal && !self.is_set("NO_COLOR") && !self.is_dumb() {
+            asked
+        } else {
+            Style::Plain
+        }
+    }
+
+    fn is_dumb(&self) -> bool {
+        self.says("TERM", "dumb")
+    }
+
+    fn says(&self, name: &str, value: &str) -> bool {
+        (self.variable)(name).is_some_and(|found| found == value)
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        (self.variable)(name).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(variables: &[(&str, &str)], stderr: Stream, asked: Style) -> (Audience, Style) {
+        let options = Surroundings {
+            variable: &|name| {
+                let mut found = variables.iter().filter(|(known, _)| *known == name);
+                found.next().map(|(_, value)| (*value).to_owned())
+            },
+            stdout: Stream::Redirected,
+            stderr,
+            width: Some(300),
+        }
+        .options(Format::Text, Verbosity::Normal, asked);
+        assert_eq!(options.stdout_style, Style::Plain, "it is redirected");
+        assert_eq!(options.width, Some(120));
+        (options.audience, options.style)
+    }
+
+    #[test]
+    fn a_terminal_is_redrawn_in_colour_unless_somebody_objects() {
+        use Audience::{GitHub, Log, Terminal};
+        use Style::{Color, Plain};
+        let screen = Stream::Terminal;
+        assert_eq!(chosen(&[], screen, Color), (Terminal, Color));
+        assert_eq!(chosen(&[], screen, Plain), (Terminal, Plain));
+        assert_eq!(
+            chosen(&[("NO_COLOR", "1")], screen, Color),
+            (Terminal, Plain)
+        );
+        assert_eq!(chosen(&[("TERM", "dumb")], screen, Color), (Log, Plain));
+        assert_eq!(chosen(&[("CI", "1")], screen, Color), (Log, Color));
+        let github = [("GITHUB_ACTIONS", "true")];
+        assert_eq!(chosen(&github, Stream::Redirected, Color), (GitHub, Plain));
+        assert_eq!(chosen(&[], Stream::Redirected, Color), (Log, Plain));
     }
 }

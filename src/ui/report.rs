@@ -12,18 +12,8 @@ use super::words::printable;
 /// is evidence.
 #[must_use]
 pub fn text(fault: &Fault, style: Style, width: Option<usize>) -> String {
-    let (word, rest) = match fault.kind {
-        FaultKind::Cancelled => ("cancelled:", &fault.what),
-        FaultKind::Config
-        | FaultKind::Locked
-        | FaultKind::Refused
-        | FaultKind::Unreachable
-        | FaultKind::Failed
-        | FaultKind::UndoFailed
-        | FaultKind::Interrupted
-        | FaultKind::Internal => ("error:", &fault.what),
-    };
-    let mut paragraphs = vec![(style.bad(word), word, rest.clone())];
+    let heading = format!("{}:", status(fault.kind));
+    let mut paragraphs = vec![(style.bad(&heading), heading.as_str(), fault.what.clone())];
     for cause in &fault.causes {
         let word = "  caused by:";
         paragraphs.push((style.bad(word), word, cause.clone()));
@@ -62,19 +52,8 @@ pub fn text(fault: &Fault, style: Style, width: Option<usize>) -> String {
 /// For programs: the one document of a run that failed.
 #[must_use]
 pub fn document(fault: &Fault, exit_code: u8) -> Value {
-    let status = match fault.kind {
-        FaultKind::Cancelled => "cancelled",
-        FaultKind::Config
-        | FaultKind::Locked
-        | FaultKind::Refused
-        | FaultKind::Unreachable
-        | FaultKind::Failed
-        | FaultKind::UndoFailed
-        | FaultKind::Interrupted
-        | FaultKind::Internal => "error",
-    };
     json!({
-        "status": status,
+        "status": status(fault.kind),
         "error": {
             "kind": fault.kind,
             "what": fault.what,
@@ -85,6 +64,21 @@ pub fn document(fault: &Fault, exit_code: u8) -> Value {
         },
         "exit_code": exit_code,
     })
+}
+
+/// Who says no to a question has not met an error.
+fn status(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Cancelled => "cancelled",
+        FaultKind::Config
+        | FaultKind::Locked
+        | FaultKind::Refused
+        | FaultKind::Unreachable
+        | FaultKind::Failed
+        | FaultKind::UndoFailed
+        | FaultKind::Interrupted
+        | FaultKind::Internal => "error",
+    }
 }
 
 fn distinct(hints: &[String]) -> Vec<&String> {
