@@ -1,5 +1,6 @@
 //! Bytes that are either wholly on disk or not at all.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -33,15 +34,17 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
 }
 
 /// A rename over a symbolic link would replace the link, not its file.
-fn resolve(path: &Path) -> PathBuf {
+pub(super) fn resolve(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(target);
-    fs::create_dir_all(folder)?;
+    make_folder(folder)?;
+    let prefix = temporary_prefix(target);
+    sweep(folder, &prefix);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".releases-").suffix(".tmp");
+    builder.prefix(&prefix).suffix(SUFFIX);
     let mut file = builder
         .permissions(permissions(target))
         .tempfile_in(folder)?;
@@ -49,6 +52,37 @@ fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(target).map_err(|error| error.error)?;
     Ok(())
+}
+
+const SUFFIX: &str = ".tmp";
+
+fn temporary_prefix(target: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(target.file_name().unwrap_or_default());
+    prefix.push("-");
+    prefix
+}
+
+/// Removes what a killed writer left. The caller holds the lock of this file,
+/// so nobody else is writing it.
+fn sweep(folder: &Path, prefix: &OsStr) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(prefix.as_encoded_bytes()) && name.ends_with(SUFFIX.as_bytes()) {
+            // What cannot be removed is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Makes the folder so that it outlasts a power cut.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    sync_folder(folder)
 }
 
 /// Those of the file that is replaced; a new one is readable by all, for it
@@ -126,6 +160,18 @@ mod tests {
             ["the history on disk is the one from before this write"]
         );
         assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_goes_away_with_the_next_write() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ours = folder.path().join(".releases.json-x1y2.tmp");
+        let others = folder.path().join(".other.json-x1y2.tmp");
+        fs::write(&ours, "half").expect("written");
+        fs::write(&others, "half").expect("written");
+        replace(&folder.path().join("releases.json"), b"new").expect("written");
+        assert!(!ours.exists());
+        assert!(others.exists());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use chrono::{SecondsFormat, Utc};
 
 use crate::model::fault::{Fault, FaultKind};
 
-use super::durable::folder_of;
+use super::durable::{folder_of, make_folder, resolve};
 
 /// Another writer holds the lock for one write, so this is plenty.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ impl LockFile {
     }
 
     fn acquire_within(history: &Path, patience: Duration) -> Result<Self, Fault> {
-        let path = path_for(history);
+        let path = path_for(&resolve(history));
         let failed = |error: &io::Error| {
             Fault::internal(format!(
                 "cannot lock the release history `{}`",
@@ -59,7 +59,8 @@ impl LockFile {
                 Err(TryLockError::Error(error)) => return Err(failed(&error)),
             }
         }
-        sign(&file).map_err(|error| failed(&error))?;
+        // A courtesy to those who wait: a full disk is the write's to report.
+        let _ = sign(&file);
         Ok(Self { _file: file })
     }
 }
@@ -70,13 +71,20 @@ fn path_for(history: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// A lock file of another user can be locked without being written.
 fn open(path: &Path) -> io::Result<File> {
-    fs::create_dir_all(folder_of(path))?;
-    File::options()
+    make_folder(folder_of(path))?;
+    let opened = File::options()
         .create(true)
         .write(true)
         .truncate(false)
-        .open(path)
+        .open(path);
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            File::open(path).map_err(|_| error)
+        }
+        opened => opened,
+    }
 }
 
 /// Leaves word of who holds it.
@@ -124,6 +132,17 @@ mod tests {
         assert!(fault.causes[0].contains(&holder), "{fault}");
         drop(first);
         LockFile::acquire_within(&history, Duration::ZERO).expect("free again");
+    }
+
+    #[test]
+    fn a_file_with_two_names_has_one_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("real.json");
+        let link = folder.path().join("releases.json");
+        fs::write(&file, "").expect("written");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        let _held = LockFile::acquire(&file).expect("free");
+        assert!(LockFile::acquire_within(&link, Duration::ZERO).is_err());
     }
 
     #[test]
