@@ -1,1 +1,6 @@
-//! Health and schema probes. Imports `ports`, `model`.
+//! Health and schema probes over a host's connection. Imports `ports`, `model`.
+
+mod get;
+mod prober;
+
+pub use prober::Prober;
