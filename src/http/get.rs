@@ -1,12 +1,20 @@
 //! One HTTP request over a stream that is already there. Imports `ports`.
 
-use http_body_util::{BodyExt, Empty, Limited};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::ports::ByteStream;
+
+/// The status is the answer; a body that trickles is not waited for.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+/// As much of an answer as an error shows.
+pub(super) const FIRST_LINE: usize = 200;
 
 pub(super) struct Response {
     pub(super) status: StatusCode,
@@ -38,14 +46,20 @@ pub(super) async fn get(
         .await
         .map_err(|error| innermost(&error))?;
     let status = response.status();
-    let mut body = Limited::new(response.into_body(), most);
+    let mut body = response.into_body();
     let mut text = Vec::new();
-    // A body that breaks off or is too long still has a beginning.
-    while let Some(Ok(frame)) = body.frame().await {
-        if let Ok(data) = frame.into_data() {
-            text.extend_from_slice(&data);
+    // A body that breaks off or never ends still has a beginning.
+    let _ = timeout(BODY_PATIENCE, async {
+        while text.len() < most {
+            let Some(Ok(frame)) = body.frame().await else {
+                break;
+            };
+            if let Ok(data) = frame.into_data() {
+                text.extend_from_slice(&data);
+            }
         }
-    }
+    })
+    .await;
     text.truncate(most);
     Ok(Response {
         status,
@@ -60,4 +74,25 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         at = source;
     }
     at.to_string()
+}
+
+/// Of an answer: printable, and short enough for a line.
+pub(super) fn first_line(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(FIRST_LINE)]).into_owned();
+    text.lines()
+        .map(|line| line.replace(char::is_control, " ").trim().to_owned())
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_for_people_has_no_control_characters_and_an_end() {
+        assert_eq!(first_line(b"\n\n  \x1b[31mboom\tnow\nmore"), "[31mboom now");
+        assert_eq!(first_line(&[b'x'; 5000]).len(), FIRST_LINE);
+        assert_eq!(first_line(b""), "");
+    }
 }

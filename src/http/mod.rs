@@ -1,6 +1,7 @@
 //! Health and schema probes over a host's connection. Imports `ports`, `model`.
 
 mod get;
+mod port;
 mod prober;
 
 pub use prober::Prober;

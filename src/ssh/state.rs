@@ -148,7 +148,7 @@ mod tests {
         let environment = "prod".parse().expect("a name");
         // As a user who may write nowhere but at home, whoever runs the test.
         let script = folder_script(&project, &environment)
-            .replace("/var/lib/stagecraft", "/proc/stagecraft");
+            .replace("/var/lib/stagecraft", "/dev/null/stagecraft");
         Command::new("sh")
             .args(["-euc", &format!("{script}printf %s \"$d\"; umask")])
             .env("HOME", home)
