@@ -10,10 +10,14 @@ mod engine;
 mod engine_absence;
 mod here;
 mod links;
+mod lock;
 mod master;
 mod pipes;
 mod refusal;
 mod reverse;
+mod state;
 mod stream;
 
 pub use links::Links;
+pub use lock::EnvironmentLock;
+pub use state::{HostFiles, host_state_dir};
