@@ -51,7 +51,7 @@ async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure
     if let Some(found) = &open {
         warnings.push(format!("release {} was cut off: a deploy is refused until it is resumed or aborted", found.release.id));
     }
-    let text = render_deploy_plan(&plan);
+    let text = ui::plan_text::deploy(&plan, style(session));
     session.warn_all(&warnings);
     session.ui.show(&text, &json!({ "status": "planned", "plan": plan })).await;
     session.ui.note("nothing was changed, and no lock was taken (--dry-run)").await;
@@ -72,7 +72,7 @@ async fn deploy(session: &Session<'_>, cx: &Cx, args: &DeployArgs, consent: Cons
     let plan = plan::deploy(environment, &facts, &request(&facts, args))?;
     session.warn_all(&plan.warnings);
     let question = format!("deploy {}", plan.version);
-    approval::pass(session.ui, gate(environment, &plan.refusals, &question), consent, &render_deploy_plan(&plan)).await?;
+    approval::pass(session.ui, gate(environment, &plan.refusals, &question), consent, &ui::plan_text::deploy(&plan, style(session))).await?;
     let release = new_deploy(environment, &plan, &session.origin());
     let result = deployer(session).deploy(cx, release, &plan, &facts, &ready).await;
     settle(session, result).await

@@ -14,9 +14,9 @@ use crate::ports::{Cx, Ledger};
 use crate::release::{self, Source, Store};
 use crate::ssh::HostFiles;
 
-/// The folder of a host's copies: a file a release, so that a mark writes
-/// little however long the history is.
-const FOLDER: &str = "releases";
+/// What the names of a host's copies begin with: a file a release, so that a
+/// mark writes little however long the history is.
+const PREFIX: &str = "release-";
 
 pub(crate) struct Keeper {
     environment: Arc<Environment>,
@@ -86,7 +86,7 @@ impl Keeper {
     }
 
     async fn copy_of(&self, host: &HostAddress) -> Result<Vec<Release>, Fault> {
-        let files = self.files.read_all(host, FOLDER).await?;
+        let files = self.files.read_all(host, PREFIX).await?;
         let mut releases = vec![];
         for bytes in files {
             releases.extend(release::decode(&bytes).map_err(|fault| {
@@ -109,7 +109,7 @@ impl Keeper {
     }
 
     async fn write(&self, host: &HostAddress, release: &Release) -> Result<(), Fault> {
-        let name = format!("{FOLDER}/{}.{}.json", release.id, release.uuid);
+        let name = format!("{PREFIX}{}.{}.json", release.id, release.uuid);
         self.files.write(host, &name, &release::encode(std::slice::from_ref(release))).await
     }
 }

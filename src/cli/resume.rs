@@ -28,7 +28,7 @@ pub(crate) async fn finish(session: &Session<'_>, cx: &Cx, consent: Consent) -> 
     plan::matches_today(&release, &today)?;
     let ready = roles::of_today(environment, &*session.house.values).await?;
     let question = format!("finish {} ({})", release.id, release.version);
-    approval::pass(session.ui, gate(environment, &today.refusals, &question), consent, &render_deploy_plan(&today)).await?;
+    approval::pass(session.ui, gate(environment, &today.refusals, &question), consent, &ui::plan_text::deploy(&today, style(session))).await?;
     reopen(&mut release)?;
     let result = deployer(session).deploy(cx, release, &today, &facts, &ready).await;
     settle(session, result).await

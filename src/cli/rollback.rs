@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
                 let ready = roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
                 session.warn_all(&plan.warnings);
                 let question = format!("roll back from {} to {}", plan.from_version, plan.version);
-                approval::pass(session.ui, gate(environment, &[], &question), consent, &render_rollback_plan(&plan)).await?;
+                approval::pass(session.ui, gate(environment, &[], &question), consent, &ui::plan_text::rollback(&plan, style(session))).await?;
                 let release = new_rollback(environment, &plan, &session.origin());
                 let result = deployer(session).roll_back(cx, release, &plan, &facts, &ready).await;
                 let release = settle(session, result).await?;
@@ -49,7 +49,7 @@ async fn dry_run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failu
     let facts = session.observe(&session.cx, Wanted::Hosts, Access::Read).await?;
     let plan = plan::rollback(&session.environment, &facts, &request(&facts, args))?;
     session.warn_all(&plan.warnings);
-    session.ui.show(&render_rollback_plan(&plan), &json!({ "status": "planned", "plan": plan })).await;
+    session.ui.show(&ui::plan_text::rollback(&plan, style(session)), &json!({ "status": "planned", "plan": plan })).await;
     session.ui.note("nothing was changed, and no lock was taken (--dry-run)").await;
     Ok(())
 }

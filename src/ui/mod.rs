@@ -15,6 +15,7 @@ mod out;
 mod plain;
 mod prompt;
 pub mod releases;
+pub mod plan_text;
 pub mod report;
 mod screen;
 mod style;
