@@ -4,8 +4,12 @@ pub mod auth;
 mod build;
 pub mod client;
 mod dockerignore;
+mod image;
+mod push;
+mod transfer;
 
 pub use build::builder;
+pub use push::{Delivery, pusher};
 
 use crate::model::host::HostAddress;
 
