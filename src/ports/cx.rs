@@ -61,6 +61,24 @@ impl Cx {
         cx
     }
 
+    /// The same, with a signal of its own below this one: cancelling the child
+    /// leaves the parent alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let mut cx = self.clone();
+        cx.cancel = self.cancel.child_token();
+        cx
+    }
+
+    /// The same reporter under another token: for work with a deadline of its
+    /// own. Give it a child of [`Cx::token`], so that the signal still counts.
+    #[must_use]
+    pub fn under(&self, cancel: CancellationToken) -> Self {
+        let mut cx = self.clone();
+        cx.cancel = cancel;
+        cx
+    }
+
     /// Sends an event of this scope. A display that went away stops nothing.
     pub fn send(&self, kind: EventKind) {
         let _ = self.events.send(Event {
