@@ -1,14 +1,18 @@
 //! How the bytes of a session travel: straight from here, or through a host.
 
+use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::ports::{ByteStream, HostLink, Target};
+use crate::ports::{ByteStream, Dialect, HostLink, Target};
 
 use super::url::Server;
 
@@ -34,7 +38,7 @@ impl Dialer {
 
     /// # Errors
     /// Nobody answers there, or not in time.
-    pub(super) async fn dial(&self) -> Result<Box<dyn ByteStream>, Fault> {
+    pub(super) async fn dial(&self) -> Result<Bytes, Fault> {
         let dialled = tokio::time::timeout(PATIENCE, async {
             match &self.through {
                 Some((link, host)) => link
@@ -46,11 +50,14 @@ impl Dialer {
                     .map_err(|error| self.unreachable().caused_by(&error)),
             }
         });
-        dialled.await.unwrap_or_else(|_| {
-            Err(self
-                .unreachable()
-                .because(format!("no answer in {} s", PATIENCE.as_secs())))
-        })
+        dialled
+            .await
+            .map(|stream| stream.map(Bytes))
+            .unwrap_or_else(|_| {
+                Err(self
+                    .unreachable()
+                    .because(format!("no answer in {} s", PATIENCE.as_secs())))
+            })
     }
 
     /// The fault that every failure to get there begins with.
@@ -63,6 +70,38 @@ impl Dialer {
     }
 }
 
+/// A connection under a name of its own: generic code that wants `'static`
+/// bytes cannot be shown that of a boxed trait inside an async function.
+pub(super) struct Bytes(Box<dyn ByteStream>);
+
+impl AsyncRead for Bytes {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Bytes {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
 /// What to dial for a server whose name is `host` there.
 pub(super) fn target(server: &Server, host: &str) -> Target {
     if !host.starts_with('/') {
@@ -70,19 +109,17 @@ pub(super) fn target(server: &Server, host: &str) -> Target {
     }
     // PostgreSQL names the folder, MySQL the socket itself.
     match server.dialect {
-        crate::ports::Dialect::Postgres => Target::Unix(
+        Dialect::Postgres => Target::Unix(
             Path::new(host)
                 .join(format!(".s.PGSQL.{}", server.port))
                 .to_string_lossy()
                 .into_owned(),
         ),
-        crate::ports::Dialect::Mysql | crate::ports::Dialect::Sqlite => {
-            Target::Unix(host.to_owned())
-        }
+        Dialect::Mysql | Dialect::Sqlite => Target::Unix(host.to_owned()),
     }
 }
 
-async fn connect(target: &Target) -> std::io::Result<Box<dyn ByteStream>> {
+async fn connect(target: &Target) -> io::Result<Box<dyn ByteStream>> {
     match target {
         Target::Tcp(host, port) => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
@@ -90,6 +127,6 @@ async fn connect(target: &Target) -> std::io::Result<Box<dyn ByteStream>> {
             Ok(Box::new(stream))
         }
         Target::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
-        Target::Engine => Err(std::io::Error::other("an engine is no database")),
+        Target::Engine => Err(io::Error::other("an engine is no database")),
     }
 }

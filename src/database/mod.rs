@@ -8,6 +8,7 @@
 
 mod dial;
 mod ledger;
+mod postgres;
 mod route;
 mod sqlite;
 mod url;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::ports::{
-    ContainerRunner, Cx, Database, Databases, HostLink, Job, Route, SessionOptions,
+    ContainerRunner, Cx, Database, Databases, Dialect, HostLink, Job, Route, SessionOptions,
 };
 
 use dial::Dialer;
@@ -52,10 +53,35 @@ impl Databases for Opener {
         options: &SessionOptions,
     ) -> Result<Box<dyn Database>, Fault> {
         let url = connection(job).await?;
-        match (route::way(job.database.via, &url, job.host)?, &url.place) {
-            (Way::Direct, _) => open_here(cx, &url, &job.environment.root, options).await,
-            _ => Err(Fault::internal("this route is not there yet")),
+        let way = route::way(job.database.via, &url, job.host)?;
+        match (way, &url.place) {
+            (Way::Direct, Place::Server(server)) if job.host.is_local() => {
+                let dialer = self.named(cx, job, Dialer::straight(server)).await?;
+                open_server(dialer, options).await
+            }
+            (Way::Direct, _) => open_here(&url, &job.environment.root, options).await,
+            (Way::Host(host), Place::Server(server)) => {
+                let mut dialer = Dialer::straight(server);
+                dialer.through = Some((Arc::clone(&self.link), host));
+                let dialer = self.named(cx, job, dialer).await?;
+                open_server(dialer, options).await
+            }
+            (Way::Host(_) | Way::Container(_), _) => {
+                Err(Fault::internal("this route is not there yet"))
+            }
         }
+    }
+}
+
+impl Opener {
+    /// Puts a container's address in the place of its name.
+    async fn named(&self, cx: &Cx, job: &Job<'_>, mut dialer: Dialer) -> Result<Dialer, Fault> {
+        let name = &dialer.server.host;
+        let address = route::container_address(cx, &*self.runner, job.host, name).await?;
+        if let Some(address) = address {
+            dialer.target = dial::target(&dialer.server, &address);
+        }
+        Ok(dialer)
     }
 }
 
@@ -77,18 +103,19 @@ async fn connection(job: &Job<'_>) -> Result<ConnectionUrl, Fault> {
 
 /// Opens the database from this machine, or from this container.
 async fn open_here(
-    cx: &Cx,
     url: &ConnectionUrl,
     folder: &Path,
     options: &SessionOptions,
 ) -> Result<Box<dyn Database>, Fault> {
     match &url.place {
         Place::File(path) => sqlite::open(&folder.join(path), options).await,
-        Place::Server(server) => {
-            let dialer = Dialer::straight(server);
-            dialer.dial().await?;
-            cx.check()?;
-            Err(Fault::internal("servers are not there yet"))
-        }
+        Place::Server(server) => open_server(Dialer::straight(server), options).await,
+    }
+}
+
+async fn open_server(dialer: Dialer, options: &SessionOptions) -> Result<Box<dyn Database>, Fault> {
+    match dialer.server.dialect {
+        Dialect::Postgres => postgres::open(dialer, options).await,
+        Dialect::Mysql | Dialect::Sqlite => Err(Fault::internal("MySQL is not there yet")),
     }
 }
