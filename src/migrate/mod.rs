@@ -20,7 +20,9 @@ mod migrator;
 mod registry;
 pub mod select;
 pub mod sql;
+#[cfg(test)]
+mod test_support;
 mod words;
 
-//pub use migrator::migrator;
-//pub use registry::{Registry, RegistryError};
+pub use migrator::migrator;
+pub use registry::{Registry, RegistryError};

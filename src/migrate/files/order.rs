@@ -15,7 +15,7 @@ use crate::migrate::words;
 pub enum Order {
     /// The names, byte by byte.
     #[default]
-    #[serde(alias = "lexicographic")]
+    #[serde(rename = "lexicographic")]
     Text,
     /// Their leading numbers, then the names.
     Numeric,

@@ -23,19 +23,20 @@ impl Place {
             column: before[start..].chars().count() + 1,
         }
     }
+
+    /// The byte at which the n-th character (0-based) begins.
+    #[must_use]
+    pub fn byte_of(text: &str, characters: usize) -> usize {
+        text.char_indices()
+            .nth(characters)
+            .map_or(text.len(), |(byte, _)| byte)
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
-}
-
-/// The byte at which the n-th character (0-based) begins.
-pub(crate) fn byte_of(text: &str, characters: usize) -> usize {
-    text.char_indices()
-        .nth(characters)
-        .map_or(text.len(), |(byte, _)| byte)
 }
 
 #[cfg(test)]
@@ -47,6 +48,6 @@ mod tests {
         let text = "a\nübér x";
         let at = text.find('x').expect("there");
         assert_eq!(Place::of(text, at).to_string(), "2:6");
-        assert_eq!(byte_of(text, 7), at);
+        assert_eq!(Place::byte_of(text, 7), at);
     }
 }
