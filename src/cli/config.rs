@@ -24,8 +24,7 @@ pub(crate) async fn run(args: &ConfigArgs, globals: &Globals, ui: &Ui) -> Result
                 }
                 return Err(fault.into());
             };
-            let shown = config::show(&file, name.as_str(), &engines()?)
-                .map_err(|problems| problems.into_fault(ui.options().style.is_color(), ui.options().width))?;
+            let shown = config::show(&file, name.as_str(), &engines()?).map_err(Fault::from)?;
             ui.show(shown.yaml.trim_end(), &shown.json).await;
         }
     }

@@ -7,7 +7,7 @@ use crate::deploy::{Deployer, Stopped, Wanted, new_deploy};
 use crate::model::release::{Release, ReleaseId};
 use crate::plan::{self, DeployRequest, gate};
 use crate::ports::Cx;
-use crate::ui::{Ui, release_document, render_deploy_plan, render_release_summary};
+use crate::ui::{self, Style, Ui};
 
 use super::approval::{self, Consent};
 use super::args::{DeployArgs, Globals};
@@ -101,7 +101,18 @@ pub(crate) async fn settle(session: &Session<'_>, result: Result<Release, Stoppe
     result.map_err(Failure::from)
 }
 
+/// How text on standard output looks.
+pub(crate) fn style(session: &Session<'_>) -> Style {
+    session.ui.options().stdout_style
+}
+
+/// The release as one line and the timeline of its phases.
+pub(crate) async fn summary(session: &Session<'_>, release: &Release) -> String {
+    let history = session.keeper.here().unwrap_or_default();
+    ui::releases::show(&history, release, style(session))
+}
+
 /// The command's answer.
 pub(crate) async fn show(session: &Session<'_>, release: &Release) {
-    session.ui.show(&render_release_summary(release), &json!({ "status": release.outcome.label(), "release": release_document(release) })).await;
+    session.ui.show(&summary(session, release).await, &json!({ "status": release.outcome.label(), "release": release })).await;
 }

@@ -16,11 +16,12 @@ use crate::model::project::Environment;
 use crate::model::release::{History, Release, ReleaseId};
 use crate::plan::{self, gate};
 use crate::ports::Cx;
-use crate::ui::{Ui, migrations_document, render_migrations, render_release_summary, release_document};
+use crate::ui::migrations::Listed;
+use crate::ui::{self, Ui, words};
 
 use super::approval::{self, Consent};
 use super::args::{Filters, Globals, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateRunArgs, MigrateStatusArgs};
-use super::deploy::settle;
+use super::deploy::{settle, style, summary};
 use super::failure::Failure;
 use super::keeper::Access;
 use super::session::{Session, on_environment};
@@ -43,7 +44,7 @@ async fn plan(args: &MigratePlanArgs, globals: &Globals, ui: &Ui) -> Result<u8, 
         let history = session.history(&session.cx, Access::Read).await?;
         let request = request(session, &session.cx, &args.filters, &history).await?;
         let plans = session.house.migrator.plan(&session.cx, &request).await?;
-        ui.show(&render_migrations(&plans, crate::ui::Detail::Pending), &migrations_document(&plans)).await;
+        ui.show(&ui::migrations::text(&plans, Listed::Unsettled, style(session)), &json!({ "databases": plans })).await;
         Ok(if args.exit_code { exit_code(&plans) } else { 0 })
     })
     .await
@@ -69,7 +70,7 @@ async fn status(args: &MigrateStatusArgs, globals: &Globals, ui: &Ui) -> Result<
             ..MigrationRequest::default()
         };
         let plans = session.house.migrator.plan(&session.cx, &request).await?;
-        ui.show(&render_migrations(&plans, crate::ui::Detail::Everything), &migrations_document(&plans)).await;
+        ui.show(&ui::migrations::text(&plans, Listed::All, style(session)), &json!({ "databases": plans })).await;
         Ok(())
     })
     .await
@@ -81,7 +82,7 @@ async fn apply(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), 
         if args.dry_run {
             let history = session.history(&session.cx, Access::Read).await?;
             let plans = planned(session, &session.cx, args, &history).await?;
-            ui.show(&render_migrations(&plans, crate::ui::Detail::Pending), &migrations_document(&plans)).await;
+            ui.show(&ui::migrations::text(&plans, Listed::Unsettled, style(session)), &json!({ "databases": plans })).await;
             ui.note("nothing was changed, and no lock was taken (--dry-run)").await;
             return Ok(());
         }
@@ -109,12 +110,12 @@ async fn run_locked(session: &Session<'_>, cx: &Cx, args: &MigrateRunArgs, conse
         .flat_map(|plan| plan.refusals.iter().map(|reason| format!("database `{}`: {reason}", plan.database)))
         .collect();
     let pending = plans.iter().map(|plan| plan.selected.len()).sum::<usize>();
-    let text = render_migrations(&plans, crate::ui::Detail::Pending);
+    let text = ui::migrations::text(&plans, Listed::Unsettled, style(session));
     if pending == 0 && refusals.is_empty() {
-        session.ui.show("nothing pending", &json!({ "status": "done", "applied": 0, "databases": migrations_document(&plans) })).await;
+        session.ui.show("nothing pending", &json!({ "status": "done", "applied": 0, "databases": plans })).await;
         return Ok(());
     }
-    let question = format!("apply {}", crate::ui::words::plural(pending, "migration"));
+    let question = format!("apply {}", words::plural(pending, "migration"));
     approval::pass(session.ui, gate(environment, &refusals, &question), consent, &text).await?;
     let image = image(session, cx, &args.filters, &facts.history).await?;
     let id = ReleaseId::next(Utc::now(), facts.history.newest_id());
@@ -123,7 +124,7 @@ async fn run_locked(session: &Session<'_>, cx: &Cx, args: &MigrateRunArgs, conse
     let release = record(session, cx, release, &plans, image.as_ref()).await?;
     session
         .ui
-        .show(&render_release_summary(&release), &json!({ "status": release.outcome.label(), "release": release_document(&release) }))
+        .show(&summary(session, &release).await, &json!({ "status": release.outcome.label(), "release": release }))
         .await;
     Ok(())
 }
@@ -180,7 +181,7 @@ fn known(environment: &Environment, names: &[DatabaseName]) -> Result<(), Fault>
     match unknown.first() {
         None => Ok(()),
         Some(name) => Err(Fault::config(format!("there is no database `{name}` in `{}`", environment.name))
-            .because(format!("it has {}", crate::ui::words::and_list(environment.databases.keys().map(DatabaseName::as_str))))
+            .because(format!("it has {}", words::and_list(environment.databases.keys().map(DatabaseName::as_str))))
             .state("nothing was changed")),
     }
 }
@@ -227,12 +228,12 @@ async fn create(args: &MigrateCreateArgs, globals: &Globals, ui: &Ui) -> Result<
         };
         let Some(spec) = spec else {
             return Err(Fault::config("which database the migration is for is not clear")
-                .because(format!("`{}` has {}", session.environment.name, crate::ui::words::plural(databases.len(), "database")))
+                .because(format!("`{}` has {}", session.environment.name, words::plural(databases.len(), "database")))
                 .state("nothing was created")
                 .hint("add `--database NAME`")
                 .into());
         };
-        let file = migrate::create::create(spec, &args.name, Utc::now())?;
+        let file = migrate::create::create(&spec.migrations, &args.name, Utc::now())?;
         let shown = file.strip_prefix(&session.environment.root).unwrap_or(&file).display().to_string();
         ui.show(&format!("created {shown}"), &json!({ "status": "created", "file": shown })).await;
         Ok(())

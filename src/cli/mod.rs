@@ -9,8 +9,10 @@ mod args;
 mod check;
 mod config;
 mod deploy;
+mod evidence;
 mod exec;
 mod failure;
+mod helper;
 mod init;
 mod interrupt;
 mod keeper;
@@ -55,7 +57,7 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> u8 {
     if let Command::Helper(helper) = &cli.command {
-        return crate::database::helper(&helper.what).await;
+        return helper::run(&helper.what).await;
     }
     let ui = Ui::new(options(&cli));
     let code = match dispatch(&cli, &ui).await {

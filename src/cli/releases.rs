@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::model::fault::Fault;
 use crate::model::release::{History, ReleaseId};
 use crate::release::{self, Store};
-use crate::ui::{Ui, release_document, render_release, render_releases};
+use crate::ui::{self, Ui};
 
 use super::args::{Globals, ReleasesArgs, ReleasesCommand};
 use super::failure::Failure;
@@ -44,10 +44,9 @@ async fn history(globals: &Globals, ui: &Ui) -> Result<History, Failure> {
 }
 
 async fn list(globals: &Globals, history: &History, ui: &Ui) {
-    let wanted = history.all().iter().rev().filter(|release| globals.env.as_ref().is_none_or(|env| release.environment == *env));
-    let releases: Vec<_> = wanted.collect();
-    let documents: Vec<_> = releases.iter().map(|release| release_document(release)).collect();
-    ui.show(&render_releases(history, globals.env.as_ref()), &json!({ "releases": documents })).await;
+    let environment = globals.env.as_ref();
+    let style = ui.options().stdout_style;
+    ui.show(&ui::releases::list(history, environment, style), &ui::releases::list_document(history, environment)).await;
 }
 
 async fn show(id: &ReleaseId, history: &History, ui: &Ui) -> Result<(), Fault> {
@@ -56,7 +55,7 @@ async fn show(id: &ReleaseId, history: &History, ui: &Ui) -> Result<(), Fault> {
             .because("neither this machine nor the hosts that were asked know it")
             .hint("see `stagecraft releases list`, with `--env NAME` to ask the hosts too"));
     };
-    ui.show(&render_release(release, history), &release_document(release)).await;
+    let style = ui.options().stdout_style;
+    ui.show(&ui::releases::show(history, release, style), &ui::releases::show_document(history, release)).await;
     Ok(())
 }
-

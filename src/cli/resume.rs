@@ -4,10 +4,10 @@ use crate::deploy::{Wanted, reopen};
 use crate::model::release::{Release, ReleaseKind};
 use crate::plan::{self, DeployRequest, RollbackRequest, gate};
 use crate::ports::Cx;
-use crate::ui::render_deploy_plan;
+use crate::ui;
 
 use super::approval::{self, Consent};
-use super::deploy::{deployer, settle};
+use super::deploy::{deployer, settle, style};
 use super::failure::Failure;
 use super::keeper::Access;
 use super::roles;

@@ -6,11 +6,11 @@ use serde_json::json;
 use crate::deploy::{Wanted, new_rollback};
 use crate::model::release::ReleaseId;
 use crate::plan::{self, RollbackRequest, gate};
-use crate::ui::{Ui, render_rollback_plan};
+use crate::ui::{self, Ui};
 
 use super::approval::{self, Consent};
 use super::args::{Globals, RollbackArgs};
-use super::deploy::{deployer, settle, show};
+use super::deploy::{deployer, settle, show, style};
 use super::failure::Failure;
 use super::keeper::Access;
 use super::roles;

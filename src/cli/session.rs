@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
-use crate::config;
+use crate::config::{self, Loaded, Look};
 use crate::deploy::{Observer, Origin, Wanted};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
@@ -53,13 +53,16 @@ pub(crate) async fn on_environment<'a, T>(
     image: Option<&str>,
     work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let mut environment = load(command, globals, ui)?;
+    let Loaded { mut environment, warnings } = load(command, globals)?;
+    if !warnings.is_empty() {
+        ui.warn(warnings.render_warnings(Look::Plain).trim_end()).await;
+    }
     if let Some(reference) = image {
         environment.source = ImageSource::Prebuilt(reference.to_owned());
     }
     let environment = Arc::new(environment);
     ui.expect_hosts(environment.hosts.iter().map(|host| &host.address));
-    let values: Arc<dyn Connections> = Arc::new(config::Values::of(&environment));
+    let values: Arc<dyn Connections> = Arc::new(config::values::Values::of(&environment));
     let (house, files) = wiring::house(&environment, values)?;
     let session = Session {
         ui,
@@ -74,7 +77,7 @@ pub(crate) async fn on_environment<'a, T>(
     result
 }
 
-fn load(command: &str, globals: &Globals, ui: &Ui) -> Result<Environment, Fault> {
+fn load(command: &str, globals: &Globals) -> Result<Loaded, Fault> {
     let file = config_file(globals)?;
     let Some(name) = &globals.env else {
         let known = config::environments(&file).unwrap_or_default();
@@ -86,7 +89,7 @@ fn load(command: &str, globals: &Globals, ui: &Ui) -> Result<Environment, Fault>
         }
         return Err(fault);
     };
-    let loaded = config::load(&file, name.as_str(), &engines()?).map_err(|problems| problems.into_fault(ui.options().style.is_color(), ui.options().width))?;
+    let loaded = config::load(&file, Some(name.as_str()), &engines()?)?;
     Ok(loaded)
 }
 
@@ -95,8 +98,7 @@ fn load(command: &str, globals: &Globals, ui: &Ui) -> Result<Environment, Fault>
 /// # Errors
 /// A defect in the registry.
 pub(crate) fn engines() -> Result<config::Engines, Fault> {
-    let registry = wiring::registry()?;
-    Ok(config::Engines::new(registry.ids().into_iter().map(|(id, needs_path)| config::EngineId { id: id.to_owned(), needs_path })))
+    Ok(config::Engines::new(wiring::known_engines()?))
 }
 
 impl Session<'_> {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::deploy::Wanted;
 use crate::model::container::{Container, label};
 use crate::plan::Facts;
-use crate::ui::{Table, Ui};
+use crate::ui::{Style, Table, Ui};
 
 use super::args::Globals;
 use super::failure::Failure;
@@ -25,7 +25,7 @@ pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
             text.push_str(&format!("cut off: {} ({}); see `stagecraft deploy --env {} --resume`\n", open.id, open.version, session.environment.name));
         }
         text.push('\n');
-        text.push_str(&table(&facts));
+        text.push_str(&table(&facts, ui.options().stdout_style));
         let hosts: Vec<_> = facts
             .hosts
             .iter()
@@ -43,7 +43,7 @@ pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     .await
 }
 
-fn table(facts: &Facts) -> String {
+fn table(facts: &Facts, style: Style) -> String {
     let mut table = Table::new(["HOST", "ROLE", "VERSION", "STATE", "PORTS", "CONTAINER"]);
     for host in &facts.hosts {
         if host.containers.is_empty() {
@@ -60,7 +60,7 @@ fn table(facts: &Facts) -> String {
             ]);
         }
     }
-    table.render()
+    table.render(style, "")
 }
 
 fn state(container: &Container) -> String {

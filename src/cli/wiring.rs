@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::database;
 use crate::docker::auth::Auth;
 use crate::docker::client::Engines;
-use crate::docker::{builder, pusher, runner};
+use crate::docker::{Delivery, builder, pusher, runner};
 use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
@@ -13,6 +13,8 @@ use crate::model::project::Environment;
 use crate::ports::{Builder, Connections, ContainerRunner, HostLink, Lock, Migrator, Pusher, RolloutStrategy};
 use crate::rollout;
 use crate::ssh::{EnvironmentLock, HostFiles, Links};
+
+use super::evidence::Witnessed;
 
 /// Everything a command on one environment works with.
 pub(crate) struct House {
@@ -26,12 +28,15 @@ pub(crate) struct House {
     pub(crate) lock: Arc<dyn Lock>,
 }
 
-/// The engines of this version.
+/// The ids of this version's engines, and whether each needs a path. Connects
+/// to nothing.
 ///
 /// # Errors
-/// Two engines of one id: a defect.
-pub(crate) fn registry() -> Result<Registry, Fault> {
-    Registry::builtin(database::databases()).map_err(|error| Fault::internal("the engines cannot be registered").caused_by(&error))
+/// This machine's private folder for connections cannot be made.
+pub(crate) fn known_engines() -> Result<Vec<(&'static str, bool)>, Fault> {
+    let link: Arc<dyn HostLink> = Links::new()?;
+    let runner = runner(Engines::new(Arc::clone(&link)), Arc::new(Auth::of_docker()));
+    Ok(Registry::builtin(database::databases(link, runner)).known())
 }
 
 /// # Errors
@@ -42,24 +47,32 @@ pub(crate) fn house(environment: &Arc<Environment>, values: Arc<dyn Connections>
     let auth = Arc::new(auth(environment, &values));
     let runner = runner(Arc::clone(&engines), Arc::clone(&auth));
     let probe = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
-    let hosts = environment.hosts.iter().map(|host| host.address.clone()).collect();
+    let delivery = Delivery {
+        registry: environment.registry.clone(),
+        hosts: environment.hosts.iter().map(|host| host.address.clone()).collect(),
+        project: environment.project.clone(),
+        cache: Delivery::default_cache(),
+    };
+    let registry = Registry::builtin(database::databases(Arc::clone(&link), Arc::clone(&runner)));
+    let migrator = migrate::migrator(
+        Arc::clone(environment),
+        Arc::new(registry),
+        Arc::clone(&values),
+        Arc::clone(&runner),
+        Arc::clone(&link),
+    );
+    let state = environment.root.join(".stagecraft");
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
-        pusher: pusher(engines, Arc::clone(&link), environment.registry.clone(), auth, hosts, environment.project.clone()),
-        migrator: migrate::migrator(
-            Arc::clone(environment),
-            Arc::new(registry()?),
-            Arc::clone(&values),
-            Arc::clone(&runner),
-            Arc::clone(&link),
-        ),
+        pusher: pusher(engines, Arc::clone(&link), auth, delivery),
+        migrator: Arc::new(Witnessed::new(migrator, environment)),
         strategy: rollout::in_place(Arc::clone(&runner), probe),
-        lock: Arc::new(EnvironmentLock::of(environment, Arc::clone(&link))),
+        lock: Arc::new(EnvironmentLock::new(Arc::clone(&link), environment, &state)),
         runner,
         values,
         link: Arc::clone(&link),
     };
-    let files = HostFiles::new(link, environment.project.clone(), environment.name.clone());
+    let files = HostFiles::new(link, &environment.project, &environment.name);
     Ok((house, files))
 }
 

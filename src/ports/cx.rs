@@ -31,6 +31,12 @@ impl Cx {
         }
     }
 
+    /// The phase that it reports for.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.scope.phase
+    }
+
     #[must_use]
     pub fn in_phase(&self, phase: Phase) -> Self {
         let mut cx = self.clone();
