@@ -22,6 +22,7 @@ mod resolve;
 mod schema;
 mod show;
 mod source;
+mod template;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -34,3 +35,4 @@ pub use problem::{Problem, Problems};
 pub use render::Look;
 pub use schema::schema;
 pub use show::{Shown, show};
+pub use template::{FoundMigrations, Template, template};

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use super::interpolate;
 use super::problem::{Findings, nearest, or_list, suggestion};
 use super::source::Span;
-use super::tree::{Kind, Node, Scalar, Value};
+use super::tree::{Kind, Node, Scalar, Style, Value};
 
 /// What is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,10 +108,11 @@ impl Reader<'_> {
 
     /// A value that must be there.
     pub(super) fn item<T: Read>(&mut self, node: &Node) -> Option<Spanned<T>> {
-        if let (Stage::Written, Value::Scalar(scalar)) = (self.stage, &node.value)
-            && interpolate::expands(&scalar.text)
-        {
-            return None;
+        if let Value::Scalar(scalar) = &node.value {
+            let later = self.stage == Stage::Written && interpolate::expands(&scalar.text);
+            if later || scalar.style == Style::Unset {
+                return None;
+            }
         }
         T::read(node, self).map(|value| Spanned { value, at: node.at })
     }
