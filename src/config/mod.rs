@@ -13,6 +13,7 @@ mod find;
 mod interpolate;
 mod leaf;
 mod load;
+mod mask;
 mod merge;
 mod parse;
 mod problem;

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::interpolate;
+use super::mask::starred;
 use super::problem::{Findings, nearest, or_list, suggestion};
 use super::source::Span;
 use super::tree::{Kind, Node, Scalar, Style, Value};
@@ -191,7 +192,7 @@ pub(super) fn describe(node: &Node) -> String {
                 Kind::Null => "nothing".to_owned(),
                 Kind::Bool(_) => format!("the truth value `{}`", scalar.text),
                 Kind::Integer(_) | Kind::Float(_) => format!("the number `{}`", scalar.text),
-                Kind::Text => format!("the text `{}`", scalar.text.escape_debug()),
+                Kind::Text => format!("the text `{}`", starred(&scalar.text).escape_debug()),
             }
         }
     }
