@@ -116,6 +116,7 @@ fn expand_scalar(
     if !scalar.text.contains("${") {
         return;
     }
+    let before = found.errors.len();
     let pieces = pieces(&scalar.text);
     let mut text = String::new();
     let mut whole = false;
@@ -150,7 +151,9 @@ fn expand_scalar(
             }
         }
     }
-    if text != scalar.text || whole {
+    if found.errors.len() > before {
+        scalar.style = Style::Unset;
+    } else if text != scalar.text || whole {
         let written = std::mem::replace(&mut scalar.text, text);
         scalar.written = Some(written);
         scalar.style = if whole {

@@ -88,8 +88,13 @@ impl<'a> Builder<'a> {
                     });
                     let message = format!("not valid YAML: {}", error.info());
                     let finding = self.found.error(span, message);
-                    if self.source.line_at(at).contains('\t') {
+                    let line = self.source.line_at(at);
+                    if line.trim_start_matches(' ').starts_with('\t') {
                         finding.help("YAML indents with spaces, never with tabs");
+                    } else if line.contains("${") {
+                        finding.help(
+                            "inside `{ }` and `[ ]` an expansion stands in quotes: `\"${NAME}\"`",
+                        );
                     }
                     return Err(Stop);
                 }

@@ -229,7 +229,7 @@ pub(super) fn or_list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// `did you mean …`, or all there is to choose from.
-pub(super) fn suggestion<'a>(word: &str, candidates: &[&'a str]) -> String {
+pub(super) fn suggestion(word: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known here: {}", or_list(candidates.iter().copied())),

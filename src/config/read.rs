@@ -7,9 +7,10 @@
 use std::collections::HashSet;
 
 use super::interpolate;
+use super::mask::starred;
 use super::problem::{Findings, nearest, or_list, suggestion};
 use super::source::Span;
-use super::tree::{Kind, Node, Scalar, Value};
+use super::tree::{Kind, Node, Scalar, Style, Value};
 
 /// What is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,10 +109,11 @@ impl Reader<'_> {
 
     /// A value that must be there.
     pub(super) fn item<T: Read>(&mut self, node: &Node) -> Option<Spanned<T>> {
-        if let (Stage::Written, Value::Scalar(scalar)) = (self.stage, &node.value)
-            && interpolate::expands(&scalar.text)
-        {
-            return None;
+        if let Value::Scalar(scalar) = &node.value {
+            let later = self.stage == Stage::Written && interpolate::expands(&scalar.text);
+            if later || scalar.style == Style::Unset {
+                return None;
+            }
         }
         T::read(node, self).map(|value| Spanned { value, at: node.at })
     }
@@ -190,7 +192,7 @@ pub(super) fn describe(node: &Node) -> String {
                 Kind::Null => "nothing".to_owned(),
                 Kind::Bool(_) => format!("the truth value `{}`", scalar.text),
                 Kind::Integer(_) | Kind::Float(_) => format!("the number `{}`", scalar.text),
-                Kind::Text => format!("the text `{}`", scalar.text.escape_debug()),
+                Kind::Text => format!("the text `{}`", starred(&scalar.text).escape_debug()),
             }
         }
     }

@@ -104,7 +104,7 @@ impl Problems {
         let report = Report {
             problem,
             severity,
-            source: NamedSource::new(&self.source.name, self.source.text.clone()),
+            source: NamedSource::new(&self.source.name, self.source.shown.clone()),
         };
         let drawn = GraphicalReportHandler::new_themed(theme)
             .with_width(width)

@@ -39,7 +39,8 @@ pub(super) fn section_schema(doc: &str, keys: Vec<(&str, &str, Schema)>) -> Sche
     })
 }
 
-/// A value as the file may write it: itself, or one `${NAME}` that becomes it.
+/// A value as the file may write it: itself, or with a `${NAME}` that makes it
+/// so (`${N}s` is a length of time, so the pattern is not anchored).
 pub(super) struct Written<T>(PhantomData<T>);
 
 impl<T: Read + JsonSchema> JsonSchema for Written<T> {

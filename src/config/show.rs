@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use super::engines::Engines;
 use super::interpolate::{self, Variables};
 use super::load::{Document, load_with, process_variable};
+use super::mask::without_passwords;
 use super::problem::{Findings, Problems};
 use super::resolve::looks_secret;
 use super::tree::{Node, Scalar, Style, Value, to_json};
@@ -122,45 +123,5 @@ fn settle_scalar(scalar: &mut Scalar, path: &[String]) {
     {
         scalar.style = Style::Plain;
     }
-    if scalar.text.contains("://") {
-        scalar.text = without_password(&scalar.text);
-    }
-}
-
-/// `scheme://user:password@host` with the password hidden.
-fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let hidden = match (authority.find(':'), authority.rfind('@')) {
-        (Some(colon), Some(at)) if colon < at => Some((colon, at)),
-        // A password may hold a slash that somebody forgot to encode.
-        (Some(colon), None) if !port(&authority[colon + 1..]) => {
-            rest.rfind('@').map(|at| (colon, at))
-        }
-        _ => None,
-    };
-    match hidden {
-        Some((colon, at)) => format!("{scheme}://{}:{HIDDEN}{}", &rest[..colon], &rest[at..]),
-        None => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_password_of_a_url_is_hidden_and_the_rest_is_kept() {
-        for (url, shown) in [
-            ("postgres://u:p@h:5432/d", "postgres://u:[secret]@h:5432/d"),
-            ("postgres://u:p/w@h/d", "postgres://u:[secret]@h/d"),
-            ("https://h:8080/x?y=a@b", "https://h:8080/x?y=a@b"),
-            ("https://u@h/x", "https://u@h/x"),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-    }
+    scalar.text = without_passwords(&scalar.text, HIDDEN);
 }

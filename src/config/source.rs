@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::mask::starred;
+
 /// A range of bytes in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) struct Span {
@@ -25,6 +27,9 @@ pub(super) struct Source {
     /// How messages call it: relative to where the command runs if it is there.
     pub(super) name: String,
     pub(super) text: String,
+    /// The same, byte for byte, with the passwords of URLs starred out: what
+    /// messages may quote.
+    pub(super) shown: String,
 }
 
 impl Source {
@@ -36,7 +41,13 @@ impl Source {
             .unwrap_or_else(|| path.clone())
             .display()
             .to_string();
-        Self { path, name, text }
+        let shown = starred(&text);
+        Self {
+            path,
+            name,
+            text,
+            shown,
+        }
     }
 
     /// Line and column, both from 1; columns count characters.
@@ -47,10 +58,10 @@ impl Source {
         (line, before[line_start..].chars().count() + 1)
     }
 
-    /// The whole line that a place stands in, without its end.
+    /// The whole line that a place stands in, without its end, to be shown.
     pub(super) fn line_at(&self, at: usize) -> &str {
         let start = self.before(at).rfind('\n').map_or(0, |newline| newline + 1);
-        self.text[start..].lines().next().unwrap_or_default()
+        self.shown[start..].lines().next().unwrap_or_default()
     }
 
     /// The part of a range that stands in its first line.

@@ -46,6 +46,8 @@ pub(super) enum Style {
     Quoted,
     /// Was one `${NAME}`: takes the type of its key.
     Expanded,
+    /// Names a variable that is not set: has no value.
+    Unset,
 }
 
 /// What a plain scalar is, by YAML 1.2's core schema.
@@ -62,7 +64,7 @@ impl Scalar {
     pub(super) fn kind(&self) -> Kind {
         match self.style {
             Style::Plain => kind_of(&self.text),
-            Style::Quoted | Style::Expanded => Kind::Text,
+            Style::Quoted | Style::Expanded | Style::Unset => Kind::Text,
         }
     }
 

@@ -13,13 +13,14 @@ use super::{HealthSection, TlsFiles};
 #[derive(Debug, Clone)]
 pub(in crate::config) enum HealthForm {
     None,
-    Check(HealthSection),
+    Check(Box<HealthSection>),
 }
 
 impl Read for HealthForm {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         match &node.value {
-            Value::Map(_) => HealthSection::read(node, reader).map(HealthForm::Check),
+            Value::Map(_) => HealthSection::read(node, reader)
+                .map(|section| HealthForm::Check(Box::new(section))),
             Value::Scalar(scalar) if scalar.text == "none" => Some(HealthForm::None),
             Value::Scalar(_) | Value::List(_) => {
                 reader.wrong_type(node, "`none`, or a map with `path`, `command` or `tcp`");

@@ -39,9 +39,9 @@ impl<T: Read> Read for List<T> {
             }
             return None;
         };
-        let before = reader.found.errors.len();
-        let values: Vec<_> = items.iter().filter_map(|item| reader.item(item)).collect();
-        (reader.found.errors.len() == before).then_some(List(values))
+        // All are read before one that cannot be breaks the list.
+        let values: Vec<_> = items.iter().map(|item| reader.item(item)).collect();
+        values.into_iter().collect::<Option<Vec<_>>>().map(List)
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) fn resolve(
         && let Err(error) = regex::Regex::new(&pattern.value)
     {
         let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim().to_owned();
+        let reason = reason.lines().last().unwrap_or_default().trim();
+        let reason = reason.strip_prefix("error: ").unwrap_or(reason);
         found.error(
             pattern.at,
             format!("this is not a regular expression: {reason}"),
@@ -100,7 +101,7 @@ fn engine(
         found
             .error(id.at, format!("there is no engine `{}`", id.value))
             .help(format!(
-                "{}; an external one is an executable `stagecraft-engine-{}` on PATH",
+                "{} (an external one is an executable `stagecraft-engine-{}` on PATH)",
                 suggestion(&id.value, &ids),
                 id.value
             ));

@@ -163,6 +163,14 @@ fn env(section: &file::Environment, found: &mut Findings) -> EnvSpec {
                 )
                 .help("move the name to `env.secret`");
         }
+        if !super::mask::passwords(&value.value.written).is_empty() {
+            found
+                .warning(
+                    value.at,
+                    "this URL holds a password, and clear values are kept in records",
+                )
+                .help("move the name to `env.secret`");
+        }
         spec.clear.insert(
             name.value.clone(),
             ClearValue {

@@ -135,7 +135,7 @@ mod tests {
         let values = script("printf 'A=one two\\nB='").await.expect("values");
         assert_eq!(values["A"].reveal(), "one two");
         assert_eq!(values["B"].reveal(), "");
-        let json = r#"echo '{"A": "x\ny", "B": 5, "C": true, "D": null}'"#;
+        let json = r#"printf %s '{"A": "x\ny", "B": 5, "C": true, "D": null}'"#;
         let values = script(json).await.expect("values");
         assert_eq!(values["A"].reveal(), "x\ny");
         assert_eq!(values["B"].reveal(), "5");

@@ -152,10 +152,10 @@ fn uses(environment: &Environment) -> IndexMap<String, Vec<String>> {
     };
     for database in environment.databases.values() {
         let key = |key: &str| format!("databases.{}.{key}", database.name);
-        for name in &database.connection_env {
+        for name in database.connection_env.iter() {
             add(name, key("connection_env"));
         }
-        for name in &database.direct_connection_env {
+        for name in database.direct_connection_env.iter() {
             add(name, key("direct_connection_env"));
         }
     }
@@ -168,10 +168,10 @@ fn uses(environment: &Environment) -> IndexMap<String, Vec<String>> {
         }
     }
     if let Some(registry) = &environment.registry {
-        for name in &registry.username_env {
+        for name in registry.username_env.iter() {
             add(name, "project.registry_username_env".to_owned());
         }
-        for name in &registry.password_env {
+        for name in registry.password_env.iter() {
             add(name, "project.registry_password_env".to_owned());
         }
     }
