@@ -2,3 +2,6 @@
 
 pub mod auth;
 pub mod client;
+mod runner;
+
+pub use runner::runner;
