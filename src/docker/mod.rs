@@ -6,10 +6,12 @@ pub mod client;
 mod dockerignore;
 mod image;
 mod push;
+mod runner;
 mod transfer;
 
 pub use build::builder;
 pub use push::{Delivery, pusher};
+pub use runner::runner;
 
 use crate::model::host::HostAddress;
 
