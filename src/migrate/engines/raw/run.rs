@@ -92,6 +92,7 @@ async fn go(
     session.database.prepare().await?;
     for (index, work) in work {
         let file = &source.files[index];
+        session.database.renew().await?;
         let began = Instant::now();
         let step = steps::Step {
             file,
