@@ -13,14 +13,23 @@ pub(crate) enum Consent {
 
 impl Consent {
     pub(crate) fn from_flag(yes: bool) -> Self {
-        if yes { Consent::Given } else { Consent::ToBeAsked }
+        if yes {
+            Consent::Given
+        } else {
+            Consent::ToBeAsked
+        }
     }
 }
 
 /// # Errors
 /// `Refused` by the gate, or nobody there to ask; `Cancelled` by the answer or
 /// its absence.
-pub(crate) async fn pass(ui: &Ui, verdict: Verdict, consent: Consent, plan: &str) -> Result<(), Fault> {
+pub(crate) async fn pass(
+    ui: &Ui,
+    verdict: Verdict,
+    consent: Consent,
+    plan: &str,
+) -> Result<(), Fault> {
     let question = match (verdict, consent) {
         (Verdict::Go, _) | (Verdict::Ask(_), Consent::Given) => return Ok(()),
         (Verdict::Refuse(fault), _) => return Err(fault),
@@ -39,5 +48,7 @@ pub(crate) async fn pass(ui: &Ui, verdict: Verdict, consent: Consent, plan: &str
 }
 
 fn cancelled(why: &str) -> Fault {
-    Fault::new(FaultKind::Cancelled, "cancelled").because(why).state("nothing was changed")
+    Fault::new(FaultKind::Cancelled, "cancelled")
+        .because(why)
+        .state("nothing was changed")
 }

@@ -18,7 +18,9 @@ pub(crate) async fn run(args: &ConfigArgs, globals: &Globals, ui: &Ui) -> Result
         ConfigCommand::Show => {
             let file = config_file(globals)?;
             let Some(name) = &globals.env else {
-                let mut fault = Fault::config("`stagecraft config show` shows one environment, and none was named");
+                let mut fault = Fault::config(
+                    "`stagecraft config show` shows one environment, and none was named",
+                );
                 for name in config::environments(&file).unwrap_or_default() {
                     fault = fault.hint(format!("`stagecraft config show --env {name}`"));
                 }

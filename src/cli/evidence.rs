@@ -28,14 +28,27 @@ pub(crate) struct Witnessed {
 
 impl Witnessed {
     pub(crate) fn new(inner: Arc<dyn Migrator>, environment: &Arc<Environment>) -> Self {
-        let record = release::path(&environment.root, std::env::var_os(release::STATE_FILE_VARIABLE));
-        let state = record.parent().map_or_else(PathBuf::new, std::path::Path::to_path_buf);
-        Self { inner, environment: Arc::clone(environment), state }
+        let record = release::path(
+            &environment.root,
+            std::env::var_os(release::STATE_FILE_VARIABLE),
+        );
+        let state = record
+            .parent()
+            .map_or_else(PathBuf::new, std::path::Path::to_path_buf);
+        Self {
+            inner,
+            environment: Arc::clone(environment),
+            state,
+        }
     }
 
     /// The longest that the databases of these plans may take together.
     fn timeout(&self, plans: &[MigrationPlan]) -> Duration {
-        plans.iter().filter_map(|plan| self.environment.databases.get(&plan.database)).map(|database| database.migrations.timeout).sum()
+        plans
+            .iter()
+            .filter_map(|plan| self.environment.databases.get(&plan.database))
+            .map(|database| database.migrations.timeout)
+            .sum()
     }
 }
 
@@ -70,7 +83,9 @@ impl Migrator for Witnessed {
         // The migrations are done or not; evidence that cannot be written
         // changes neither.
         if let Err(fault) = evidence::write(&self.state, &self.environment.root, &step) {
-            cx.warn(format!("the evidence of the migrations is missing: {fault}"));
+            cx.warn(format!(
+                "the evidence of the migrations is missing: {fault}"
+            ));
         }
         result
     }

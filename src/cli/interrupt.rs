@@ -13,8 +13,13 @@ use crate::model::fault::Fault;
 /// The process may not install signal handlers.
 pub(crate) fn token() -> Result<CancellationToken, Fault> {
     let cancel = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let mut signals = signal(kind).map_err(|error| Fault::internal("cannot listen for signals").caused_by(&error))?;
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let mut signals = signal(kind)
+            .map_err(|error| Fault::internal("cannot listen for signals").caused_by(&error))?;
         let cancel = cancel.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {

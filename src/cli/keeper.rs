@@ -33,8 +33,15 @@ pub(crate) enum Access {
 
 impl Keeper {
     pub(crate) fn new(environment: Arc<Environment>, files: HostFiles) -> Self {
-        let path = release::path(&environment.root, std::env::var_os(release::STATE_FILE_VARIABLE));
-        Self { environment, store: Store::at(path), files }
+        let path = release::path(
+            &environment.root,
+            std::env::var_os(release::STATE_FILE_VARIABLE),
+        );
+        Self {
+            environment,
+            store: Store::at(path),
+            files,
+        }
     }
 
     /// The history of every place, merged.
@@ -42,7 +49,12 @@ impl Keeper {
     /// # Errors
     /// A damaged or unreadable record; a host that cannot be reached.
     pub(crate) async fn load(&self, cx: &Cx, access: Access) -> Result<History, Fault> {
-        let hosts: Vec<&HostAddress> = self.environment.hosts.iter().map(|host| &host.address).collect();
+        let hosts: Vec<&HostAddress> = self
+            .environment
+            .hosts
+            .iter()
+            .map(|host| &host.address)
+            .collect();
         let copies = join_all(hosts.iter().map(|host| self.copy_of(host))).await;
         let primary = &self.environment.primary().address;
         let mut history = self.store.read()?;
@@ -52,7 +64,11 @@ impl Keeper {
             if copy.is_empty() {
                 continue;
             }
-            let source = if host == primary { Source::PrimaryHost } else { Source::OtherHost };
+            let source = if host == primary {
+                Source::PrimaryHost
+            } else {
+                Source::OtherHost
+            };
             let report = match access {
                 Access::Read => {
                     let (merged, report) = release::merge(&history, copy, source);
@@ -66,7 +82,12 @@ impl Keeper {
                     report
                 }
             };
-            conflicts.extend(report.conflicts.into_iter().map(|conflict| (host, conflict)));
+            conflicts.extend(
+                report
+                    .conflicts
+                    .into_iter()
+                    .map(|conflict| (host, conflict)),
+            );
         }
         for (host, conflict) in conflicts {
             cx.warn(format!(
@@ -90,7 +111,8 @@ impl Keeper {
         let mut releases = vec![];
         for bytes in files {
             releases.extend(release::decode(&bytes).map_err(|fault| {
-                Fault::failed(format!("the release record on {host} cannot be read")).because(fault.to_string())
+                Fault::failed(format!("the release record on {host} cannot be read"))
+                    .because(fault.to_string())
             })?);
         }
         Ok(releases)
@@ -100,7 +122,12 @@ impl Keeper {
     /// lags behind catches up next time.
     pub(crate) async fn level(&self, cx: &Cx, release: &Release) {
         let primary = &self.environment.primary().address;
-        let others = self.environment.hosts.iter().map(|host| &host.address).filter(|host| *host != primary);
+        let others = self
+            .environment
+            .hosts
+            .iter()
+            .map(|host| &host.address)
+            .filter(|host| *host != primary);
         for result in join_all(others.map(|host| self.write(host, release))).await {
             if let Err(fault) = result {
                 cx.warn(format!("a host's copy of the record is behind: {fault}"));
@@ -110,7 +137,9 @@ impl Keeper {
 
     async fn write(&self, host: &HostAddress, release: &Release) -> Result<(), Fault> {
         let name = format!("{PREFIX}{}.{}.json", release.id, release.uuid);
-        self.files.write(host, &name, &release::encode(std::slice::from_ref(release))).await
+        self.files
+            .write(host, &name, &release::encode(std::slice::from_ref(release)))
+            .await
     }
 }
 
@@ -118,6 +147,7 @@ impl Keeper {
 impl Ledger for Keeper {
     async fn save(&self, release: &Release) -> Result<(), Fault> {
         self.store.lock()?.save(release)?;
-        self.write(&self.environment.primary().address, release).await
+        self.write(&self.environment.primary().address, release)
+            .await
     }
 }

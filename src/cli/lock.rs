@@ -19,11 +19,20 @@ pub(crate) async fn run(args: &LockArgs, globals: &Globals, ui: &Ui) -> Result<(
         } else {
             let mut table = Table::new(["WHERE", "WHO", "MACHINE", "SINCE", "COMMAND"]);
             for (place, holder) in &held {
-                table.row([place.clone(), holder.who.clone(), holder.machine.clone(), words::time(holder.since), holder.command.clone()]);
+                table.row([
+                    place.clone(),
+                    holder.who.clone(),
+                    holder.machine.clone(),
+                    words::time(holder.since),
+                    holder.command.clone(),
+                ]);
             }
             table.render(ui.options().stdout_style, "")
         };
-        let documents: Vec<_> = held.iter().map(|(place, holder)| json!({ "where": place, "holder": holder })).collect();
+        let documents: Vec<_> = held
+            .iter()
+            .map(|(place, holder)| json!({ "where": place, "holder": holder }))
+            .collect();
         ui.show(&text, &json!({ "locks": documents })).await;
         Ok(())
     })

@@ -17,14 +17,26 @@ use super::session::{Session, on_environment};
 
 pub(crate) async fn run(args: &LogsArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     on_environment("stagecraft logs", globals, ui, None, async |session| {
-        let facts = session.observe(&session.cx, Wanted::Hosts, Access::Read).await?;
+        let facts = session
+            .observe(&session.cx, Wanted::Hosts, Access::Read)
+            .await?;
         let chosen = chosen(&facts, args);
         if chosen.is_empty() {
-            return Err(Fault::failed(format!("no container of `{}` matches", session.environment.name))
-                .hint(format!("see what runs: `stagecraft status --env {}`", session.environment.name))
-                .into());
+            return Err(Fault::failed(format!(
+                "no container of `{}` matches",
+                session.environment.name
+            ))
+            .hint(format!(
+                "see what runs: `stagecraft status --env {}`",
+                session.environment.name
+            ))
+            .into());
         }
-        if args.follow { follow(session, args, &chosen).await } else { tail(session, args, &chosen).await }
+        if args.follow {
+            follow(session, args, &chosen).await
+        } else {
+            tail(session, args, &chosen).await
+        }
     })
     .await
 }
@@ -33,15 +45,36 @@ fn chosen<'a>(facts: &'a Facts, args: &LogsArgs) -> Vec<(&'a HostAddress, &'a Co
     facts
         .hosts
         .iter()
-        .filter(|host| args.host.as_ref().is_none_or(|wanted| host.address.as_str() == wanted))
-        .flat_map(|host| host.containers.iter().map(move |container| (&host.address, container)))
-        .filter(|(_, container)| args.role.as_ref().is_none_or(|role| container.label(label::ROLE) == Some(role.as_str())))
+        .filter(|host| {
+            args.host
+                .as_ref()
+                .is_none_or(|wanted| host.address.as_str() == wanted)
+        })
+        .flat_map(|host| {
+            host.containers
+                .iter()
+                .map(move |container| (&host.address, container))
+        })
+        .filter(|(_, container)| {
+            args.role
+                .as_ref()
+                .is_none_or(|role| container.label(label::ROLE) == Some(role.as_str()))
+        })
         .collect()
 }
 
-async fn tail(session: &Session<'_>, args: &LogsArgs, chosen: &[(&HostAddress, &Container)]) -> Result<(), Failure> {
+async fn tail(
+    session: &Session<'_>,
+    args: &LogsArgs,
+    chosen: &[(&HostAddress, &Container)],
+) -> Result<(), Failure> {
     let runner = &session.house.runner;
-    let logs = join_all(chosen.iter().map(|(host, container)| runner.logs(&session.cx, host, &container.name, args.lines))).await;
+    let logs = join_all(
+        chosen
+            .iter()
+            .map(|(host, container)| runner.logs(&session.cx, host, &container.name, args.lines)),
+    )
+    .await;
     let mut text = String::new();
     let mut documents = vec![];
     for ((host, container), lines) in chosen.iter().zip(logs) {
@@ -51,23 +84,37 @@ async fn tail(session: &Session<'_>, args: &LogsArgs, chosen: &[(&HostAddress, &
         }
         documents.push(json!({ "host": host, "container": container.name, "lines": lines }));
     }
-    session.ui.show(text.trim_end(), &json!({ "logs": documents })).await;
+    session
+        .ui
+        .show(text.trim_end(), &json!({ "logs": documents }))
+        .await;
     Ok(())
 }
 
 /// `web-1`: a container's name without what all of them share.
 fn short(container: &Container) -> String {
-    match (container.label(label::ROLE), container.label(label::REPLICA)) {
+    match (
+        container.label(label::ROLE),
+        container.label(label::REPLICA),
+    ) {
         (Some(role), Some(replica)) => format!("{role}-{replica}"),
         _ => container.name.clone(),
     }
 }
 
-async fn follow(session: &Session<'_>, args: &LogsArgs, chosen: &[(&HostAddress, &Container)]) -> Result<(), Failure> {
+async fn follow(
+    session: &Session<'_>,
+    args: &LogsArgs,
+    chosen: &[(&HostAddress, &Container)],
+) -> Result<(), Failure> {
     let runner = &session.house.runner;
     let ended = join_all(chosen.iter().map(|(host, container)| {
         let cx = session.cx.on_host(host);
-        async move { runner.follow_logs(&cx, host, &container.name, args.lines).await }
+        async move {
+            runner
+                .follow_logs(&cx, host, &container.name, args.lines)
+                .await
+        }
     }))
     .await;
     for result in ended {

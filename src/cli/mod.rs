@@ -44,7 +44,11 @@ use failure::Failure;
 pub fn main() -> ExitCode {
     // clap answers `--help` and `--version` itself and ends with 2 on misuse.
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(_) => return ExitCode::from(1),
     };
@@ -86,7 +90,11 @@ fn options(cli: &Cli) -> UiOptions {
         (_, true) => Verbosity::Verbose,
         (false, false) => Verbosity::Normal,
     };
-    let style = if cli.globals.no_color { Style::Plain } else { Style::Color };
+    let style = if cli.globals.no_color {
+        Style::Plain
+    } else {
+        Style::Color
+    };
     UiOptions::detect(format, verbosity, style)
 }
 
@@ -108,13 +116,16 @@ async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8, Failure> {
             let mut script = vec![];
             clap_complete::generate(args.shell, &mut Cli::command(), "stagecraft", &mut script);
             let script = String::from_utf8_lossy(&script).into_owned();
-            ui.show(script.trim_end(), &json!({ "script": script })).await;
+            ui.show(script.trim_end(), &json!({ "script": script }))
+                .await;
         }
         Command::Man(_) => {
             let mut page = vec![];
             clap_mangen::Man::new(Cli::command())
                 .render(&mut page)
-                .map_err(|error| Fault::internal("the manual page cannot be rendered").caused_by(&error))?;
+                .map_err(|error| {
+                    Fault::internal("the manual page cannot be rendered").caused_by(&error)
+                })?;
             let page = String::from_utf8_lossy(&page).into_owned();
             ui.show(page.trim_end(), &json!({ "man": page })).await;
         }

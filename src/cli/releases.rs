@@ -1,7 +1,5 @@
 //! `stagecraft releases`.
 
-use serde_json::json;
-
 use crate::model::fault::Fault;
 use crate::model::release::{History, ReleaseId};
 use crate::release::{self, Store};
@@ -26,27 +24,43 @@ pub(crate) async fn run(args: &ReleasesArgs, globals: &Globals, ui: &Ui) -> Resu
 /// it says so.
 async fn history(globals: &Globals, ui: &Ui) -> Result<History, Failure> {
     if globals.env.is_none() {
-        let root = config_file(globals).ok().and_then(|file| file.parent().map(std::path::Path::to_path_buf));
+        let root = config_file(globals)
+            .ok()
+            .and_then(|file| file.parent().map(std::path::Path::to_path_buf));
         let root = root.unwrap_or_default();
-        return Ok(Store::at(release::path(&root, std::env::var_os(release::STATE_FILE_VARIABLE))).read()?);
+        return Ok(Store::at(release::path(
+            &root,
+            std::env::var_os(release::STATE_FILE_VARIABLE),
+        ))
+        .read()?);
     }
-    on_environment("stagecraft releases", globals, ui, None, async |session| {
-        match session.history(&session.cx, Access::Read).await {
+    on_environment(
+        "stagecraft releases",
+        globals,
+        ui,
+        None,
+        async |session| match session.history(&session.cx, Access::Read).await {
             Ok(history) => Ok(history),
             Err(fault) => {
                 let here = session.keeper.here()?;
-                session.cx.warn(format!("only this machine's record is shown: {fault}"));
+                session
+                    .cx
+                    .warn(format!("only this machine's record is shown: {fault}"));
                 Ok(here)
             }
-        }
-    })
+        },
+    )
     .await
 }
 
 async fn list(globals: &Globals, history: &History, ui: &Ui) {
     let environment = globals.env.as_ref();
     let style = ui.options().stdout_style;
-    ui.show(&ui::releases::list(history, environment, style), &ui::releases::list_document(history, environment)).await;
+    ui.show(
+        &ui::releases::list(history, environment, style),
+        &ui::releases::list_document(history, environment),
+    )
+    .await;
 }
 
 async fn show(id: &ReleaseId, history: &History, ui: &Ui) -> Result<(), Fault> {
@@ -56,6 +70,10 @@ async fn show(id: &ReleaseId, history: &History, ui: &Ui) -> Result<(), Fault> {
             .hint("see `stagecraft releases list`, with `--env NAME` to ask the hosts too"));
     };
     let style = ui.options().stdout_style;
-    ui.show(&ui::releases::show(history, release, style), &ui::releases::show_document(history, release)).await;
+    ui.show(
+        &ui::releases::show(history, release, style),
+        &ui::releases::show_document(history, release),
+    )
+    .await;
     Ok(())
 }

@@ -15,16 +15,29 @@ use crate::ports::Connections;
 ///
 /// # Errors
 /// `Config`: every missing secret at once.
-pub(crate) async fn of_today(environment: &Environment, values: &dyn Connections) -> Result<IndexMap<RoleName, ReadyRole>, Fault> {
+pub(crate) async fn of_today(
+    environment: &Environment,
+    values: &dyn Connections,
+) -> Result<IndexMap<RoleName, ReadyRole>, Fault> {
     let secrets = secrets(environment.env.secret.iter(), values).await?;
     Ok(environment
         .roles
         .iter()
         .map(|(name, role)| {
-            let mut env: IndexMap<String, Secret> =
-                environment.env.clear.iter().map(|(name, value)| (name.clone(), Secret::new(value.value.clone()))).collect();
+            let mut env: IndexMap<String, Secret> = environment
+                .env
+                .clear
+                .iter()
+                .map(|(name, value)| (name.clone(), Secret::new(value.value.clone())))
+                .collect();
             env.extend(secrets.clone());
-            (name.clone(), ReadyRole { role: role.clone(), env })
+            (
+                name.clone(),
+                ReadyRole {
+                    role: role.clone(),
+                    env,
+                },
+            )
         })
         .collect())
 }
@@ -40,10 +53,12 @@ pub(crate) async fn of_record(
 ) -> Result<IndexMap<RoleName, ReadyRole>, Fault> {
     let mut ready = IndexMap::new();
     for (name, role) in roles {
-        let Some(record) = records.get(name) else { continue };
+        let Some(record) = records.get(name) else {
+            continue;
+        };
         let mut env = IndexMap::new();
         for (key, written) in &record.env_clear {
-            let value = config::expand(written).map_err(|unset| {
+            let value = config::expand_text(written).map_err(|unset| {
                 Fault::refused(format!("the target's `env.clear.{key}` has no value today"))
                     .because(unset)
                     .state("nothing was changed")
@@ -51,14 +66,28 @@ pub(crate) async fn of_record(
             })?;
             env.insert(key.clone(), Secret::new(value));
         }
-        let secrets = secrets(record.env_secret.keys(), values).await.map_err(|fault| Fault { kind: crate::model::fault::FaultKind::Refused, ..fault })?;
+        let secrets = secrets(record.env_secret.keys(), values)
+            .await
+            .map_err(|fault| Fault {
+                kind: crate::model::fault::FaultKind::Refused,
+                ..fault
+            })?;
         env.extend(secrets);
-        ready.insert(name.clone(), ReadyRole { role: role.clone(), env });
+        ready.insert(
+            name.clone(),
+            ReadyRole {
+                role: role.clone(),
+                env,
+            },
+        );
     }
     Ok(ready)
 }
 
-async fn secrets<'a>(names: impl Iterator<Item = &'a String>, values: &dyn Connections) -> Result<IndexMap<String, Secret>, Fault> {
+async fn secrets<'a>(
+    names: impl Iterator<Item = &'a String>,
+    values: &dyn Connections,
+) -> Result<IndexMap<String, Secret>, Fault> {
     let mut found = IndexMap::new();
     let mut missing: Option<Fault> = None;
     for name in names {

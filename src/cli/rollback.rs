@@ -30,12 +30,21 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
                     return Err(plan::open_release_fault(environment, &found).into());
                 }
                 let plan = plan::rollback(environment, &facts, &request(&facts, args))?;
-                let ready = roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
+                let ready =
+                    roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
                 session.warn_all(&plan.warnings);
                 let question = format!("roll back from {} to {}", plan.from_version, plan.version);
-                approval::pass(session.ui, gate(environment, &[], &question), consent, &ui::plan_text::rollback(&plan, style(session))).await?;
+                approval::pass(
+                    session.ui,
+                    gate(environment, &[], &question),
+                    consent,
+                    &ui::plan_text::rollback(&plan, style(session)),
+                )
+                .await?;
                 let release = new_rollback(environment, &plan, &session.origin());
-                let result = deployer(session).roll_back(cx, release, &plan, &facts, &ready).await;
+                let result = deployer(session)
+                    .roll_back(cx, release, &plan, &facts, &ready)
+                    .await;
                 let release = settle(session, result).await?;
                 show(session, &release).await;
                 Ok(())
@@ -46,14 +55,28 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
 }
 
 async fn dry_run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
-    let facts = session.observe(&session.cx, Wanted::Hosts, Access::Read).await?;
+    let facts = session
+        .observe(&session.cx, Wanted::Hosts, Access::Read)
+        .await?;
     let plan = plan::rollback(&session.environment, &facts, &request(&facts, args))?;
     session.warn_all(&plan.warnings);
-    session.ui.show(&ui::plan_text::rollback(&plan, style(session)), &json!({ "status": "planned", "plan": plan })).await;
-    session.ui.note("nothing was changed, and no lock was taken (--dry-run)").await;
+    session
+        .ui
+        .show(
+            &ui::plan_text::rollback(&plan, style(session)),
+            &json!({ "status": "planned", "plan": plan }),
+        )
+        .await;
+    session
+        .ui
+        .note("nothing was changed, and no lock was taken (--dry-run)")
+        .await;
     Ok(())
 }
 
 fn request(facts: &plan::Facts, args: &RollbackArgs) -> RollbackRequest {
-    RollbackRequest { release: ReleaseId::next(Utc::now(), facts.history.newest_id()), to: args.to.clone() }
+    RollbackRequest {
+        release: ReleaseId::next(Utc::now(), facts.history.newest_id()),
+        to: args.to.clone(),
+    }
 }

@@ -53,9 +53,13 @@ pub(crate) async fn on_environment<'a, T>(
     image: Option<&str>,
     work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let Loaded { mut environment, warnings } = load(command, globals)?;
+    let Loaded {
+        mut environment,
+        warnings,
+    } = load(command, globals)?;
     if !warnings.is_empty() {
-        ui.warn(warnings.render_warnings(Look::Plain).trim_end()).await;
+        ui.warn(warnings.render_warnings(Look::Plain).trim_end())
+            .await;
     }
     if let Some(reference) = image {
         environment.source = ImageSource::Prebuilt(reference.to_owned());
@@ -81,9 +85,11 @@ fn load(command: &str, globals: &Globals) -> Result<Loaded, Fault> {
     let file = config_file(globals)?;
     let Some(name) = &globals.env else {
         let known = config::environments(&file).unwrap_or_default();
-        let mut fault = Fault::config(format!("`{command}` acts on an environment, and none was named"))
-            .because("no command acts on an environment that was not named")
-            .state("nothing was changed");
+        let mut fault = Fault::config(format!(
+            "`{command}` acts on an environment, and none was named"
+        ))
+        .because("no command acts on an environment that was not named")
+        .state("nothing was changed");
         for name in known {
             fault = fault.hint(format!("`{command} --env {name}`"));
         }
@@ -107,7 +113,10 @@ impl Session<'_> {
     ///
     /// # Errors
     /// Somebody else holds it; the work's own.
-    pub(crate) async fn locked<T>(&self, work: impl AsyncFnOnce(&Cx) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) async fn locked<T>(
+        &self,
+        work: impl AsyncFnOnce(&Cx) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let held = self.house.lock.acquire(&self.cx, &self.holder()).await?;
         let lost = held.lost();
         let cx = self.cx.child();
@@ -126,7 +135,9 @@ impl Session<'_> {
             if was_lost && failure.fault.kind == FaultKind::Interrupted {
                 failure.fault.kind = FaultKind::Unreachable;
                 failure.fault.what = "the environment lock was lost".to_owned();
-                failure.fault = failure.fault.because("the connection to a host that held it ended");
+                failure.fault = failure
+                    .fault
+                    .because("the connection to a host that held it ended");
             }
             failure
         })
@@ -134,19 +145,32 @@ impl Session<'_> {
 
     fn holder(&self) -> Holder {
         let (who, machine) = who();
-        Holder { who, machine, since: Utc::now(), command: self.command.to_owned(), pid: std::process::id() }
+        Holder {
+            who,
+            machine,
+            since: Utc::now(),
+            command: self.command.to_owned(),
+            pid: std::process::id(),
+        }
     }
 
     pub(crate) fn origin(&self) -> Origin {
         let (who, machine) = who();
-        Origin { actor: format!("{who}@{machine}") }
+        Origin {
+            actor: format!("{who}@{machine}"),
+        }
     }
 
     /// Everything that is true now.
     ///
     /// # Errors
     /// What cannot be reached.
-    pub(crate) async fn observe(&self, cx: &Cx, wanted: Wanted, access: Access) -> Result<Facts, Fault> {
+    pub(crate) async fn observe(
+        &self,
+        cx: &Cx,
+        wanted: Wanted,
+        access: Access,
+    ) -> Result<Facts, Fault> {
         let history = self.history(cx, access);
         let source = async { Ok::<_, Fault>(source::observe(&self.environment.root).await) };
         let (history, source) = tokio::try_join!(history, source)?;
@@ -168,7 +192,9 @@ impl Session<'_> {
     /// Says something that is no error as an event, in order with the others.
     pub(crate) fn warn_all(&self, warnings: &[String]) {
         for warning in warnings {
-            self.cx.send(EventKind::Warning { text: warning.clone() });
+            self.cx.send(EventKind::Warning {
+                text: warning.clone(),
+            });
         }
     }
 }

@@ -47,12 +47,23 @@ fn table(facts: &Facts, style: Style) -> String {
     let mut table = Table::new(["HOST", "ROLE", "VERSION", "STATE", "PORTS", "CONTAINER"]);
     for host in &facts.hosts {
         if host.containers.is_empty() {
-            table.row([host.address.to_string(), "-".into(), "-".into(), "nothing runs".into(), "-".into(), "-".into()]);
+            table.row([
+                host.address.to_string(),
+                "-".into(),
+                "-".into(),
+                "nothing runs".into(),
+                "-".into(),
+                "-".into(),
+            ]);
         }
         for container in &host.containers {
             table.row([
                 host.address.to_string(),
-                container.label(label::ROLE).or(container.label(label::JOB)).unwrap_or("-").to_owned(),
+                container
+                    .label(label::ROLE)
+                    .or(container.label(label::JOB))
+                    .unwrap_or("-")
+                    .to_owned(),
                 container.label(label::VERSION).unwrap_or("-").to_owned(),
                 state(container),
                 ports(container),
@@ -66,7 +77,9 @@ fn table(facts: &Facts, style: Style) -> String {
 fn state(container: &Container) -> String {
     use crate::model::container::ContainerState;
     match (container.state, container.exit_code) {
-        (ContainerState::Running, _) if container.restarts > 0 => format!("running, restarted {} times", container.restarts),
+        (ContainerState::Running, _) if container.restarts > 0 => {
+            format!("running, restarted {} times", container.restarts)
+        }
         (ContainerState::Running, _) => "running".to_owned(),
         (ContainerState::Created, _) => "created".to_owned(),
         (ContainerState::Restarting, _) => "restarting".to_owned(),
@@ -77,6 +90,14 @@ fn state(container: &Container) -> String {
 }
 
 fn ports(container: &Container) -> String {
-    let ports: Vec<String> = container.ports.iter().map(|port| format!("{}:{}", port.host, port.container)).collect();
-    if ports.is_empty() { "-".to_owned() } else { ports.join(", ") }
+    let ports: Vec<String> = container
+        .ports
+        .iter()
+        .map(|port| format!("{}:{}", port.host, port.container))
+        .collect();
+    if ports.is_empty() {
+        "-".to_owned()
+    } else {
+        ports.join(", ")
+    }
 }

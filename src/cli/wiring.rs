@@ -10,7 +10,9 @@ use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
-use crate::ports::{Builder, Connections, ContainerRunner, HostLink, Lock, Migrator, Pusher, RolloutStrategy};
+use crate::ports::{
+    Builder, Connections, ContainerRunner, HostLink, Lock, Migrator, Pusher, RolloutStrategy,
+};
 use crate::rollout;
 use crate::ssh::{EnvironmentLock, HostFiles, Links};
 
@@ -41,7 +43,10 @@ pub(crate) fn known_engines() -> Result<Vec<(&'static str, bool)>, Fault> {
 
 /// # Errors
 /// This machine's private folder for connections cannot be made.
-pub(crate) fn house(environment: &Arc<Environment>, values: Arc<dyn Connections>) -> Result<(House, HostFiles), Fault> {
+pub(crate) fn house(
+    environment: &Arc<Environment>,
+    values: Arc<dyn Connections>,
+) -> Result<(House, HostFiles), Fault> {
     let link: Arc<dyn HostLink> = Links::new()?;
     let engines = Engines::new(Arc::clone(&link));
     let auth = Arc::new(auth(environment, &values));
@@ -49,7 +54,11 @@ pub(crate) fn house(environment: &Arc<Environment>, values: Arc<dyn Connections>
     let probe = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let delivery = Delivery {
         registry: environment.registry.clone(),
-        hosts: environment.hosts.iter().map(|host| host.address.clone()).collect(),
+        hosts: environment
+            .hosts
+            .iter()
+            .map(|host| host.address.clone())
+            .collect(),
         project: environment.project.clone(),
         cache: Delivery::default_cache(),
     };
@@ -80,7 +89,9 @@ fn auth(environment: &Environment, values: &Arc<dyn Connections>) -> Auth {
     let auth = Auth::of_docker();
     match &environment.registry {
         Some(registry) => match (&registry.username_env, &registry.password_env) {
-            (Some(username), Some(password)) => auth.named(&registry.repository, Arc::clone(values), username, password),
+            (Some(username), Some(password)) => {
+                auth.named(&registry.repository, Arc::clone(values), username, password)
+            }
             _ => auth,
         },
         None => auth,

@@ -83,6 +83,31 @@ pub(super) fn expands(text: &str) -> bool {
                 .any(|piece| matches!(piece, Piece::Variable { .. })))
 }
 
+/// Expands one text with today's process environment: what a record keeps as
+/// written becomes a value again.
+///
+/// # Errors
+/// Says which variable is not set.
+pub fn expand_text(text: &str) -> Result<String, String> {
+    let mut expanded = String::new();
+    for piece in pieces(text) {
+        match piece {
+            Piece::Text(literal) => expanded.push_str(literal),
+            Piece::Variable { name, default, .. } => match (std::env::var(name), default) {
+                (Ok(value), None) => expanded.push_str(&value),
+                (Ok(value), Some(_)) if !value.is_empty() => expanded.push_str(&value),
+                (_, Some(default)) => expanded.push_str(default),
+                (Err(_), None) => {
+                    return Err(format!(
+                        "the variable `{name}` is not set, or holds no UTF-8 text"
+                    ));
+                }
+            },
+        }
+    }
+    Ok(expanded)
+}
+
 /// Expands every value of a tree, and reports variables that are not set.
 pub(super) fn expand(
     node: &mut Node,

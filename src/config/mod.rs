@@ -31,6 +31,7 @@ pub mod values;
 
 pub use engines::{EngineId, Engines};
 pub use find::find;
+pub use interpolate::expand_text;
 pub use load::{Loaded, Summary, check_all, environments, load};
 pub use problem::{Problem, Problems};
 pub use render::Look;

@@ -60,7 +60,10 @@ impl Registry {
     /// Every id, and whether its engine needs a path.
     #[must_use]
     pub fn known(&self) -> Vec<(&'static str, bool)> {
-        self.engines.iter().map(|engine| (engine.id(), engine.needs_path())).collect()
+        self.engines
+            .iter()
+            .map(|engine| (engine.id(), engine.needs_path()))
+            .collect()
     }
 
     /// # Errors

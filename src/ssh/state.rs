@@ -101,7 +101,12 @@ impl HostFiles {
         if exit.code != 0 {
             return Err(went_wrong(host, "cannot read the files kept", &exit));
         }
-        Ok(exit.stdout.split(|byte| *byte == 0o36).filter(|file| !file.is_empty()).map(<[u8]>::to_vec).collect())
+        Ok(exit
+            .stdout
+            .split(|byte| *byte == 0o36)
+            .filter(|file| !file.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect())
     }
 
     /// Replaces the file; durable when this returns.
