@@ -209,6 +209,11 @@ impl ContainerRunner for Runner {
         cx.or_interrupted(life::list(&engine, labels)).await
     }
 
+    async fn volume_exists(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<bool, Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::volume_exists(&engine, name)).await
+    }
+
     async fn logs(
         &self,
         cx: &Cx,

@@ -165,27 +165,32 @@ fn bare(message: &str) -> String {
     text.to_owned()
 }
 
+/// The way out, where the words tell which it is.
 fn hinted(fault: Fault, why: &str) -> Fault {
+    let why = why.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| why.contains(word));
-    if has(&[
+    let hint = if has(&[
         "failed to compute cache key",
         "failed to calculate checksum",
     ]) {
-        fault.hint("the file must be in the build context, and no line of `.dockerignore` may leave it out")
+        "the file must be in the build context, and no line of `.dockerignore` may leave it out"
     } else if has(&["build.secrets"]) {
-        fault.hint("name the secret in `build.secrets`; its value comes from the process environment, `env_file` or `secrets_command`")
+        "name the secret in `build.secrets`; its value comes from the process environment, `env_file` or `secrets_command`"
     } else if has(&[
         "unauthorized",
         "authorization failed",
-        "pull access denied",
-        "403 Forbidden",
+        "access denied",
+        "403 forbidden",
     ]) {
-        fault.hint("give this machine credentials for the base image's registry: `docker login`")
-    } else if has(&["dockerfile parse error", "Dockerfile:"]) {
-        fault.hint("correct the Dockerfile, then run the command again")
+        "give this machine a login for the base image's registry: `docker login REGISTRY`"
+    } else if has(&["http response to https client"]) {
+        "the base image's registry speaks HTTP: name its host and port in `insecure-registries` of `/etc/docker/daemon.json` (a network such as 10.0.0.0/8 is not enough for builds)"
+    } else if has(&["dockerfile parse error"]) {
+        "correct the Dockerfile, then run the command again"
     } else {
-        fault
-    }
+        return fault;
+    };
+    fault.hint(hint)
 }
 
 #[cfg(test)]

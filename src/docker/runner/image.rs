@@ -3,27 +3,19 @@
 use std::sync::PoisonError;
 
 use futures_util::future::join_all;
-use serde::Deserialize;
 
 use super::create::{image_missing, references};
 use super::{Runner, pull};
-use crate::docker::client::{Call, Engine, fault, status};
+use crate::docker::client::Engine;
+use crate::docker::image::{Stored, find, tag};
 use crate::model::container::confirms;
 use crate::model::fault::Fault;
-use crate::model::image::{Carriage, PinnedImage};
+use crate::model::image::{Carriage, Digest, PinnedImage};
 use crate::ports::Cx;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Image {
-    id: String,
-    repo_tags: Option<Vec<String>>,
-    repo_digests: Option<Vec<String>>,
-}
 
 /// The pinned image in an engine.
 pub(super) struct Found {
-    id: String,
+    id: Digest,
     /// Its local reference names it already.
     tagged: bool,
 }
@@ -36,13 +28,13 @@ impl Runner {
         pinned: &PinnedImage,
     ) -> Result<Option<Found>, Fault> {
         let names = references(pinned);
-        for image in join_all(names.iter().map(|name| look(engine, name))).await {
+        let looks = names.iter().map(|name| find(engine, name));
+        for (name, image) in names.iter().zip(join_all(looks).await) {
             if let Some(image) = image?
                 && self.remember(engine, pinned, &image)
             {
-                let tags = image.repo_tags.unwrap_or_default();
                 return Ok(Some(Found {
-                    tagged: tags.contains(&pinned.local_reference),
+                    tagged: *name == pinned.local_reference,
                     id: image.id,
                 }));
             }
@@ -59,7 +51,7 @@ impl Runner {
         if let Some(found) = self.find_image(engine, pinned).await? {
             return match found.tagged {
                 true => Ok(()),
-                false => tag(engine, &found.id, &pinned.local_reference).await,
+                false => tag(engine, found.id.as_str(), &pinned.local_reference).await,
             };
         }
         match pinned.carriage {
@@ -76,7 +68,7 @@ impl Runner {
         // the next line ends the work.
         let reference = pinned.reference();
         let (image, tagged) = tokio::join!(
-            look(engine, &reference),
+            find(engine, &reference),
             tag(engine, &reference, &pinned.local_reference),
         );
         match image? {
@@ -104,20 +96,19 @@ impl Runner {
         if confirmed || confirms(pinned, id, &[]) {
             return Ok(true);
         }
-        Ok(match look(engine, id).await? {
+        Ok(match find(engine, id).await? {
             Some(image) => self.remember(engine, pinned, &image),
             None => false,
         })
     }
 
-    fn remember(&self, engine: &Engine, pinned: &PinnedImage, image: &Image) -> bool {
-        let digests = image.repo_digests.as_deref().unwrap_or_default();
-        let right = confirms(pinned, &image.id, digests);
+    fn remember(&self, engine: &Engine, pinned: &PinnedImage, image: &Stored) -> bool {
+        let right = confirms(pinned, image.id.as_str(), &image.repo_digests);
         if right {
             let key = (
                 engine.host().clone(),
                 pinned.digest.clone(),
-                image.id.clone(),
+                image.id.to_string(),
             );
             self.confirmed
                 .lock()
@@ -125,56 +116,5 @@ impl Runner {
                 .insert(key);
         }
         right
-    }
-}
-
-async fn look(engine: &Engine, reference: &str) -> Result<Option<Image>, Fault> {
-    match engine
-        .json(Call::get(format!("/images/{reference}/json")))
-        .await
-    {
-        Ok(image) => Ok(Some(image)),
-        Err(error) if status(&error) == Some(404) => Ok(None),
-        Err(error) => Err(fault(
-            engine.host(),
-            format!("cannot look for the image `{reference}`"),
-            error,
-        )),
-    }
-}
-
-async fn tag(engine: &Engine, image: &str, reference: &str) -> Result<(), Fault> {
-    let (repository, tag) = split(reference);
-    let call = Call::post(format!("/images/{image}/tag"))
-        .query("repo", repository)
-        .query("tag", tag);
-    engine.done(call).await.map_err(|error| {
-        fault(
-            engine.host(),
-            format!("cannot tag the image `{reference}`"),
-            error,
-        )
-    })
-}
-
-/// A registry's port is no tag.
-fn split(reference: &str) -> (&str, &str) {
-    match reference.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
-        _ => (reference, "latest"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-
-    #[test]
-    fn the_port_of_a_registry_is_no_tag() {
-        assert_eq!(split("stagecraft/shop:r1"), ("stagecraft/shop", "r1"));
-        assert_eq!(
-            split("10.0.0.1:5000/shop"),
-            ("10.0.0.1:5000/shop", "latest")
-        );
     }
 }

@@ -133,3 +133,19 @@ async fn gone(engine: &Engine, name: &str) -> Result<(), Fault> {
         )),
     }
 }
+
+pub(super) async fn volume_exists(engine: &Engine, name: &str) -> Result<bool, Fault> {
+    let name_in_path: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    match engine
+        .done(Call::get(format!("/volumes/{name_in_path}")))
+        .await
+    {
+        Ok(()) => Ok(true),
+        Err(error) if status(&error) == Some(404) => Ok(false),
+        Err(error) => Err(fault(
+            engine.host(),
+            format!("cannot look for the volume `{name}`"),
+            error,
+        )),
+    }
+}

@@ -257,3 +257,141 @@ fn damaged(why: &str) -> io::Error {
         format!("the archive of the image is damaged: {why}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYER_ONE: &[u8] = b"the first layer";
+    const LAYER_TWO: &[u8] = b"the second one";
+
+    enum Entry<'a> {
+        File(&'a str, &'a [u8]),
+        Link(&'a str, &'a str),
+    }
+
+    fn tar(entries: &[Entry<'_>]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut builder = tar::Builder::new(file.as_file());
+        for entry in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            match entry {
+                Entry::File(path, bytes) => {
+                    header.set_size(bytes.len() as u64);
+                    builder.append_data(&mut header, path, *bytes).unwrap();
+                }
+                Entry::Link(path, target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_size(0);
+                    builder.append_link(&mut header, path, target).unwrap();
+                }
+            }
+        }
+        builder.finish().unwrap();
+        drop(builder);
+        file
+    }
+
+    fn config(layers: &[&[u8]]) -> Vec<u8> {
+        let diff_ids: Vec<Digest> = layers.iter().map(|layer| digest_of(layer)).collect();
+        serde_json::to_vec(&serde_json::json!({ "rootfs": { "diff_ids": diff_ids } })).unwrap()
+    }
+
+    fn text(archive: &Archive, digest: &Digest) -> Vec<u8> {
+        let part = archive.blob(digest).unwrap();
+        let mut buffer = vec![0; 1000];
+        let read = archive.read(part, 0, &mut buffer).unwrap();
+        buffer.truncate(read);
+        buffer
+    }
+
+    #[test]
+    fn the_older_layout_gets_a_manifest_with_layers_by_their_uncompressed_digests() {
+        let config = config(&[LAYER_ONE, LAYER_TWO, LAYER_ONE]);
+        let id = digest_of(&config);
+        let index = br#"[{"Config":"c.json","RepoTags":null,"Layers":["a/layer.tar","b/layer.tar","d/layer.tar"]}]"#;
+        let file = tar(&[
+            Entry::File("a/layer.tar", LAYER_ONE),
+            Entry::File("b/layer.tar", LAYER_TWO),
+            Entry::Link("d/layer.tar", "../a/layer.tar"),
+            Entry::File("c.json", &config),
+            Entry::File("manifest.json", index),
+        ]);
+        let archive = Archive::open(file.path(), &id).unwrap();
+        assert_eq!(archive.pin.config, id);
+        let (media_type, manifest) = archive.manifest(&archive.pin.digest).unwrap().unwrap();
+        assert_eq!(media_type, MANIFEST);
+        assert_eq!(digest_of(&manifest), archive.pin.digest);
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let layers = manifest["layers"].as_array().unwrap();
+        assert_eq!(layers.len(), 3);
+        assert_eq!(layers[0], layers[2]);
+        assert_eq!(layers[1]["digest"], digest_of(LAYER_TWO).as_str());
+        assert_eq!(layers[1]["size"], LAYER_TWO.len());
+        assert_eq!(text(&archive, &digest_of(LAYER_TWO)), LAYER_TWO);
+        assert_eq!(text(&archive, &id), config);
+    }
+
+    #[test]
+    fn the_newer_layout_of_a_graph_driver_gives_the_same_manifest() {
+        let config = config(&[LAYER_ONE]);
+        let id = digest_of(&config);
+        let path = |digest: &Digest| digest.as_str().replace("sha256:", "blobs/sha256/");
+        let (config_path, layer_path) = (path(&id), path(&digest_of(LAYER_ONE)));
+        let index = format!(r#"[{{"Config":"{config_path}","Layers":["{layer_path}"]}}]"#);
+        let newer = tar(&[
+            Entry::File(&layer_path, LAYER_ONE),
+            Entry::File(&config_path, &config),
+            Entry::File("manifest.json", index.as_bytes()),
+        ]);
+        let older = tar(&[
+            Entry::File("x.json", &config),
+            Entry::File("a/layer.tar", LAYER_ONE),
+            Entry::File(
+                "manifest.json",
+                br#"[{"Config":"x.json","Layers":["a/layer.tar"]}]"#,
+            ),
+        ]);
+        let newer = Archive::open(newer.path(), &id).unwrap();
+        let older = Archive::open(older.path(), &id).unwrap();
+        assert_eq!(newer.pin, older.pin);
+    }
+
+    #[test]
+    fn an_image_that_has_a_manifest_travels_with_it() {
+        let config = config(&[LAYER_ONE]);
+        let manifest = br#"{"schemaVersion":2,"config":{},"layers":[]}"#;
+        let id = digest_of(manifest);
+        let path = |digest: &Digest| digest.as_str().replace("sha256:", "blobs/sha256/");
+        let config_path = path(&digest_of(&config));
+        let index = format!(r#"[{{"Config":"{config_path}","Layers":[]}}]"#);
+        let file = tar(&[
+            Entry::File(&path(&id), manifest),
+            Entry::File(&config_path, &config),
+            Entry::File("manifest.json", index.as_bytes()),
+        ]);
+        let archive = Archive::open(file.path(), &id).unwrap();
+        assert_eq!(archive.pin.digest, id);
+        assert_eq!(archive.pin.config, digest_of(&config));
+        let (media_type, bytes) = archive.manifest(&id).unwrap().unwrap();
+        assert_eq!(
+            (media_type.as_str(), &bytes[..]),
+            (OCI_MANIFEST, &manifest[..])
+        );
+    }
+
+    #[test]
+    fn an_archive_of_another_image_is_refused() {
+        let config = config(&[]);
+        let file = tar(&[
+            Entry::File("c.json", &config),
+            Entry::File("manifest.json", br#"[{"Config":"c.json","Layers":[]}]"#),
+        ]);
+        let error = Archive::open(file.path(), &digest_of(b"other")).unwrap_err();
+        assert!(
+            error.to_string().ends_with("it holds another image"),
+            "{error}"
+        );
+    }
+}

@@ -258,3 +258,26 @@ fn built(builder: hyper::http::response::Builder, body: BoxBody<Bytes, io::Error
         .body(body)
         .expect("the headers are digests, numbers and known words")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_manifests_and_blobs_are_told_apart() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let (kind, found) = asked(&format!("stagecraft/shop/manifests/{digest}")).unwrap();
+        assert_eq!((kind, found.as_str()), (Kind::Manifest, digest.as_str()));
+        let (kind, _) = asked(&format!("stagecraft/shop/blobs/{digest}")).unwrap();
+        assert_eq!(kind, Kind::Blob);
+        assert!(asked("stagecraft/shop/manifests/latest").is_none());
+        assert!(asked(&format!("stagecraft/shop/tags/{digest}")).is_none());
+    }
+
+    #[test]
+    fn only_ranges_to_the_end_are_ranges() {
+        assert_eq!(from("bytes=17-"), Some(17));
+        assert_eq!(from("bytes=1-2"), None);
+        assert_eq!(from("bytes=-5"), None);
+    }
+}

@@ -23,6 +23,12 @@ use crate::ports::Cx;
 /// Archives that stay.
 const KEPT: usize = 3;
 
+/// The beginning of names of archives that are not complete.
+const PART: &str = ".part-";
+
+/// A part that is older was left behind by a process that was killed.
+const PART_AGE: Duration = Duration::from_secs(24 * 3600);
+
 /// An engine may write the whole image to its own disk before it answers.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -70,13 +76,23 @@ impl Spool {
         let keep = || {
             temporary.persist(self.file(id, "tar"))?;
             let pin = serde_json::to_vec(&archive.pin)?;
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let mut file = self.part()?;
             io::Write::write_all(&mut file, &pin)?;
             file.persist(self.file(id, "json"))?;
             self.prune()
         };
-        keep().map_err(|error: io::Error| self.trouble(&error))?;
+        // The archive is open and can be served all the same.
+        if let Err(error) = keep() {
+            let error: io::Error = error;
+            cx.warn(self.trouble(&error).to_string());
+        }
         Ok(archive)
+    }
+
+    fn part(&self) -> io::Result<tempfile::NamedTempFile> {
+        tempfile::Builder::new()
+            .prefix(PART)
+            .tempfile_in(&self.folder)
     }
 
     /// An archive that cannot be read any more is read anew.
@@ -137,15 +153,25 @@ impl Spool {
     fn prune(&self) -> io::Result<()> {
         let mut archives = vec![];
         for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|kind| kind == "tar") {
-                archives.push((fs::metadata(&path)?.modified()?, path));
+            let entry = entry?;
+            let Ok(modified) = entry.metadata().and_then(|meta| meta.modified()) else {
+                // Another process was faster.
+                continue;
+            };
+            let path = entry.path();
+            let age = modified.elapsed().unwrap_or_default();
+            if entry.file_name().to_string_lossy().starts_with(PART) {
+                if age > PART_AGE {
+                    let _ = fs::remove_file(path);
+                }
+            } else if path.extension().is_some_and(|kind| kind == "tar") {
+                archives.push((modified, path));
             }
         }
         archives.sort();
         let old = archives.len().saturating_sub(KEPT);
         for (_, path) in archives.into_iter().take(old) {
-            fs::remove_file(path)?;
+            let _ = fs::remove_file(path);
         }
         Ok(())
     }
@@ -170,4 +196,36 @@ pub(in crate::docker) fn default_folder() -> PathBuf {
         .or_else(|| Some(absolute("HOME")?.join(".cache")))
         .unwrap_or_else(std::env::temp_dir)
         .join("stagecraft/images")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_archives_stay_and_forgotten_parts_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::new(folder.path().to_owned());
+        let old = SystemTime::now() - Duration::from_secs(48 * 3600);
+        for (name, minutes) in [("a.tar", 5), ("b.tar", 4), ("c.tar", 3), ("d.tar", 2)] {
+            let file = fs::File::create(folder.path().join(name)).unwrap();
+            let age = Duration::from_secs(minutes * 60);
+            file.set_modified(SystemTime::now() - age).unwrap();
+        }
+        for name in [".part-old", "a.json"] {
+            let file = fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(old).unwrap();
+        }
+        let fresh = spool.part().unwrap();
+        spool.prune().unwrap();
+        let mut left: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        left.retain(|name| !name.starts_with(PART));
+        left.sort();
+        assert_eq!(left, ["a.json", "b.tar", "c.tar", "d.tar"]);
+        assert!(fresh.path().exists());
+        assert!(!folder.path().join(".part-old").exists());
+    }
 }
