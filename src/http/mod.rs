@@ -1,1 +1,7 @@
-//! Health and schema probes. Imports `ports`, `model`.
+//! Health and schema probes over a host's connection. Imports `ports`, `model`.
+
+mod get;
+mod port;
+mod prober;
+
+pub use prober::Prober;

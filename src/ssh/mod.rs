@@ -1,1 +1,23 @@
-//! The only openssh: one connection a host, forwards, the environment lock. Imports `ports`, `model`.
+//! The only openssh: one connection a host, forwards over it, the environment
+//! lock, and the small files a host keeps. Imports `ports`, `model`.
+//!
+//! `control` (the private folder) → `master` (one connection) → `links` (all of
+//! them, and `local` beside them) → `lock` and `state`, which need only the port.
+
+mod control;
+mod docker_here;
+mod engine;
+mod engine_absence;
+mod here;
+mod links;
+mod lock;
+mod master;
+mod pipes;
+mod refusal;
+mod reverse;
+mod state;
+mod stream;
+
+pub use links::Links;
+pub use lock::EnvironmentLock;
+pub use state::{HostFiles, host_state_dir};

@@ -1,0 +1,98 @@
+//! One HTTP request over a stream that is already there. Imports `ports`.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::ports::ByteStream;
+
+/// The status is the answer; a body that trickles is not waited for.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+/// As much of an answer as an error shows.
+pub(super) const FIRST_LINE: usize = 200;
+
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    /// At most so much as was asked for.
+    pub(super) body: Bytes,
+}
+
+/// # Errors
+/// In words, innermost first: no answer, or none that is HTTP.
+pub(super) async fn get(
+    stream: Box<dyn ByteStream>,
+    path: &str,
+    host: &str,
+    most: usize,
+) -> Result<Response, String> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| innermost(&error))?;
+    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let request = Request::get(path)
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, "stagecraft")
+        .header(header::ACCEPT, "*/*")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| innermost(&error))?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| innermost(&error))?;
+    let status = response.status();
+    let mut body = response.into_body();
+    let mut text = Vec::new();
+    // A body that breaks off or never ends still has a beginning.
+    let _ = timeout(BODY_PATIENCE, async {
+        while text.len() < most {
+            let Some(Ok(frame)) = body.frame().await else {
+                break;
+            };
+            if let Ok(data) = frame.into_data() {
+                text.extend_from_slice(&data);
+            }
+        }
+    })
+    .await;
+    text.truncate(most);
+    Ok(Response {
+        status,
+        body: text.into(),
+    })
+}
+
+/// What hyper wraps says more than hyper.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut at = error;
+    while let Some(source) = at.source() {
+        at = source;
+    }
+    at.to_string()
+}
+
+/// Of an answer: printable, and short enough for a line.
+pub(super) fn first_line(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(FIRST_LINE)]).into_owned();
+    text.lines()
+        .map(|line| line.replace(char::is_control, " ").trim().to_owned())
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_for_people_has_no_control_characters_and_an_end() {
+        assert_eq!(first_line(b"\n\n  \x1b[31mboom\tnow\nmore"), "[31mboom now");
+        assert_eq!(first_line(&[b'x'; 5000]).len(), FIRST_LINE);
+        assert_eq!(first_line(b""), "");
+    }
+}

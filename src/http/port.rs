@@ -1,0 +1,256 @@
+//! A container's port as the host sees it, asked by HTTP or by connecting.
+//! Imports `ports`, `model`.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
+
+use crate::model::container::Container;
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::ports::{Answer, ByteStream, HostLink, Target};
+
+use super::get::{FIRST_LINE, first_line, get};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A port that nobody serves is accepted on the way (by the engine, by `ssh`)
+/// and closed again; one that stays open so long is served.
+const STAYS_OPEN: Duration = Duration::from_millis(500);
+
+pub(super) struct Port<'a> {
+    pub(super) link: &'a dyn HostLink,
+    pub(super) host: &'a HostAddress,
+    pub(super) container: &'a Container,
+    /// Inside the container.
+    pub(super) number: u16,
+}
+
+impl Port<'_> {
+    /// Healthy when the answer is 2xx or 3xx.
+    pub(super) async fn get(&self, path: &str, name: Option<&str>) -> Result<Answer, Fault> {
+        let stream = match self.dial().await? {
+            Ok(stream) => stream,
+            Err(why) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
+        };
+        let name = name.map_or_else(|| format!("localhost:{}", self.number), str::to_owned);
+        let response = match timeout(PATIENCE, get(stream, path, &name, FIRST_LINE)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(why)) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
+            Err(_) => {
+                let waited = PATIENCE.as_secs();
+                return Ok(Answer::Unhealthy(format!(
+                    "GET {path} got no answer within {waited}s"
+                )));
+            }
+        };
+        if response.status.is_success() || response.status.is_redirection() {
+            return Ok(Answer::Healthy);
+        }
+        let status = response.status.as_u16();
+        Ok(Answer::Unhealthy(match first_line(&response.body) {
+            said if said.is_empty() => format!("GET {path} answered {status}"),
+            said => format!("GET {path} answered {status}: {said}"),
+        }))
+    }
+
+    /// Healthy when a connection is accepted and kept.
+    pub(super) async fn opens(&self) -> Result<Answer, Fault> {
+        let unhealthy = |why: &str| Answer::Unhealthy(format!("port {}: {why}", self.number));
+        let mut stream = match self.dial().await? {
+            Ok(stream) => stream,
+            Err(why) => return Ok(unhealthy(&why)),
+        };
+        let mut byte = [0];
+        Ok(match timeout(STAYS_OPEN, stream.read(&mut byte)).await {
+            Err(_) | Ok(Ok(1..)) => Answer::Healthy,
+            Ok(Ok(0)) => unhealthy("nothing listens on it"),
+            Ok(Err(error)) => unhealthy(&error.to_string()),
+        })
+    }
+
+    /// The inner error is an answer in words; the outer one means that the host
+    /// itself cannot be reached.
+    async fn dial(&self) -> Result<Result<Box<dyn ByteStream>, String>, Fault> {
+        let Some(target) = self.target() else {
+            return Ok(Err("the container has no address yet".to_owned()));
+        };
+        let dial = self.link.dial(self.host, &target);
+        if !self.host.is_local() {
+            return Ok(Ok(dial.await?));
+        }
+        // This machine is always there: what fails is the port.
+        Ok(match timeout(PATIENCE, dial).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(fault)) => Err(fault.causes.last().cloned().unwrap_or(fault.what)),
+            Err(_) => Err(format!("no answer within {}s", PATIENCE.as_secs())),
+        })
+    }
+
+    /// On the host's own loopback, or on the container's network where the port
+    /// is not published.
+    fn target(&self) -> Option<Target> {
+        let published = self
+            .container
+            .ports
+            .iter()
+            .find(|known| known.container == self.number);
+        match published {
+            Some(known) if matches!(known.address.as_str(), "" | "0.0.0.0" | "::") => {
+                Some(Target::Tcp("127.0.0.1".to_owned(), known.host))
+            }
+            Some(known) => Some(Target::Tcp(known.address.clone(), known.host)),
+            None => {
+                let address = self.container.address.clone()?;
+                (!address.is_empty()).then_some(Target::Tcp(address, self.number))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::model::container::{ContainerState, PortBinding};
+    use crate::ports::{RemoteExit, RemoteProcess, ReverseForward};
+
+    /// A host on which whatever is dialled answers with these bytes and closes.
+    struct Answering {
+        bytes: &'static [u8],
+        dialled: Mutex<Option<Target>>,
+        asked: Mutex<Option<tokio::task::JoinHandle<String>>>,
+    }
+
+    #[async_trait]
+    impl HostLink for Answering {
+        async fn connect(&self, _: &HostAddress) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        async fn dial(&self, _: &HostAddress, to: &Target) -> Result<Box<dyn ByteStream>, Fault> {
+            let (near, mut far) = tokio::io::duplex(4096);
+            let bytes = self.bytes;
+            *self.dialled.lock().expect("free") = Some(to.clone());
+            *self.asked.lock().expect("free") = Some(tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                let read = if bytes.is_empty() {
+                    0
+                } else {
+                    far.read(&mut request).await.expect("a request")
+                };
+                far.write_all(bytes).await.expect("sent");
+                String::from_utf8_lossy(&request[..read]).into_owned()
+            }));
+            Ok(Box::new(near))
+        }
+
+        async fn exec(&self, _: &HostAddress, _: &str, _: &[u8]) -> Result<RemoteExit, Fault> {
+            unreachable!("a probe runs no command")
+        }
+
+        async fn spawn(&self, _: &HostAddress, _: &str) -> Result<Box<dyn RemoteProcess>, Fault> {
+            unreachable!("a probe runs no command")
+        }
+
+        async fn reverse(
+            &self,
+            _: &HostAddress,
+            _: &Path,
+        ) -> Result<Box<dyn ReverseForward>, Fault> {
+            unreachable!("a probe lends no port")
+        }
+
+        async fn close(&self) {}
+    }
+
+    fn answering(bytes: &'static [u8]) -> Answering {
+        Answering {
+            bytes,
+            dialled: Mutex::default(),
+            asked: Mutex::default(),
+        }
+    }
+
+    fn container(published: Option<(&str, u16)>) -> Container {
+        Container {
+            id: String::new(),
+            name: "shop-prod-web-1".to_owned(),
+            state: ContainerState::Running,
+            exit_code: None,
+            oom_killed: false,
+            restarts: 0,
+            image_id: String::new(),
+            labels: std::collections::BTreeMap::new(),
+            ports: published
+                .map(|(address, host)| PortBinding {
+                    container: 3000,
+                    host,
+                    address: address.to_owned(),
+                })
+                .into_iter()
+                .collect(),
+            address: Some("172.18.0.2".to_owned()),
+            started_at: None,
+        }
+    }
+
+    async fn ask(link: &Answering, container: &Container, name: Option<&str>) -> Answer {
+        let host = "deploy@web1".parse().expect("an address");
+        let port = Port {
+            link,
+            host: &host,
+            container,
+            number: 3000,
+        };
+        port.get("/up", name).await.expect("the host is there")
+    }
+
+    #[tokio::test]
+    async fn the_published_port_is_asked_under_the_name_the_check_gives() {
+        let link = answering(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n");
+        let published = container(Some(("0.0.0.0", 20_001)));
+        let answer = ask(&link, &published, Some("shop.example.com")).await;
+        assert_eq!(answer, Answer::Healthy);
+        let dialled = link.dialled.lock().expect("free").take();
+        assert_eq!(dialled, Some(Target::Tcp("127.0.0.1".to_owned(), 20_001)));
+        let asked = link.asked.lock().expect("free").take().expect("dialled");
+        let request = asked.await.expect("it was served");
+        assert!(request.starts_with("GET /up HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("host: shop.example.com\r\n"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_not_published_is_asked_on_the_container_s_network() {
+        let link = answering(b"HTTP/1.1 200 OK\r\n\r\n");
+        assert_eq!(ask(&link, &container(None), None).await, Answer::Healthy);
+        let dialled = link.dialled.lock().expect("free").take();
+        assert_eq!(dialled, Some(Target::Tcp("172.18.0.2".to_owned(), 3000)));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_carries_its_status_and_its_first_line() {
+        let link = answering(
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 24\r\n\r\nmigrating\nplease wait...",
+        );
+        let answer = ask(&link, &container(None), None).await;
+        assert_eq!(
+            answer,
+            Answer::Unhealthy("GET /up answered 503: migrating".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_closed_at_once_is_an_answer_too() {
+        let answer = ask(&answering(b""), &container(None), None).await;
+        let Answer::Unhealthy(why) = answer else {
+            panic!("nobody answered, so it is not healthy");
+        };
+        assert!(why.starts_with("GET /up: "), "{why}");
+    }
+}

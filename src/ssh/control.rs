@@ -1,0 +1,181 @@
+//! The private folder of this process: the SSH configuration of its connections,
+//! their control sockets and the local ends of their forwards. Imports `model`.
+//!
+//! Only this user can enter it. It goes when the process ends; one that was
+//! killed is found by its free lock and tidied up by the next process.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::model::fault::Fault;
+
+/// Ours first, because OpenSSH keeps the first value it reads; it is handed on
+/// to jump hosts too. `ClearAllForwardings` drops what the user's configuration
+/// forwards for interactive logins; a patience of their own stays theirs.
+const CONFIG: &str = "\
+Host *
+  BatchMode yes
+  StrictHostKeyChecking yes
+  ServerAliveInterval 5
+  ServerAliveCountMax 3
+  StreamLocalBindUnlink yes
+  ClearAllForwardings yes
+  ForwardAgent no
+  ForwardX11 no
+  PermitLocalCommand no
+  RemoteCommand none
+  RequestTTY no
+  LogLevel INFO
+Match all
+Include ~/.ssh/config
+Match all
+Include /etc/ssh/ssh_config
+Match all
+  ConnectTimeout 10
+";
+
+const PREFIX: &str = "stagecraft-";
+/// A socket's path may have 103 bytes on macOS; OpenSSH adds 17 to its own.
+const LONGEST_BASE: usize = 45;
+
+pub(super) struct ControlDir {
+    dir: TempDir,
+    /// Locked while this process lives.
+    _alive: File,
+    tidied: AtomicBool,
+}
+
+impl ControlDir {
+    pub(super) fn create() -> Result<Self, Fault> {
+        Self::create_in(&base()).map_err(|error| {
+            Fault::internal("cannot make a private folder for SSH connections").caused_by(&error)
+        })
+    }
+
+    fn create_in(base: &Path) -> io::Result<Self> {
+        let dir = private_folder(PREFIX, base)?;
+        let alive = File::create_new(dir.path().join("alive"))?;
+        alive.lock()?;
+        fs::write(dir.path().join("config"), CONFIG)?;
+        Ok(Self {
+            dir,
+            _alive: alive,
+            tidied: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.dir.path().join("config")
+    }
+
+    /// A folder for one connection.
+    pub(super) fn folder(&self) -> io::Result<TempDir> {
+        private_folder("h", self.dir.path())
+    }
+
+    /// Ends the connections and removes the folders of processes that were
+    /// killed. Once a process.
+    pub(super) async fn tidy_up(&self) {
+        if self.tidied.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for folder in self.leftovers() {
+            for socket in entries(&folder).map(|entry| entry.join("master")) {
+                if socket.exists() {
+                    // The exit code says only whether there was still a connection.
+                    let _ = Command::new("ssh")
+                        .args(["-F", "none", "-O", "exit", "-S"])
+                        .arg(&socket)
+                        .arg("leftover")
+                        .stdin(Stdio::null())
+                        .stdout(Stdio::null())
+                        .stderr(Stdio::null())
+                        .process_group(0)
+                        .kill_on_drop(true)
+                        .status()
+                        .await;
+                }
+            }
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+
+    fn leftovers(&self) -> Vec<PathBuf> {
+        let own = self.dir.path();
+        let (Some(base), Ok(mine)) = (own.parent(), fs::metadata(own)) else {
+            return vec![];
+        };
+        entries(base)
+            .filter(|path| {
+                let named = path
+                    .file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+                named && path != own
+            })
+            .filter(|path| {
+                fs::symlink_metadata(path)
+                    .is_ok_and(|entry| entry.is_dir() && entry.uid() == mine.uid())
+            })
+            .filter(|path| {
+                File::open(path.join("alive")).is_ok_and(|alive| alive.try_lock().is_ok())
+            })
+            .collect()
+    }
+}
+
+fn base() -> PathBuf {
+    std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_dir() && dir.as_os_str().len() <= LONGEST_BASE)
+        .unwrap_or_else(|| PathBuf::from("/tmp"))
+}
+
+fn private_folder(prefix: &str, base: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(base)
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_may_enter_the_folder_and_it_goes_with_its_process() {
+        let base = tempfile::tempdir().expect("a folder");
+        let control = ControlDir::create_in(base.path()).expect("a control folder");
+        let path = control.dir.path().to_owned();
+        let mode = fs::metadata(&path).expect("its metadata").mode();
+        assert_eq!(mode & 0o777, 0o700);
+        drop(control);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_killed_process_s_folder_is_removed_and_a_living_one_s_is_not() {
+        let base = tempfile::tempdir().expect("a folder");
+        let living = ControlDir::create_in(base.path()).expect("a control folder");
+        let killed = base.path().join("stagecraft-killed");
+        fs::create_dir(&killed).expect("a folder");
+        fs::write(killed.join("alive"), "").expect("its file");
+        let new = ControlDir::create_in(base.path()).expect("a control folder");
+        new.tidy_up().await;
+        assert!(!killed.exists());
+        assert!(living.config().exists());
+    }
+}

@@ -1,0 +1,126 @@
+//! A host's part of the environment lock, seen from here: taking it, the beats
+//! that keep it, and the glance. Imports `ports`, `model`.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::ports::{Holder, HostLink, RemoteProcess};
+
+use super::super::state::went_wrong;
+
+const BEAT: Duration = Duration::from_secs(5);
+/// Less than the 30 s after which the host frees it: we stop first.
+const SILENCE: Duration = Duration::from_secs(20);
+
+pub(super) enum Answer {
+    Taken(Place),
+    Busy(Option<Holder>),
+}
+
+/// A host on which the lock is held.
+pub(super) struct Place {
+    process: Box<dyn RemoteProcess>,
+    answered: Instant,
+}
+
+pub(super) async fn take(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    script: &str,
+    holder: &Holder,
+) -> Result<Answer, Fault> {
+    let cannot = || Fault::unreachable(format!("cannot take the lock on `{host}`"));
+    let line = serde_json::to_string(holder)
+        .map_err(|error| Fault::internal("a holder is always JSON").caused_by(&error))?;
+    let mut process = link.spawn(host, script).await?;
+    let asked = Instant::now();
+    process.write_line(&line).await?;
+    loop {
+        let read = timeout_at(asked + SILENCE, process.read_line()).await;
+        let read = read.map_err(|_| cannot().because("it does not answer"))??;
+        let Some(said) = read else {
+            let exit = process.finish().await?;
+            return Err(went_wrong(host, "take the lock", &exit));
+        };
+        match said.split_once(' ').unwrap_or((&said, "")) {
+            ("LOCKED", _) => {
+                return Ok(Answer::Taken(Place {
+                    process,
+                    answered: asked,
+                }));
+            }
+            ("BUSY", other) => return Ok(Answer::Busy(serde_json::from_str(other).ok())),
+            ("CANNOT", why) => {
+                return Err(cannot()
+                    .because(why.trim())
+                    .hint("make the host ready with `stagecraft server setup`"));
+            }
+            // What a login shell likes to say first.
+            _ => {}
+        }
+    }
+}
+
+impl Place {
+    /// Keeps the lock until it is released or lost.
+    pub(super) async fn beat(mut self, released: CancellationToken, lost: CancellationToken) {
+        loop {
+            let silent = self.answered + SILENCE;
+            let next = self.answered + BEAT;
+            tokio::select! {
+                biased;
+                () = released.cancelled() => break,
+                () = sleep_until(next) => {}
+                // Nothing was asked: this can only be its end.
+                _ = self.process.read_line() => return lost.cancel(),
+            }
+            let asked = Instant::now();
+            let echo = async {
+                self.process.write_line("beat").await?;
+                self.process.read_line().await
+            };
+            tokio::select! {
+                biased;
+                () = released.cancelled() => break,
+                echo = timeout_at(silent, echo) => match echo {
+                    // From when it was asked: the host counts from its answer.
+                    Ok(Ok(Some(_))) => self.answered = asked,
+                    Ok(Ok(None) | Err(_)) | Err(_) => return lost.cancel(),
+                },
+            }
+        }
+        // Waits until the host's end is gone and the lock is free.
+        let _ = self.process.finish().await;
+    }
+}
+
+pub(super) async fn show(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    script: &str,
+) -> Result<Option<Holder>, Fault> {
+    let exit = link.exec(host, script, b"").await?;
+    Ok(last_holder(&exit.stdout))
+}
+
+pub(super) async fn break_open(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    script: String,
+) -> Result<Option<Holder>, Fault> {
+    let exit = link.exec(host, &script, b"").await?;
+    if exit.code == 0 {
+        Ok(last_holder(&exit.stdout))
+    } else {
+        Err(went_wrong(host, "end the lock's holder", &exit))
+    }
+}
+
+fn last_holder(stdout: &[u8]) -> Option<Holder> {
+    let text = String::from_utf8_lossy(stdout);
+    serde_json::from_str(text.lines().next_back()?).ok()
+}

@@ -1,0 +1,176 @@
+//! The folder in which a host keeps what belongs to one environment, and the
+//! small files in it. Imports `ports`, `model`.
+//!
+//! It is `/var/lib/stagecraft/<project>/<environment>` where this user can write
+//! there, else the same below `~/.stagecraft`. Reading makes nothing; a file is
+//! replaced whole or not at all.
+
+use std::sync::Arc;
+
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::model::names::{EnvironmentName, ProjectName};
+use crate::ports::{HostLink, RemoteExit};
+
+/// The code of a script for "there is no such file".
+const ABSENT: i32 = 44;
+
+/// Sets `$d` to the folder, and the mode of what is made there: everybody of the
+/// folder's group shares the common one.
+pub(super) fn folder_script(project: &ProjectName, environment: &EnvironmentName) -> String {
+    format!(
+        r#"may() {{ p=$1; while [ ! -e "$p" ]; do p=${{p%/*}}; [ -n "$p" ] || p=/; done; [ -d "$p" ] && [ -w "$p" ]; }}
+if may /var/lib/stagecraft/{project}/{environment}; then d=/var/lib/stagecraft/{project}/{environment}; umask 002
+else d=$HOME/.stagecraft/{project}/{environment}; umask 077; fi
+"#
+    )
+}
+
+/// Where a host keeps this environment's files; makes nothing.
+///
+/// # Errors
+/// The host cannot be reached.
+pub async fn host_state_dir(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    project: &ProjectName,
+    environment: &EnvironmentName,
+) -> Result<String, Fault> {
+    let script = format!(
+        "{}printf '%s\\n' \"$d\"\n",
+        folder_script(project, environment)
+    );
+    let exit = link.exec(host, &script, b"").await?;
+    let text = String::from_utf8_lossy(&exit.stdout).into_owned();
+    match text.lines().next_back() {
+        Some(folder) if exit.code == 0 && folder.starts_with('/') => Ok(folder.to_owned()),
+        _ => Err(went_wrong(host, "find the state folder", &exit)),
+    }
+}
+
+/// The small files of one environment on its hosts.
+pub struct HostFiles {
+    link: Arc<dyn HostLink>,
+    folder: String,
+}
+
+impl HostFiles {
+    #[must_use]
+    pub fn new(
+        link: Arc<dyn HostLink>,
+        project: &ProjectName,
+        environment: &EnvironmentName,
+    ) -> Self {
+        Self {
+            link,
+            folder: folder_script(project, environment),
+        }
+    }
+
+    /// `None` when there is no such file. Read-only.
+    ///
+    /// # Errors
+    /// The host cannot be reached, or the file cannot be read.
+    pub async fn read(&self, host: &HostAddress, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let script = format!(
+            "{}f=$d/{}\n[ -e \"$f\" ] || exit {ABSENT}\nexec cat \"$f\"\n",
+            self.folder,
+            file_name(name)?
+        );
+        let exit = self.link.exec(host, &script, b"").await?;
+        match exit.code {
+            0 => Ok(Some(exit.stdout)),
+            ABSENT => Ok(None),
+            _ => Err(went_wrong(host, &format!("read `{name}`"), &exit)),
+        }
+    }
+
+    /// Replaces the file; durable when this returns.
+    ///
+    /// # Errors
+    /// The host cannot be reached, or the file cannot be written. The old
+    /// content stays.
+    pub async fn write(&self, host: &HostAddress, name: &str, bytes: &[u8]) -> Result<(), Fault> {
+        // Input that was cut short by a dying connection ends like a whole one:
+        // hence the length.
+        let script = format!(
+            r#"{folder}mkdir -p "$d" || exit 1
+f=$d/{name}
+t=$d/.{name}.$$
+trap 'rm -f "$t"' EXIT
+cat >"$t" && [ "$(wc -c <"$t")" -eq {length} ] || exit 1
+sync "$t" 2>/dev/null || sync
+mv -f "$t" "$f" || exit 1
+sync "$d" 2>/dev/null || sync
+"#,
+            folder = self.folder,
+            name = file_name(name)?,
+            length = bytes.len(),
+        );
+        let exit = self.link.exec(host, &script, bytes).await?;
+        if exit.code == 0 {
+            Ok(())
+        } else {
+            Err(went_wrong(host, &format!("write `{name}`"), &exit))
+        }
+    }
+}
+
+/// It becomes part of a script.
+fn file_name(name: &str) -> Result<&str, Fault> {
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if plain && !name.is_empty() && !name.starts_with(['.', '-']) {
+        Ok(name)
+    } else {
+        Err(Fault::internal(format!("`{name}` is no plain file name")))
+    }
+}
+
+pub(super) fn went_wrong(host: &HostAddress, what: &str, exit: &RemoteExit) -> Fault {
+    let said = String::from_utf8_lossy(&exit.stderr).into_owned();
+    Fault::unreachable(format!("cannot {what} on `{host}`"))
+        .because(said.lines().next_back().unwrap_or_default().trim())
+        .hint(format!(
+            "see that the disk of `{host}` is not full and that this user may write its state folder"
+        ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Output};
+
+    use super::*;
+
+    fn folder_of(home: &str) -> Output {
+        let project = "shop".parse().expect("a name");
+        let environment = "prod".parse().expect("a name");
+        // As a user who may write nowhere but at home, whoever runs the test.
+        let script = folder_script(&project, &environment)
+            .replace("/var/lib/stagecraft", "/dev/null/stagecraft");
+        Command::new("sh")
+            .args(["-euc", &format!("{script}printf %s \"$d\"; umask")])
+            .env("HOME", home)
+            .output()
+            .expect("sh runs")
+    }
+
+    #[test]
+    fn the_home_folder_serves_where_the_common_one_cannot_be_written() {
+        let output = folder_of("/home/me");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "/home/me/.stagecraft/shop/prod0077\n"
+        );
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+
+    #[test]
+    fn a_name_that_a_shell_could_read_as_more_is_refused() {
+        for bad in ["", "../x", "a b", ".hidden", "a;b", "-n", "a/b"] {
+            assert!(file_name(bad).is_err(), "{bad}");
+        }
+        assert_eq!(file_name("releases.json").ok(), Some("releases.json"));
+    }
+}
