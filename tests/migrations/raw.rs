@@ -4,7 +4,12 @@ use stagecraft::model::fault::FaultKind;
 use stagecraft::model::migration::MigrationRequest;
 use stagecraft::model::project::MigrationStrategy;
 
-use super::support::{Project, sqlite, states};
+use super::support::{Project, states};
+
+/// The database by itself, past the migrator.
+fn sqlite(path: &std::path::Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(path).unwrap()
+}
 
 fn two() -> Project {
     let project = Project::sqlite();

@@ -40,6 +40,8 @@ pub(crate) struct Project {
     pub(crate) environment: Environment,
     values: HashMap<String, String>,
     pub(crate) cancel: CancellationToken,
+    /// Runs are done for this release.
+    pub(crate) release: ReleaseId,
 }
 
 impl Project {
@@ -85,6 +87,7 @@ impl Project {
             environment,
             values: HashMap::new(),
             cancel: CancellationToken::new(),
+            release: "rel-20260101-000000001".parse().unwrap(),
         };
         project.database("main", url, "db/migrations");
         project
@@ -184,7 +187,7 @@ impl Project {
         let (cx, mut events) = self.cx();
         let outcome = self
             .migrator()
-            .run(&cx, plans, Some(&image()), &release())
+            .run(&cx, plans, Some(&image()), &self.release)
             .await;
         let mut texts = vec![];
         while let Ok(event) = events.try_recv() {
@@ -240,15 +243,6 @@ pub(crate) fn states(plan: &MigrationPlan) -> Vec<String> {
     let all = plan.migrations.iter();
     all.map(|m| format!("{} {}", m.id, m.state.label()))
         .collect()
-}
-
-/// Runs SQL on an SQLite file by itself, past the migrator.
-pub(crate) fn sqlite(path: &Path) -> rusqlite::Connection {
-    rusqlite::Connection::open(path).unwrap()
-}
-
-pub(crate) fn release() -> ReleaseId {
-    "rel-20260101-000000001".parse().unwrap()
 }
 
 fn image() -> PinnedImage {
