@@ -98,11 +98,6 @@ impl ContainerRunner for Runner {
         cx.or_interrupted(facts::read(&engine)).await
     }
 
-    async fn volume_exists(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<bool, Fault> {
-        let engine = self.on(host)?;
-        cx.or_interrupted(facts::volume_exists(&engine, name)).await
-    }
-
     async fn has_image(
         &self,
         cx: &Cx,

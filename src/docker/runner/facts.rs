@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::docker::client::{Call, Engine, fault, status};
+use crate::docker::client::{Call, Engine, fault};
 use crate::model::container::EngineFacts;
 use crate::model::fault::Fault;
 
@@ -24,17 +24,6 @@ pub(super) async fn read(engine: &Engine) -> Result<EngineFacts, Fault> {
     match engine.json::<Info>(Call::get("/info")).await {
         Ok(info) => Ok(facts(info)),
         Err(error) => Err(fault(engine.host(), "cannot ask the engine", error)),
-    }
-}
-
-/// Whether there is a volume of this name.
-pub(super) async fn volume_exists(engine: &Engine, name: &str) -> Result<bool, Fault> {
-    let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
-    let call = Call::get(format!("/volumes/{name}"));
-    match engine.json::<serde::de::IgnoredAny>(call).await {
-        Ok(_) => Ok(true),
-        Err(error) if status(&error) == Some(404) => Ok(false),
-        Err(error) => Err(fault(engine.host(), "cannot look for a volume", error)),
     }
 }
 
