@@ -115,6 +115,10 @@ pub trait ContainerRunner: Send + Sync {
         labels: &BTreeMap<String, String>,
     ) -> Result<Vec<Container>, Fault>;
 
+    /// Whether the engine has a volume of this name (as the engine knows it).
+    /// Read-only: mounting one that is missing would make it.
+    async fn volume_exists(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<bool, Fault>;
+
     /// The last lines of its log, standard output and error together.
     async fn logs(
         &self,
