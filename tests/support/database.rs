@@ -86,19 +86,16 @@ impl Scratch {
         };
         scratch.admin(&match kind {
             Kind::Postgres => format!("CREATE DATABASE {} OWNER app", scratch.name),
-            Kind::Mysql => format!(
-                "CREATE DATABASE {0}; GRANT ALL ON {0}.* TO app@'%'",
-                scratch.name
-            ),
+            Kind::Mysql => format!("CREATE DATABASE {}", scratch.name),
         });
         scratch
     }
 
-    /// Runs SQL by the database's own program, as its administrator.
+    /// Runs SQL by the database's own program, as a user who may make databases.
     pub fn admin(&self, sql: &str) -> String {
         match self.dialect {
             Kind::Postgres => psql(&lab("LAB_POSTGRES_ADMIN_URL"), sql),
-            Kind::Mysql => mysql(&lab("LAB_MYSQL_ADMIN_URL"), sql),
+            Kind::Mysql => mysql(&lab("LAB_MYSQL_URL"), sql),
         }
     }
 

@@ -51,12 +51,7 @@ impl ContainerRunner for NoRunner {
     ) -> Result<Attached, Fault> {
         none()
     }
-    async fn start(
-        &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &ContainerSpec,
-    ) -> Result<Container, Fault> {
+    async fn start(&self, _: &Cx, _: &HostAddress, _: &ContainerSpec) -> Result<Container, Fault> {
         none()
     }
     async fn start_again(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<Container, Fault> {
@@ -88,22 +83,10 @@ impl ContainerRunner for NoRunner {
     async fn volume_exists(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<bool, Fault> {
         none()
     }
-    async fn logs(
-        &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &str,
-        _: usize,
-    ) -> Result<Vec<String>, Fault> {
+    async fn logs(&self, _: &Cx, _: &HostAddress, _: &str, _: usize) -> Result<Vec<String>, Fault> {
         none()
     }
-    async fn follow_logs(
-        &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &str,
-        _: usize,
-    ) -> Result<(), Fault> {
+    async fn follow_logs(&self, _: &Cx, _: &HostAddress, _: &str, _: usize) -> Result<(), Fault> {
         none()
     }
     async fn exec(
