@@ -202,11 +202,8 @@ impl Postgres {
         if self.pooled {
             return Err(refuse(self.pooler()));
         }
-        if self.unsettled {
-            self.settle().await.map_err(refuse)?;
-        }
         let text = text.to_ascii_lowercase();
-        self.unsettled = ["set ", "set\t", "set\n", "set_config", "reset"]
+        self.unsettled |= ["set ", "set\t", "set\n", "set_config", "reset"]
             .iter()
             .any(|word| text.contains(word));
         Ok(())
@@ -322,6 +319,13 @@ impl Database for Postgres {
         made.map_err(|error| self.fault("cannot make the table of migrations in", &error))?;
         self.table = Some(table);
         Ok(())
+    }
+
+    async fn renew(&mut self) -> Result<(), Fault> {
+        match self.unsettled {
+            true => self.settle().await,
+            false => Ok(()),
+        }
     }
 
     async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError> {

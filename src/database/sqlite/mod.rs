@@ -212,6 +212,12 @@ impl Database for Sqlite {
             .await
     }
 
+    async fn renew(&mut self) -> Result<(), Fault> {
+        // Settings of a connection are pragmas, which a file sets on purpose
+        // and for its own statements only where it says so.
+        Ok(())
+    }
+
     async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError> {
         let script = script.to_owned();
         let row = ledger::upsert(Dialect::Sqlite, ledger::TABLE, row);
