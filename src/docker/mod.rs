@@ -1,1 +1,21 @@
 //! The only bollard: client, build, push, transfer, containers. Imports `ports`, `model`.
+
+pub mod auth;
+mod build;
+pub mod client;
+mod dockerignore;
+mod image;
+mod push;
+mod runner;
+mod transfer;
+
+pub use build::builder;
+pub use push::{Delivery, pusher};
+pub use runner::runner;
+
+use crate::model::host::HostAddress;
+
+/// The engine that builds and pushes.
+fn this_machine() -> HostAddress {
+    "local".parse().expect("`local` is an address")
+}

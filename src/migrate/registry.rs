@@ -57,6 +57,15 @@ impl Registry {
         self.engines.iter().map(|engine| engine.id()).collect()
     }
 
+    /// Every id, and whether its engine needs a path.
+    #[must_use]
+    pub fn known(&self) -> Vec<(&'static str, bool)> {
+        self.engines
+            .iter()
+            .map(|engine| (engine.id(), engine.needs_path()))
+            .collect()
+    }
+
     /// # Errors
     /// There is none of that id; the message lists those there are.
     pub fn get(&self, id: &str) -> Result<&Arc<dyn Engine>, RegistryError> {

@@ -1,0 +1,168 @@
+//! Containers that stay: made and started, or started again.
+
+use std::time::Duration;
+
+use super::body::Purpose;
+use super::create::{Made, foreign, ours};
+use super::refusal::{lacks_network, refused};
+use super::{Runner, container_path, life};
+use crate::docker::client::{Call, Engine, fault};
+use crate::model::container::{Container, ContainerSpec, label};
+use crate::model::fault::Fault;
+
+/// Mounting volumes and setting up the network can take a while under load.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl Runner {
+    pub(super) async fn start_service(
+        &self,
+        engine: &Engine,
+        spec: &ContainerSpec,
+    ) -> Result<Container, Fault> {
+        let id = match self.create(engine, spec, Purpose::Service).await? {
+            Made::New(id) => id,
+            Made::Taken => match self.standing(engine, spec).await? {
+                Some(container) => return Ok(container),
+                None => self.create_afresh(engine, spec, Purpose::Service).await?,
+            },
+        };
+        match self.begin_and_confirm(engine, spec, &id).await {
+            Ok(container) => Ok(container),
+            Err(fault) => {
+                // Best effort: the failure that is being told comes first.
+                let _ = life::remove(engine, &id).await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// The container under that name, when it is the one that is wanted.
+    /// `None`: one that may be made anew, or none any more.
+    async fn standing(
+        &self,
+        engine: &Engine,
+        spec: &ContainerSpec,
+    ) -> Result<Option<Container>, Fault> {
+        let Some(container) = life::inspect(engine, &spec.name).await? else {
+            return Ok(None);
+        };
+        if !ours(spec, &container) {
+            return Err(foreign(engine, &container));
+        }
+        let release = spec.labels.get(label::RELEASE).map(String::as_str);
+        if container.label(label::RELEASE) != release {
+            return Err(Fault::failed(format!(
+                "`{}` on `{}` belongs to {}",
+                container.name,
+                engine.host(),
+                container.label(label::RELEASE).unwrap_or("no release"),
+            ))
+            .because(format!(
+                "it was to be made for {}",
+                release.unwrap_or("no release")
+            )));
+        }
+        if !container.running() {
+            return Ok(None);
+        }
+        self.confirm_running(engine, spec, &container).await?;
+        Ok(Some(container))
+    }
+
+    async fn begin_and_confirm(
+        &self,
+        engine: &Engine,
+        spec: &ContainerSpec,
+        id: &str,
+    ) -> Result<Container, Fault> {
+        self.begin(engine, spec, id).await?;
+        let container = life::inspect(engine, id).await?.ok_or_else(|| {
+            Fault::failed(format!(
+                "`{}` on `{}` was removed as soon as it started",
+                spec.name,
+                engine.host()
+            ))
+        })?;
+        self.confirm_running(engine, spec, &container).await?;
+        Ok(container)
+    }
+
+    /// Starts what was made, with its network made when it is missing.
+    pub(super) async fn begin(
+        &self,
+        engine: &Engine,
+        spec: &ContainerSpec,
+        id: &str,
+    ) -> Result<(), Fault> {
+        let error = match start(engine, id).await {
+            Ok(()) => return Ok(()),
+            // Engines look for the network only now.
+            Err(error) if lacks_network(&error) => {
+                self.make_network(engine, spec).await?;
+                match start(engine, id).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        Err(refused(engine, &spec.name, &spec.ports, error).await)
+    }
+
+    pub(super) async fn start_stopped(
+        &self,
+        engine: &Engine,
+        name: &str,
+    ) -> Result<Container, Fault> {
+        let missing = || {
+            Fault::failed(format!(
+                "there is no container `{name}` on `{}` to start",
+                engine.host()
+            ))
+        };
+        if let Err(error) = start(engine, name).await {
+            let Some(seen) = life::look(engine, name).await? else {
+                return Err(missing());
+            };
+            if lacks_network(&error) {
+                let network = seen.network().to_owned();
+                return Err(
+                    fault(engine.host(), format!("cannot start `{name}`"), error).because(format!(
+                        "its network `{network}` was removed after it was made"
+                    )),
+                );
+            }
+            let ports = seen.into_container().ports;
+            return Err(refused(engine, name, &ports, error).await);
+        }
+        life::inspect(engine, name).await?.ok_or_else(missing)
+    }
+
+    async fn confirm_running(
+        &self,
+        engine: &Engine,
+        spec: &ContainerSpec,
+        container: &Container,
+    ) -> Result<(), Fault> {
+        if self
+            .confirm_image(engine, &spec.image, &container.image_id)
+            .await?
+        {
+            return Ok(());
+        }
+        Err(Fault::failed(format!(
+            "`{}` on `{}` does not run the pinned image",
+            container.name,
+            engine.host()
+        ))
+        .because(format!(
+            "it runs `{}`, the release is `{}`",
+            container.image_id, spec.image
+        )))
+    }
+}
+
+async fn start(engine: &Engine, name: &str) -> Result<(), bollard::errors::Error> {
+    let call = Call::post(container_path(name, "/start")).within(PATIENCE);
+    engine.done(call).await
+}
