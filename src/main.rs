@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary: everything is in the library, see its `cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stagecraft::cli::main()
+}

@@ -1,1 +1,21 @@
-//! The deployer, its journal, observing, resuming. Talks to `ports` only; imports `plan`, `ports`, `model`.
+//! The deployer: the only thing that runs a plan. Talks to `ports` only;
+//! imports `plan`, `ports`, `model`.
+//!
+//! [`Journal`] is the only writer of phase marks: mark on disk, work, mark on
+//! disk, emit the event. If a mark cannot be saved the deploy stops. Inside a
+//! phase the hosts are the record: every port looks before it acts, so a
+//! phase that was cut off is simply run again.
+
+mod abort;
+mod deployer;
+mod journal;
+mod migrate;
+mod observe;
+mod record;
+mod standing;
+
+pub use deployer::Deployer;
+pub use journal::{Journal, Stopped};
+pub use migrate::record_run;
+pub use observe::{Observer, Wanted};
+pub use record::{Origin, new_deploy, new_migration, new_rollback, reopen};

@@ -1,1 +1,28 @@
-//! Migrations: the migrator, the registry of engines, comparing files with the database. Imports `ports`, `model`.
+//! Migrations: what is pending, what may run, and running it.
+//!
+//! `files` reads a folder, `sql` understands its statements, `drift` compares
+//! both with the rows of the database (pure), `engines` drive the tools, the
+//! `registry` knows them by id, and the `migrator` walks the databases of an
+//! environment. `evidence` writes what a step did, `create` starts a new file,
+//! `checksums` is the repository's ledger.
+//!
+//! Imports `ports` and `model` only. Pending always comes from the database
+//! and the files, never from a diff or a tool's prose.
+
+pub mod checksums;
+pub mod create;
+pub mod drift;
+pub mod engines;
+pub mod evidence;
+pub mod files;
+mod hashing;
+mod migrator;
+mod registry;
+pub mod select;
+pub mod sql;
+#[cfg(test)]
+mod test_support;
+mod words;
+
+pub use migrator::migrator;
+pub use registry::{Registry, RegistryError};

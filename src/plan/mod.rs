@@ -1,1 +1,24 @@
-//! Pure: environment, history and facts become a plan; gates. Imports `model`.
+//! Pure: environment, history and facts become a plan; gates say whether it
+//! may run. Imports `model` only; no I/O, no clock, no randomness.
+
+mod deploy;
+mod facts;
+mod gate;
+mod identity;
+mod resume;
+mod rollback;
+mod rollout;
+
+pub use deploy::{
+    BuildStep, DeployPlan, DeployRequest, MigrateStep, PlannedMigration, PushStep, Step, deploy,
+};
+pub use facts::{Facts, HostFacts, SourceFacts};
+pub use gate::{Verdict, gate};
+pub use identity::plan_id;
+pub use resume::{
+    Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
+};
+pub use rollback::{RollbackPlan, RollbackRequest, rollback};
+pub use rollout::{
+    HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, role_record,
+};

@@ -31,6 +31,12 @@ impl Cx {
         }
     }
 
+    /// The phase that it reports for.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.scope.phase
+    }
+
     #[must_use]
     pub fn in_phase(&self, phase: Phase) -> Self {
         let mut cx = self.clone();
@@ -58,6 +64,24 @@ impl Cx {
     pub fn uncancellable(&self) -> Self {
         let mut cx = self.clone();
         cx.cancel = CancellationToken::new();
+        cx
+    }
+
+    /// The same, with a signal of its own below this one: cancelling the child
+    /// leaves the parent alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let mut cx = self.clone();
+        cx.cancel = self.cancel.child_token();
+        cx
+    }
+
+    /// The same reporter under another token: for work with a deadline of its
+    /// own. Give it a child of [`Cx::token`], so that the signal still counts.
+    #[must_use]
+    pub fn under(&self, cancel: CancellationToken) -> Self {
+        let mut cx = self.clone();
+        cx.cancel = cancel;
         cx
     }
 

@@ -114,6 +114,10 @@ pub trait Database: Send {
     /// Makes the table when it is missing.
     async fn prepare(&mut self) -> Result<(), Fault>;
 
+    /// Takes back what an earlier migration left in the session (settings, a
+    /// role): called before each migration, never between its statements.
+    async fn renew(&mut self) -> Result<(), Fault>;
+
     /// Runs `script` and saves `row` in one transaction: both or neither.
     /// The signal and `cx`'s cancellation cancel the work in the server.
     /// NOTICE lines go out as output events.

@@ -26,7 +26,8 @@ pub struct Slot {
 pub struct HostStep {
     pub host: HostAddress,
     pub slots: Vec<Slot>,
-    /// Containers of roles that this host no longer runs, removed at the end.
+    /// Containers that no longer belong here: of roles that this host no longer
+    /// runs, or left by earlier releases.
     pub leftovers: Vec<Container>,
 }
 
@@ -72,4 +73,10 @@ pub trait RolloutStrategy: Send + Sync {
     /// # Errors
     /// Hosts that could not be put back.
     async fn put_back(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), RolloutFailure>;
+
+    /// Removes what the finished rollout left behind: the old containers and
+    /// those of roles that a host no longer runs. Only called once the rollout
+    /// is recorded as completed; until then they are the way back. Returns
+    /// what could not be removed, in words.
+    async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String>;
 }

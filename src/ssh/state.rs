@@ -85,6 +85,30 @@ impl HostFiles {
         }
     }
 
+    /// Every file whose name begins with `prefix`, in order of their names, in
+    /// one request.
+    ///
+    /// # Errors
+    /// The host cannot be reached, or a file cannot be read.
+    pub async fn read_all(&self, host: &HostAddress, prefix: &str) -> Result<Vec<Vec<u8>>, Fault> {
+        // A record separator, which no JSON text contains, ends each file.
+        let script = format!(
+            "{}for f in \"$d\"/{}*; do\n  [ -e \"$f\" ] || continue\n  cat \"$f\" || exit 1\n  printf '\\036'\ndone\n",
+            self.folder,
+            file_name(prefix)?
+        );
+        let exit = self.link.exec(host, &script, b"").await?;
+        if exit.code != 0 {
+            return Err(went_wrong(host, "cannot read the files kept", &exit));
+        }
+        Ok(exit
+            .stdout
+            .split(|byte| *byte == 0o36)
+            .filter(|file| !file.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect())
+    }
+
     /// Replaces the file; durable when this returns.
     ///
     /// # Errors

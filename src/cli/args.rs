@@ -1,0 +1,343 @@
+//! The command line as types. The doc comment of each struct is its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::model::names::{DatabaseName, EnvironmentName, RoleName};
+use crate::model::project::MigrationStrategy;
+use crate::model::release::ReleaseId;
+
+/// Take an application from a checkout to running containers, with its
+/// database migrations, and back again
+#[derive(Debug, Parser)]
+#[command(
+    name = "stagecraft",
+    version,
+    propagate_version = false,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Configuration file [default: stagecraft.yml here or in a folder above]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "STAGECRAFT_CONFIG",
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Environment to act on; never assumed
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "STAGECRAFT_ENV",
+        value_name = "NAME",
+        hide_env_values = true
+    )]
+    pub(crate) env: Option<EnvironmentName>,
+    /// How results are written to standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Print results and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print the output of every step
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Print without colour (also: the variable NO_COLOR)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Answer the question of a protected environment with yes
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// One JSON object a line: every event, then the result
+    Ndjson,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(InitArgs),
+    Check(CheckArgs),
+    Config(ConfigArgs),
+    Deploy(DeployArgs),
+    Migrate(MigrateArgs),
+    Releases(ReleasesArgs),
+    Rollback(RollbackArgs),
+    Status(StatusArgs),
+    Logs(LogsArgs),
+    Exec(ExecArgs),
+    Lock(LockArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+    #[command(hide = true)]
+    Helper(HelperArgs),
+}
+
+/// Write a commented stagecraft.yml fitted to what is found here
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Name of the project [default: the folder's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// Check the configuration of every environment; connects to nothing
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {}
+
+/// Show the configuration or its schema
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the merged configuration of one environment, secrets masked
+    Show,
+    /// Print the JSON Schema of stagecraft.yml
+    Schema,
+}
+
+/// Build, push, migrate, roll out and record one release
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// Print the plan and change nothing at all
+    #[arg(long, conflicts_with_all = ["resume", "abort"])]
+    pub(crate) dry_run: bool,
+    /// Deploy this image instead of building one: REPOSITORY@sha256:DIGEST, or a tag
+    #[arg(long, value_name = "REF", conflicts_with_all = ["resume", "abort"])]
+    pub(crate) image: Option<String>,
+    /// Version of the release [default: the commit, else the time]
+    #[arg(long, value_name = "VERSION", conflicts_with_all = ["resume", "abort"])]
+    pub(crate) version: Option<String>,
+    /// Finish a release that was cut off, or failed in migrations or finalize
+    #[arg(long, conflicts_with = "abort")]
+    pub(crate) resume: bool,
+    /// Undo the rollout of a release that was cut off
+    #[arg(long)]
+    pub(crate) abort: bool,
+}
+
+/// Plan and run database migrations by themselves
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    #[command(subcommand)]
+    pub(crate) command: MigrateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MigrateCommand {
+    /// Show what is pending, read from the database; changes nothing
+    Plan(MigratePlanArgs),
+    /// Apply what is pending
+    Run(MigrateRunArgs),
+    /// Show every migration and where it stands; changes nothing
+    Status(MigrateStatusArgs),
+    /// Create a new migration file
+    Create(MigrateCreateArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Filters {
+    /// Only this database; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Vec<DatabaseName>,
+    /// Only migrations of this strategy; may be repeated [default: all three]
+    #[arg(long, value_enum, value_name = "STRATEGY")]
+    pub(crate) strategy: Vec<StrategyArg>,
+    /// Up to and including this migration
+    #[arg(long, value_name = "ID")]
+    pub(crate) to: Option<String>,
+    /// Run migrations in this image instead of the newest release's
+    #[arg(long, value_name = "REF", conflicts_with = "release")]
+    pub(crate) image: Option<String>,
+    /// Run migrations in the image of this release
+    #[arg(long, value_name = "ID")]
+    pub(crate) release: Option<ReleaseId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum StrategyArg {
+    PreDeploy,
+    PostDeploy,
+    Manual,
+}
+
+impl From<StrategyArg> for MigrationStrategy {
+    fn from(arg: StrategyArg) -> Self {
+        match arg {
+            StrategyArg::PreDeploy => MigrationStrategy::PreDeploy,
+            StrategyArg::PostDeploy => MigrationStrategy::PostDeploy,
+            StrategyArg::Manual => MigrationStrategy::Manual,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigratePlanArgs {
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    /// Exit with 3 when something is pending, 4 on drift
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateRunArgs {
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    /// At most this many for each database
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+    /// Print the plan and change nothing at all
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Apply files that sort before one that is applied already
+    #[arg(long)]
+    pub(crate) allow_out_of_order: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateStatusArgs {
+    /// Only this database; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Vec<DatabaseName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateCreateArgs {
+    /// What it does, such as `add notes`
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The database it is for [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<DatabaseName>,
+}
+
+/// Show past releases
+#[derive(Debug, Args)]
+pub(crate) struct ReleasesArgs {
+    #[command(subcommand)]
+    pub(crate) command: ReleasesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleasesCommand {
+    /// List releases, newest first
+    List,
+    /// Show one release and the timeline of its phases
+    Show {
+        /// The release's id
+        #[arg(value_name = "ID")]
+        id: ReleaseId,
+    },
+}
+
+/// Bring back the image of an earlier release; databases are not rolled back
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The release to go back to [default: the last good one before the live one]
+    #[arg(long, value_name = "ID")]
+    pub(crate) to: Option<ReleaseId>,
+    /// Print the plan and change nothing at all
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Show what runs where
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {}
+
+/// Show the containers' logs
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Only this role
+    #[arg(long, value_name = "NAME")]
+    pub(crate) role: Option<RoleName>,
+    /// Only this host, as the configuration writes it
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<String>,
+    /// How many lines of each container
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) lines: usize,
+    /// Go on until interrupted
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+/// Run a command in a running container
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// In a container of this role [default: the first role]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) role: Option<RoleName>,
+    /// On this host, as the configuration writes it [default: the first that runs the role]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<String>,
+    /// End the command after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub(crate) timeout: u64,
+    /// The command and its arguments
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) command: Vec<String>,
+}
+
+/// Show who holds the environment lock
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    #[command(subcommand)]
+    pub(crate) command: LockCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// Show who holds it, on which hosts and since when
+    Show,
+}
+
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print the manual page
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {}
+
+/// What this program runs of itself inside containers
+#[derive(Debug, Args)]
+pub(crate) struct HelperArgs {
+    #[arg(value_name = "WHAT")]
+    pub(crate) what: String,
+}

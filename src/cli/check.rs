@@ -1,0 +1,32 @@
+//! `stagecraft check`: the configuration alone, every environment.
+
+use serde_json::json;
+
+use crate::config::{self, Look};
+use crate::model::fault::Fault;
+use crate::ui::{Ui, words};
+
+use super::args::Globals;
+use super::failure::Failure;
+use super::session::{config_file, engines};
+
+pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
+    let file = config_file(globals)?;
+    let summary = config::check_all(&file, &engines()?).map_err(Fault::from)?;
+    if !summary.warnings.is_empty() {
+        ui.warn(summary.warnings.render_warnings(Look::Plain).trim_end())
+            .await;
+    }
+    let names: Vec<&str> = summary
+        .environments
+        .iter()
+        .map(|environment| environment.name.as_str())
+        .collect();
+    let text = format!(
+        "{} is valid: {}",
+        file.display(),
+        words::plural(summary.environments.len(), "environment")
+    );
+    ui.show(&text, &json!({ "status": "valid", "file": file, "environments": names, "warnings": summary.warnings })).await;
+    Ok(())
+}

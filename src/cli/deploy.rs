@@ -1,0 +1,165 @@
+//! `stagecraft deploy`.
+
+use chrono::Utc;
+use serde_json::json;
+
+use crate::deploy::{Deployer, Stopped, Wanted, new_deploy};
+use crate::model::release::{Release, ReleaseId};
+use crate::plan::{self, DeployRequest, gate};
+use crate::ports::Cx;
+use crate::ui::{self, Style, Ui};
+
+use super::approval::{self, Consent};
+use super::args::{DeployArgs, Globals};
+use super::failure::Failure;
+use super::keeper::Access;
+use super::resume;
+use super::roles;
+use super::session::{Session, on_environment};
+
+pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
+    let consent = Consent::from_flag(globals.yes);
+    on_environment(
+        "stagecraft deploy",
+        globals,
+        ui,
+        args.image.as_deref(),
+        async |session| {
+            if args.dry_run {
+                return dry_run(session, args).await;
+            }
+            session
+                .locked(async |cx| {
+                    let release = if args.resume {
+                        resume::finish(session, cx, consent).await?
+                    } else if args.abort {
+                        resume::undo(session, cx).await?
+                    } else {
+                        deploy(session, cx, args, consent).await?
+                    };
+                    show(session, &release).await;
+                    Ok(())
+                })
+                .await
+        },
+    )
+    .await
+}
+
+/// Prints the plan. Takes no lock, writes nothing.
+async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
+    let facts = session
+        .observe(&session.cx, Wanted::Everything, Access::Read)
+        .await?;
+    // What a deploy would stop at is said here too.
+    roles::of_today(&session.environment, &*session.house.values).await?;
+    let plan = plan::deploy(&session.environment, &facts, &request(&facts, args))?;
+    let open = plan::interrupted(&facts.history, &session.environment);
+    let mut warnings = plan.warnings.clone();
+    if let Some(found) = &open {
+        warnings.push(format!(
+            "release {} was cut off: a deploy is refused until it is resumed or aborted",
+            found.release.id
+        ));
+    }
+    let text = ui::plan_text::deploy(&plan, style(session));
+    session.warn_all(&warnings);
+    session
+        .ui
+        .show(&text, &json!({ "status": "planned", "plan": plan }))
+        .await;
+    session
+        .ui
+        .note("nothing was changed, and no lock was taken (--dry-run)")
+        .await;
+    Ok(())
+}
+
+fn request(facts: &plan::Facts, args: &DeployArgs) -> DeployRequest {
+    DeployRequest {
+        release: ReleaseId::next(Utc::now(), facts.history.newest_id()),
+        version: args.version.clone(),
+    }
+}
+
+async fn deploy(
+    session: &Session<'_>,
+    cx: &Cx,
+    args: &DeployArgs,
+    consent: Consent,
+) -> Result<Release, Failure> {
+    let environment = &session.environment;
+    let facts = session
+        .observe(cx, Wanted::Everything, Access::Write)
+        .await?;
+    if let Some(found) = plan::interrupted(&facts.history, environment) {
+        return Err(plan::open_release_fault(environment, &found).into());
+    }
+    let ready = roles::of_today(environment, &*session.house.values).await?;
+    let plan = plan::deploy(environment, &facts, &request(&facts, args))?;
+    session.warn_all(&plan.warnings);
+    let question = format!("deploy {}", plan.version);
+    approval::pass(
+        session.ui,
+        gate(environment, &plan.refusals, &question),
+        consent,
+        &ui::plan_text::deploy(&plan, style(session)),
+    )
+    .await?;
+    let release = new_deploy(environment, &plan, &session.origin());
+    let result = deployer(session)
+        .deploy(cx, release, &plan, &facts, &ready)
+        .await;
+    settle(session, result).await
+}
+
+/// The deployer of a session's ports.
+pub(crate) fn deployer<'a>(session: &'a Session<'_>) -> Deployer<'a> {
+    Deployer {
+        environment: &session.environment,
+        builder: &*session.house.builder,
+        pusher: &*session.house.pusher,
+        migrator: &*session.house.migrator,
+        strategy: &*session.house.strategy,
+        ledger: &session.keeper,
+    }
+}
+
+/// What follows every run, good or bad: evidence of its migrations, and the
+/// other hosts' copies of the record.
+pub(crate) async fn settle(
+    session: &Session<'_>,
+    result: Result<Release, Stopped>,
+) -> Result<Release, Failure> {
+    let release = match &result {
+        Ok(release) => release,
+        Err(stopped) => &stopped.release,
+    };
+    session
+        .keeper
+        .level(&session.cx.uncancellable(), release)
+        .await;
+    result.map_err(Failure::from)
+}
+
+/// How text on standard output looks.
+pub(crate) fn style(session: &Session<'_>) -> Style {
+    session.ui.options().stdout_style
+}
+
+/// The release as one line and the timeline of its phases.
+pub(crate) async fn summary(session: &Session<'_>, release: &Release) -> String {
+    let history = session.keeper.here().unwrap_or_default();
+    ui::releases::show(&history, release, style(session))
+}
+
+/// The command's answer.
+pub(crate) async fn show(session: &Session<'_>, release: &Release) {
+    session
+        .ui
+        .show(
+            &summary(session, release).await,
+            &json!({ "status": release.outcome.label(), "release": release }),
+        )
+        .await;
+}

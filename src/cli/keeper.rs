@@ -1,0 +1,153 @@
+//! Where releases are kept: here, on the primary host (both before a mark
+//! counts as saved), and on the other hosts (brought level later).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::model::project::Environment;
+use crate::model::release::{History, Release};
+use crate::ports::{Cx, Ledger};
+use crate::release::{self, Source, Store};
+use crate::ssh::HostFiles;
+
+/// What the names of a host's copies begin with: a file a release, so that a
+/// mark writes little however long the history is.
+const PREFIX: &str = "release-";
+
+pub(crate) struct Keeper {
+    environment: Arc<Environment>,
+    store: Store,
+    files: HostFiles,
+}
+
+/// Whether merged copies are kept here, or only looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+impl Keeper {
+    pub(crate) fn new(environment: Arc<Environment>, files: HostFiles) -> Self {
+        let path = release::path(
+            &environment.root,
+            std::env::var_os(release::STATE_FILE_VARIABLE),
+        );
+        Self {
+            environment,
+            store: Store::at(path),
+            files,
+        }
+    }
+
+    /// The history of every place, merged.
+    ///
+    /// # Errors
+    /// A damaged or unreadable record; a host that cannot be reached.
+    pub(crate) async fn load(&self, cx: &Cx, access: Access) -> Result<History, Fault> {
+        let hosts: Vec<&HostAddress> = self
+            .environment
+            .hosts
+            .iter()
+            .map(|host| &host.address)
+            .collect();
+        let copies = join_all(hosts.iter().map(|host| self.copy_of(host))).await;
+        let primary = &self.environment.primary().address;
+        let mut history = self.store.read()?;
+        let mut conflicts = vec![];
+        for (host, copy) in hosts.into_iter().zip(copies) {
+            let copy = copy?;
+            if copy.is_empty() {
+                continue;
+            }
+            let source = if host == primary {
+                Source::PrimaryHost
+            } else {
+                Source::OtherHost
+            };
+            let report = match access {
+                Access::Read => {
+                    let (merged, report) = release::merge(&history, copy, source);
+                    history = merged;
+                    report
+                }
+                Access::Write => {
+                    let mut locked = self.store.lock()?;
+                    let report = locked.merge(copy, source)?;
+                    history = locked.history();
+                    report
+                }
+            };
+            conflicts.extend(
+                report
+                    .conflicts
+                    .into_iter()
+                    .map(|conflict| (host, conflict)),
+            );
+        }
+        for (host, conflict) in conflicts {
+            cx.warn(format!(
+                "{host} and this machine describe release {} differently at revision {}: the primary host's copy counts",
+                conflict.id, conflict.revision
+            ));
+        }
+        Ok(history)
+    }
+
+    /// The record of this machine alone.
+    ///
+    /// # Errors
+    /// A damaged or unreadable record.
+    pub(crate) fn here(&self) -> Result<History, Fault> {
+        self.store.read()
+    }
+
+    async fn copy_of(&self, host: &HostAddress) -> Result<Vec<Release>, Fault> {
+        let files = self.files.read_all(host, PREFIX).await?;
+        let mut releases = vec![];
+        for bytes in files {
+            releases.extend(release::decode(&bytes).map_err(|fault| {
+                Fault::failed(format!("the release record on {host} cannot be read"))
+                    .because(fault.to_string())
+            })?);
+        }
+        Ok(releases)
+    }
+
+    /// Brings the other hosts' copies level. Never stops anything: a host that
+    /// lags behind catches up next time.
+    pub(crate) async fn level(&self, cx: &Cx, release: &Release) {
+        let primary = &self.environment.primary().address;
+        let others = self
+            .environment
+            .hosts
+            .iter()
+            .map(|host| &host.address)
+            .filter(|host| *host != primary);
+        for result in join_all(others.map(|host| self.write(host, release))).await {
+            if let Err(fault) = result {
+                cx.warn(format!("a host's copy of the record is behind: {fault}"));
+            }
+        }
+    }
+
+    async fn write(&self, host: &HostAddress, release: &Release) -> Result<(), Fault> {
+        let name = format!("{PREFIX}{}.{}.json", release.id, release.uuid);
+        self.files
+            .write(host, &name, &release::encode(std::slice::from_ref(release)))
+            .await
+    }
+}
+
+#[async_trait]
+impl Ledger for Keeper {
+    async fn save(&self, release: &Release) -> Result<(), Fault> {
+        self.store.lock()?.save(release)?;
+        self.write(&self.environment.primary().address, release)
+            .await
+    }
+}

@@ -1,0 +1,129 @@
+//! `stagecraft logs`.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::deploy::Wanted;
+use crate::model::container::{Container, label};
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::host::HostAddress;
+use crate::plan::Facts;
+use crate::ui::Ui;
+
+use super::args::{Globals, LogsArgs};
+use super::failure::Failure;
+use super::keeper::Access;
+use super::session::{Session, on_environment};
+
+pub(crate) async fn run(args: &LogsArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
+    on_environment("stagecraft logs", globals, ui, None, async |session| {
+        let facts = session
+            .observe(&session.cx, Wanted::Hosts, Access::Read)
+            .await?;
+        let chosen = chosen(&facts, args);
+        if chosen.is_empty() {
+            return Err(Fault::failed(format!(
+                "no container of `{}` matches",
+                session.environment.name
+            ))
+            .hint(format!(
+                "see what runs: `stagecraft status --env {}`",
+                session.environment.name
+            ))
+            .into());
+        }
+        if args.follow {
+            follow(session, args, &chosen).await
+        } else {
+            tail(session, args, &chosen).await
+        }
+    })
+    .await
+}
+
+fn chosen<'a>(facts: &'a Facts, args: &LogsArgs) -> Vec<(&'a HostAddress, &'a Container)> {
+    facts
+        .hosts
+        .iter()
+        .filter(|host| {
+            args.host
+                .as_ref()
+                .is_none_or(|wanted| host.address.as_str() == wanted)
+        })
+        .flat_map(|host| {
+            host.containers
+                .iter()
+                .map(move |container| (&host.address, container))
+        })
+        .filter(|(_, container)| {
+            args.role
+                .as_ref()
+                .is_none_or(|role| container.label(label::ROLE) == Some(role.as_str()))
+        })
+        .collect()
+}
+
+async fn tail(
+    session: &Session<'_>,
+    args: &LogsArgs,
+    chosen: &[(&HostAddress, &Container)],
+) -> Result<(), Failure> {
+    let runner = &session.house.runner;
+    let logs = join_all(
+        chosen
+            .iter()
+            .map(|(host, container)| runner.logs(&session.cx, host, &container.name, args.lines)),
+    )
+    .await;
+    let mut text = String::new();
+    let mut documents = vec![];
+    for ((host, container), lines) in chosen.iter().zip(logs) {
+        let lines = lines?;
+        for line in &lines {
+            text.push_str(&format!("{host}  {}  {line}\n", short(container)));
+        }
+        documents.push(json!({ "host": host, "container": container.name, "lines": lines }));
+    }
+    session
+        .ui
+        .show(text.trim_end(), &json!({ "logs": documents }))
+        .await;
+    Ok(())
+}
+
+/// `web-1`: a container's name without what all of them share.
+fn short(container: &Container) -> String {
+    match (
+        container.label(label::ROLE),
+        container.label(label::REPLICA),
+    ) {
+        (Some(role), Some(replica)) => format!("{role}-{replica}"),
+        _ => container.name.clone(),
+    }
+}
+
+async fn follow(
+    session: &Session<'_>,
+    args: &LogsArgs,
+    chosen: &[(&HostAddress, &Container)],
+) -> Result<(), Failure> {
+    let runner = &session.house.runner;
+    let ended = join_all(chosen.iter().map(|(host, container)| {
+        let cx = session.cx.on_host(host);
+        async move {
+            runner
+                .follow_logs(&cx, host, &container.name, args.lines)
+                .await
+        }
+    }))
+    .await;
+    for result in ended {
+        match result {
+            Ok(()) => {}
+            // The way to end it.
+            Err(fault) if fault.kind == FaultKind::Interrupted => {}
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Ok(())
+}

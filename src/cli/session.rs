@@ -1,0 +1,222 @@
+//! What every command on an environment shares: its configuration, its ports,
+//! the signal, the lock, and an end that leaves nothing behind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use crate::config::{self, Loaded, Look};
+use crate::deploy::{Observer, Origin, Wanted};
+use crate::model::event::EventKind;
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::project::{Environment, ImageSource};
+use crate::model::release::History;
+use crate::plan::Facts;
+use crate::ports::{Connections, Cx, Held, Holder};
+use crate::ui::Ui;
+
+use super::args::Globals;
+use super::failure::Failure;
+use super::interrupt;
+use super::keeper::{Access, Keeper};
+use super::source;
+use super::wiring::{self, House};
+
+pub(crate) struct Session<'a> {
+    pub(crate) ui: &'a Ui,
+    pub(crate) cx: Cx,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) house: House,
+    pub(crate) keeper: Keeper,
+    /// The command as typed, for the lock: `stagecraft deploy`.
+    pub(crate) command: &'static str,
+}
+
+/// The configuration file that the options name, or the nearest one.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn config_file(globals: &Globals) -> Result<PathBuf, Fault> {
+    config::find(globals.config.as_deref())
+}
+
+/// Loads the environment that was named and runs `work` on it. Connections are
+/// closed whatever happens.
+///
+/// # Errors
+/// The configuration's, or the work's.
+pub(crate) async fn on_environment<'a, T>(
+    command: &'static str,
+    globals: &Globals,
+    ui: &'a Ui,
+    image: Option<&str>,
+    work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let Loaded {
+        mut environment,
+        warnings,
+    } = load(command, globals)?;
+    if !warnings.is_empty() {
+        ui.warn(warnings.render_warnings(Look::Plain).trim_end())
+            .await;
+    }
+    if let Some(reference) = image {
+        environment.source = ImageSource::Prebuilt(reference.to_owned());
+    }
+    let environment = Arc::new(environment);
+    ui.expect_hosts(environment.hosts.iter().map(|host| &host.address));
+    let values: Arc<dyn Connections> = Arc::new(config::values::Values::of(&environment));
+    let (house, files) = wiring::house(&environment, values)?;
+    let session = Session {
+        ui,
+        cx: Cx::new(ui.events(), interrupt::token()?),
+        keeper: Keeper::new(Arc::clone(&environment), files),
+        environment,
+        house,
+        command,
+    };
+    let result = work(&session).await;
+    session.house.link.close().await;
+    result
+}
+
+fn load(command: &str, globals: &Globals) -> Result<Loaded, Fault> {
+    let file = config_file(globals)?;
+    let Some(name) = &globals.env else {
+        let known = config::environments(&file).unwrap_or_default();
+        let mut fault = Fault::config(format!(
+            "`{command}` acts on an environment, and none was named"
+        ))
+        .because("no command acts on an environment that was not named")
+        .state("nothing was changed");
+        for name in known {
+            fault = fault.hint(format!("`{command} --env {name}`"));
+        }
+        return Err(fault);
+    };
+    let loaded = config::load(&file, Some(name.as_str()), &engines()?)?;
+    Ok(loaded)
+}
+
+/// The engine ids that the configuration may name.
+///
+/// # Errors
+/// A defect in the registry.
+pub(crate) fn engines() -> Result<config::Engines, Fault> {
+    Ok(config::Engines::new(wiring::known_engines()?))
+}
+
+impl Session<'_> {
+    /// Runs `work` under the environment lock. If the lock is lost, the work
+    /// is stopped as by a signal and the fault says why.
+    ///
+    /// # Errors
+    /// Somebody else holds it; the work's own.
+    pub(crate) async fn locked<T>(
+        &self,
+        work: impl AsyncFnOnce(&Cx) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let held = self.house.lock.acquire(&self.cx, &self.holder()).await?;
+        let lost = held.lost();
+        let cx = self.cx.child();
+        let watcher = tokio::spawn({
+            let (lost, cx) = (lost.clone(), cx.clone());
+            async move {
+                lost.cancelled().await;
+                cx.token().cancel();
+            }
+        });
+        let result = work(&cx).await;
+        watcher.abort();
+        let was_lost = lost.is_cancelled();
+        release(held).await;
+        result.map_err(|mut failure| {
+            if was_lost && failure.fault.kind == FaultKind::Interrupted {
+                failure.fault.kind = FaultKind::Unreachable;
+                failure.fault.what = "the environment lock was lost".to_owned();
+                failure.fault = failure
+                    .fault
+                    .because("the connection to a host that held it ended");
+            }
+            failure
+        })
+    }
+
+    fn holder(&self) -> Holder {
+        let (who, machine) = who();
+        Holder {
+            who,
+            machine,
+            since: Utc::now(),
+            command: self.command.to_owned(),
+            pid: std::process::id(),
+        }
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        let (who, machine) = who();
+        Origin {
+            actor: format!("{who}@{machine}"),
+        }
+    }
+
+    /// Everything that is true now.
+    ///
+    /// # Errors
+    /// What cannot be reached.
+    pub(crate) async fn observe(
+        &self,
+        cx: &Cx,
+        wanted: Wanted,
+        access: Access,
+    ) -> Result<Facts, Fault> {
+        let history = self.history(cx, access);
+        let source = async { Ok::<_, Fault>(source::observe(&self.environment.root).await) };
+        let (history, source) = tokio::try_join!(history, source)?;
+        let observer = Observer {
+            environment: &self.environment,
+            runner: &*self.house.runner,
+            pusher: &*self.house.pusher,
+            migrator: &*self.house.migrator,
+        };
+        observer.observe(cx, history, source, wanted).await
+    }
+
+    /// # Errors
+    /// A damaged record, an unreachable host.
+    pub(crate) async fn history(&self, cx: &Cx, access: Access) -> Result<History, Fault> {
+        cx.or_interrupted(self.keeper.load(cx, access)).await
+    }
+
+    /// Says something that is no error as an event, in order with the others.
+    pub(crate) fn warn_all(&self, warnings: &[String]) {
+        for warning in warnings {
+            self.cx.send(EventKind::Warning {
+                text: warning.clone(),
+            });
+        }
+    }
+}
+
+async fn release(held: Box<dyn Held>) {
+    held.release().await;
+}
+
+/// Who runs this, and where.
+fn who() -> (String, String) {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let who = variable("GITHUB_ACTOR")
+        .or_else(|| variable("GITLAB_USER_LOGIN"))
+        .or_else(|| variable("USER"))
+        .or_else(|| variable("LOGNAME"))
+        .unwrap_or_else(|| "unknown".to_owned());
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"))
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .or_else(|| variable("HOSTNAME"))
+        .unwrap_or_else(|| "unknown".to_owned());
+    (who, machine)
+}

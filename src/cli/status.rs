@@ -1,0 +1,103 @@
+//! `stagecraft status`: what runs where.
+
+use serde_json::json;
+
+use crate::deploy::Wanted;
+use crate::model::container::{Container, label};
+use crate::plan::Facts;
+use crate::ui::{Style, Table, Ui};
+
+use super::args::Globals;
+use super::failure::Failure;
+use super::keeper::Access;
+use super::session::on_environment;
+
+pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
+    on_environment("stagecraft status", globals, ui, None, async |session| {
+        let facts = session.observe(&session.cx, Wanted::Hosts, Access::Read).await?;
+        let live = facts.history.live(&session.environment.name);
+        let open = facts.history.open(&session.environment.name);
+        let mut text = match live {
+            Some(live) => format!("live: {} ({})\n", live.id, live.version),
+            None => "live: nothing yet\n".to_owned(),
+        };
+        if let Some(open) = open {
+            text.push_str(&format!("cut off: {} ({}); see `stagecraft deploy --env {} --resume`\n", open.id, open.version, session.environment.name));
+        }
+        text.push('\n');
+        text.push_str(&table(&facts, ui.options().stdout_style));
+        let hosts: Vec<_> = facts
+            .hosts
+            .iter()
+            .map(|host| json!({ "address": host.address, "engine": host.engine, "containers": host.containers }))
+            .collect();
+        let document = json!({
+            "environment": session.environment.name,
+            "live": live.map(|release| &release.id),
+            "open": open.map(|release| &release.id),
+            "hosts": hosts,
+        });
+        ui.show(text.trim_end(), &document).await;
+        Ok(())
+    })
+    .await
+}
+
+fn table(facts: &Facts, style: Style) -> String {
+    let mut table = Table::new(["HOST", "ROLE", "VERSION", "STATE", "PORTS", "CONTAINER"]);
+    for host in &facts.hosts {
+        if host.containers.is_empty() {
+            table.row([
+                host.address.to_string(),
+                "-".into(),
+                "-".into(),
+                "nothing runs".into(),
+                "-".into(),
+                "-".into(),
+            ]);
+        }
+        for container in &host.containers {
+            table.row([
+                host.address.to_string(),
+                container
+                    .label(label::ROLE)
+                    .or(container.label(label::JOB))
+                    .unwrap_or("-")
+                    .to_owned(),
+                container.label(label::VERSION).unwrap_or("-").to_owned(),
+                state(container),
+                ports(container),
+                container.name.clone(),
+            ]);
+        }
+    }
+    table.render(style, "")
+}
+
+fn state(container: &Container) -> String {
+    use crate::model::container::ContainerState;
+    match (container.state, container.exit_code) {
+        (ContainerState::Running, _) if container.restarts > 0 => {
+            format!("running, restarted {} times", container.restarts)
+        }
+        (ContainerState::Running, _) => "running".to_owned(),
+        (ContainerState::Created, _) => "created".to_owned(),
+        (ContainerState::Restarting, _) => "restarting".to_owned(),
+        (ContainerState::Exited, Some(code)) => format!("exited with {code}"),
+        (ContainerState::Exited, None) => "exited".to_owned(),
+        (ContainerState::Other, _) => "other".to_owned(),
+    }
+}
+
+fn ports(container: &Container) -> String {
+    let ports: Vec<String> = container
+        .ports
+        .iter()
+        .map(|port| format!("{}:{}", port.host, port.container))
+        .collect();
+    if ports.is_empty() {
+        "-".to_owned()
+    } else {
+        ports.join(", ")
+    }
+}

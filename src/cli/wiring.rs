@@ -1,0 +1,99 @@
+//! Joins adapters to ports: the only reader of their constructors.
+
+use std::sync::Arc;
+
+use crate::database;
+use crate::docker::auth::Auth;
+use crate::docker::client::Engines;
+use crate::docker::{Delivery, builder, pusher, runner};
+use crate::http::Prober;
+use crate::migrate::{self, Registry};
+use crate::model::fault::Fault;
+use crate::model::project::Environment;
+use crate::ports::{
+    Builder, Connections, ContainerRunner, HostLink, Lock, Migrator, Pusher, RolloutStrategy,
+};
+use crate::rollout;
+use crate::ssh::{EnvironmentLock, HostFiles, Links};
+
+use super::evidence::Witnessed;
+
+/// Everything a command on one environment works with.
+pub(crate) struct House {
+    pub(crate) link: Arc<dyn HostLink>,
+    pub(crate) values: Arc<dyn Connections>,
+    pub(crate) runner: Arc<dyn ContainerRunner>,
+    pub(crate) builder: Arc<dyn Builder>,
+    pub(crate) pusher: Arc<dyn Pusher>,
+    pub(crate) migrator: Arc<dyn Migrator>,
+    pub(crate) strategy: Arc<dyn RolloutStrategy>,
+    pub(crate) lock: Arc<dyn Lock>,
+}
+
+/// The ids of this version's engines, and whether each needs a path. Connects
+/// to nothing.
+///
+/// # Errors
+/// This machine's private folder for connections cannot be made.
+pub(crate) fn known_engines() -> Result<Vec<(&'static str, bool)>, Fault> {
+    let link: Arc<dyn HostLink> = Links::new()?;
+    let runner = runner(Engines::new(Arc::clone(&link)), Arc::new(Auth::of_docker()));
+    Ok(Registry::builtin(database::databases(link, runner)).known())
+}
+
+/// # Errors
+/// This machine's private folder for connections cannot be made.
+pub(crate) fn house(
+    environment: &Arc<Environment>,
+    values: Arc<dyn Connections>,
+) -> Result<(House, HostFiles), Fault> {
+    let link: Arc<dyn HostLink> = Links::new()?;
+    let engines = Engines::new(Arc::clone(&link));
+    let auth = Arc::new(auth(environment, &values));
+    let runner = runner(Arc::clone(&engines), Arc::clone(&auth));
+    let probe = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
+    let delivery = Delivery {
+        registry: environment.registry.clone(),
+        hosts: environment
+            .hosts
+            .iter()
+            .map(|host| host.address.clone())
+            .collect(),
+        project: environment.project.clone(),
+        cache: Delivery::default_cache(),
+    };
+    let registry = Registry::builtin(database::databases(Arc::clone(&link), Arc::clone(&runner)));
+    let migrator = migrate::migrator(
+        Arc::clone(environment),
+        Arc::new(registry),
+        Arc::clone(&values),
+        Arc::clone(&runner),
+        Arc::clone(&link),
+    );
+    let state = environment.root.join(".stagecraft");
+    let house = House {
+        builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
+        pusher: pusher(engines, Arc::clone(&link), auth, delivery),
+        migrator: Arc::new(Witnessed::new(migrator, environment)),
+        strategy: rollout::in_place(Arc::clone(&runner), probe),
+        lock: Arc::new(EnvironmentLock::new(Arc::clone(&link), environment, &state)),
+        runner,
+        values,
+        link: Arc::clone(&link),
+    };
+    let files = HostFiles::new(link, &environment.project, &environment.name);
+    Ok((house, files))
+}
+
+fn auth(environment: &Environment, values: &Arc<dyn Connections>) -> Auth {
+    let auth = Auth::of_docker();
+    match &environment.registry {
+        Some(registry) => match (&registry.username_env, &registry.password_env) {
+            (Some(username), Some(password)) => {
+                auth.named(&registry.repository, Arc::clone(values), username, password)
+            }
+            _ => auth,
+        },
+        None => auth,
+    }
+}

@@ -1,0 +1,298 @@
+//! One deploy from end to end, in the order in which it happens.
+
+use indexmap::IndexMap;
+
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::image::{BuiltImage, PinnedImage};
+use crate::model::names::RoleName;
+use crate::model::phase::Phase;
+use crate::model::project::{Environment, ImageSource};
+use crate::model::release::{HostRecord, Release};
+use crate::plan::{
+    DeployPlan, PushStep, ReadyRole, RollbackPlan, RolloutOutline, Step, materialise,
+};
+use crate::ports::{
+    Builder, Cx, HostStep, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
+    Slot,
+};
+
+use super::journal::{Journal, Stopped};
+use super::observe::containers_named;
+use super::standing::with_standing;
+use crate::plan::Facts;
+
+/// The pipeline over its ports.
+pub struct Deployer<'a> {
+    pub environment: &'a Environment,
+    pub builder: &'a dyn Builder,
+    pub pusher: &'a dyn Pusher,
+    pub migrator: &'a dyn Migrator,
+    pub strategy: &'a dyn RolloutStrategy,
+    pub ledger: &'a dyn Ledger,
+}
+
+impl Deployer<'_> {
+    /// Runs a plan, or what is left of it in a resumed release.
+    ///
+    /// # Errors
+    /// The phase that failed; the release is recorded as failed by then and
+    /// the fault says where the world stands.
+    pub async fn deploy(
+        &self,
+        cx: &Cx,
+        release: Release,
+        plan: &DeployPlan,
+        facts: &Facts,
+        roles: &IndexMap<RoleName, ReadyRole>,
+    ) -> Result<Release, Stopped> {
+        self.phases(cx, release, plan, facts, roles)
+            .await
+            .map_err(with_standing)
+    }
+
+    async fn phases(
+        &self,
+        cx: &Cx,
+        release: Release,
+        plan: &DeployPlan,
+        facts: &Facts,
+        roles: &IndexMap<RoleName, ReadyRole>,
+    ) -> Result<Release, Stopped> {
+        let mut journal = Journal::open(cx, self.ledger, release).await?;
+        let image = self.image(&mut journal, plan).await?;
+        match &plan.migrate_pre {
+            Step::Skip(reason) => journal.skip(Phase::MigratePre, reason)?,
+            Step::Do(_) => {
+                let work = async |cx: &Cx, release: &mut Release| {
+                    self.migrate(cx, release, plan, Phase::MigratePre, &image)
+                        .await
+                };
+                journal.run(Phase::MigratePre, work).await?;
+            }
+        }
+        let rollout = rollout_plan(
+            self.environment,
+            &plan.rollout,
+            &image,
+            &plan.release,
+            &plan.version,
+            facts,
+            roles,
+        );
+        journal
+            .run(Phase::Rollout, async |cx, release| {
+                self.roll_out(cx, release, &rollout).await
+            })
+            .await?;
+        match &plan.migrate_post {
+            Step::Skip(reason) => journal.skip(Phase::MigratePost, reason)?,
+            Step::Do(_) => {
+                let work = async |cx: &Cx, release: &mut Release| {
+                    self.migrate(cx, release, plan, Phase::MigratePost, &image)
+                        .await
+                };
+                journal.run(Phase::MigratePost, work).await?;
+            }
+        }
+        journal
+            .run(Phase::Finalize, async |cx, release| {
+                self.finalize(cx, release, &rollout, plan).await
+            })
+            .await?;
+        Ok(journal.into_release())
+    }
+
+    /// Brings an older image back: nothing is built, pushed or migrated.
+    ///
+    /// # Errors
+    /// As [`Deployer::deploy`].
+    pub async fn roll_back(
+        &self,
+        cx: &Cx,
+        release: Release,
+        plan: &RollbackPlan,
+        facts: &Facts,
+        roles: &IndexMap<RoleName, ReadyRole>,
+    ) -> Result<Release, Stopped> {
+        let back = async {
+            let mut journal = Journal::open(cx, self.ledger, release).await?;
+            let reason = format!("rollback to {}", plan.target);
+            for phase in [Phase::Build, Phase::Push, Phase::MigratePre] {
+                journal.skip(phase, &reason)?;
+            }
+            let rollout = rollout_plan(
+                self.environment,
+                &plan.rollout,
+                &plan.image,
+                &plan.release,
+                &plan.version,
+                facts,
+                roles,
+            );
+            journal
+                .run(Phase::Rollout, async |cx, release| {
+                    self.pusher.deliver(cx, &plan.image).await?;
+                    self.roll_out(cx, release, &rollout).await
+                })
+                .await?;
+            journal.skip(Phase::MigratePost, &reason)?;
+            journal
+                .run(Phase::Finalize, async |cx, release| {
+                    self.finish(cx, release, &rollout).await
+                })
+                .await?;
+            Ok(journal.into_release())
+        };
+        back.await.map_err(with_standing)
+    }
+
+    /// Build and push: what comes out is pinned by digest.
+    async fn image(
+        &self,
+        journal: &mut Journal<'_>,
+        plan: &DeployPlan,
+    ) -> Result<PinnedImage, Stopped> {
+        let built: Option<BuiltImage> = match (&plan.build, &self.environment.source) {
+            (Step::Do(build), ImageSource::Build(spec)) => Some(
+                journal
+                    .run(Phase::Build, async |cx, _| {
+                        self.builder
+                            .build(cx, spec, build.platform.as_deref(), &build.reference)
+                            .await
+                    })
+                    .await?,
+            ),
+            (Step::Skip(reason), _) => {
+                journal.skip(Phase::Build, reason)?;
+                None
+            }
+            (Step::Do(_), ImageSource::Prebuilt(_)) => None,
+        };
+        let step = &plan.push;
+        journal
+            .run(Phase::Push, async |cx, release| {
+                let image = match (step, &built) {
+                    (Step::Do(PushStep::Pinned(image)), _) => {
+                        self.pusher.deliver(cx, image).await?;
+                        image.clone()
+                    }
+                    (Step::Do(PushStep::Registry { tag, .. }), Some(built)) => {
+                        self.pusher.push(cx, built, tag).await?
+                    }
+                    (Step::Do(PushStep::Direct { .. }), Some(built)) => {
+                        self.pusher.push(cx, built, &release.version).await?
+                    }
+                    (Step::Skip(_), _) | (Step::Do(_), None) => {
+                        return Err(Fault::internal("there is no image to push"));
+                    }
+                };
+                release.image = Some(image.clone());
+                Ok(image)
+            })
+            .await
+    }
+
+    async fn roll_out(
+        &self,
+        cx: &Cx,
+        release: &mut Release,
+        plan: &RolloutPlan,
+    ) -> Result<RolloutReport, Fault> {
+        let report = self.strategy.roll(cx, plan).await.map_err(|failure| {
+            let mut fault = failure.fault;
+            for (host, reason) in &failure.not_undone {
+                fault.kind = FaultKind::UndoFailed;
+                fault = fault.state(format!("{host} could not be put back: {reason}"));
+            }
+            fault
+        })?;
+        release.hosts = report
+            .hosts
+            .iter()
+            .map(|(host, containers)| {
+                let record = HostRecord {
+                    digest: plan.image.digest.to_string(),
+                    containers: containers.clone(),
+                    slot: plan.release.to_string(),
+                };
+                (host.clone(), record)
+            })
+            .collect();
+        Ok(report)
+    }
+
+    async fn finalize(
+        &self,
+        cx: &Cx,
+        release: &mut Release,
+        rollout: &RolloutPlan,
+        plan: &DeployPlan,
+    ) -> Result<(), Fault> {
+        for known in &plan.migrations {
+            let ids = known
+                .migrations
+                .iter()
+                .map(|migration| migration.id.clone())
+                .collect();
+            release.known_migrations.insert(known.database.clone(), ids);
+        }
+        self.finish(cx, release, rollout).await
+    }
+
+    /// The old containers have no purpose any more once the rollout is
+    /// recorded as completed.
+    async fn finish(
+        &self,
+        cx: &Cx,
+        _release: &mut Release,
+        rollout: &RolloutPlan,
+    ) -> Result<(), Fault> {
+        for problem in self.strategy.retire(cx, rollout).await {
+            cx.warn(format!("an old container stays behind: {problem}"));
+        }
+        Ok(())
+    }
+}
+
+/// Completes an outline with the image, the values and the containers that
+/// are there now.
+pub(super) fn rollout_plan(
+    environment: &Environment,
+    outline: &RolloutOutline,
+    image: &PinnedImage,
+    release: &crate::model::release::ReleaseId,
+    version: &str,
+    facts: &Facts,
+    roles: &IndexMap<RoleName, ReadyRole>,
+) -> RolloutPlan {
+    let batches = outline
+        .batches
+        .iter()
+        .map(|batch| {
+            batch
+                .iter()
+                .map(|host| HostStep {
+                    host: host.host.clone(),
+                    slots: host
+                        .slots
+                        .iter()
+                        .filter_map(|slot| roles.get(&slot.role).map(|ready| (slot, ready)))
+                        .map(|(slot, ready)| Slot {
+                            role: slot.role.clone(),
+                            new: materialise(environment, slot, ready, image, release, version),
+                            health: ready.role.health.clone(),
+                            old: containers_named(facts, &host.host, &slot.replaces),
+                        })
+                        .collect(),
+                    leftovers: containers_named(facts, &host.host, &host.leftovers),
+                })
+                .collect()
+        })
+        .collect();
+    RolloutPlan {
+        release: release.clone(),
+        image: image.clone(),
+        rollout: environment.rollout.clone(),
+        batches,
+    }
+}

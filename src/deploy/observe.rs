@@ -1,0 +1,138 @@
+//! Observing: what is true now, read-only, everything at the same time.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use crate::model::container::{Container, label};
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::model::image::PinnedImage;
+use crate::model::migration::{MigrationPlan, MigrationRequest};
+use crate::model::project::{Environment, ImageSource};
+use crate::model::release::History;
+use crate::plan::{Facts, HostFacts, SourceFacts};
+use crate::ports::{ContainerRunner, Cx, Migrator, Pusher};
+
+use super::migrate::deploy_request;
+
+/// How much a command needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Hosts, image and migrations: a deploy.
+    Everything,
+    /// Hosts alone: a rollback, `status`.
+    Hosts,
+}
+
+pub struct Observer<'a> {
+    pub environment: &'a Environment,
+    pub runner: &'a dyn ContainerRunner,
+    pub pusher: &'a dyn Pusher,
+    pub migrator: &'a dyn Migrator,
+}
+
+impl Observer<'_> {
+    /// # Errors
+    /// A host, registry or database that cannot be reached.
+    pub async fn observe(
+        &self,
+        cx: &Cx,
+        history: History,
+        source: SourceFacts,
+        wanted: Wanted,
+    ) -> Result<Facts, Fault> {
+        let live_image = history
+            .live(&self.environment.name)
+            .and_then(|live| live.image.clone());
+        let everything = async {
+            let hosts = try_join_all(
+                self.environment
+                    .hosts
+                    .iter()
+                    .map(|host| self.host(cx, &host.address)),
+            );
+            match wanted {
+                Wanted::Hosts => Ok((hosts.await?, None, vec![])),
+                Wanted::Everything => {
+                    tokio::try_join!(hosts, self.image(cx), self.migrations(cx, live_image))
+                }
+            }
+        };
+        let (hosts, image, migrations) = cx.or_interrupted(everything).await?;
+        Ok(Facts {
+            history,
+            hosts,
+            source,
+            image,
+            migrations,
+        })
+    }
+
+    async fn host(&self, cx: &Cx, address: &HostAddress) -> Result<HostFacts, Fault> {
+        let cx = cx.on_host(address);
+        let labels = BTreeMap::from([
+            (
+                label::PROJECT.to_owned(),
+                self.environment.project.to_string(),
+            ),
+            (
+                label::ENVIRONMENT.to_owned(),
+                self.environment.name.to_string(),
+            ),
+        ]);
+        let (engine, containers) = tokio::try_join!(
+            self.runner.engine(&cx, address),
+            self.runner.list(&cx, address, &labels)
+        )?;
+        Ok(HostFacts {
+            address: address.clone(),
+            engine,
+            containers,
+        })
+    }
+
+    async fn image(&self, cx: &Cx) -> Result<Option<PinnedImage>, Fault> {
+        match &self.environment.source {
+            ImageSource::Build(_) => Ok(None),
+            ImageSource::Prebuilt(reference) => self.pusher.resolve(cx, reference).await.map(Some),
+        }
+    }
+
+    /// With the live release's image as a helper, for databases that only a
+    /// container can reach, where the primary host holds it.
+    async fn migrations(
+        &self,
+        cx: &Cx,
+        live: Option<PinnedImage>,
+    ) -> Result<Vec<MigrationPlan>, Fault> {
+        if self.environment.databases.is_empty() {
+            return Ok(vec![]);
+        }
+        self.migrator
+            .plan(
+                cx,
+                &MigrationRequest {
+                    image: live,
+                    ..deploy_request()
+                },
+            )
+            .await
+    }
+}
+
+/// The observed containers of these names on a host.
+pub(super) fn containers_named(
+    facts: &Facts,
+    host: &HostAddress,
+    names: &[String],
+) -> Vec<Container> {
+    facts.host(host).map_or_else(Vec::new, |known| {
+        known
+            .containers
+            .iter()
+            .filter(|container| names.contains(&container.name))
+            .cloned()
+            .collect()
+    })
+}

@@ -1,0 +1,101 @@
+//! Where the world stands after a failure, and the way on: what the deployer
+//! knows and a port cannot.
+
+use crate::model::fault::FaultKind;
+use crate::model::migration::MigrationOutcome;
+use crate::model::phase::Phase;
+use crate::model::release::{Release, ReleaseKind};
+
+use super::journal::Stopped;
+
+/// Adds state and hints to a failure, after those that the failing port gave.
+pub(super) fn with_standing(mut stopped: Stopped) -> Stopped {
+    let Some(phase) = stopped.phase else {
+        return stopped;
+    };
+    let release = &stopped.release;
+    let mut fault = stopped.fault;
+    let kind = fault.kind;
+    if let Some(line) = migrations(release) {
+        fault = fault.state(line);
+    }
+    fault = fault.state(serving(release, phase, kind));
+    for hint in ways_on(release, phase, kind) {
+        fault = fault.hint(hint);
+    }
+    stopped.fault = fault;
+    stopped
+}
+
+fn serving(release: &Release, phase: Phase, kind: FaultKind) -> String {
+    let old = match &release.previous_id {
+        Some(previous) => format!("{previous} is still live"),
+        None => "nothing was live before".to_owned(),
+    };
+    match phase {
+        Phase::Build | Phase::Push | Phase::MigratePre => format!("nothing was rolled out; {old}"),
+        Phase::Rollout if kind == FaultKind::UndoFailed => {
+            "the fleet is mixed: the hosts above need a person".to_owned()
+        }
+        Phase::Rollout => match &release.previous_id {
+            Some(previous) => {
+                format!("the new release was taken back on every host; {previous} serves")
+            }
+            None => {
+                "the new release was taken back on every host; nothing was live before".to_owned()
+            }
+        },
+        Phase::MigratePost | Phase::Finalize => {
+            format!("the new release ({}) serves on every host", release.version)
+        }
+    }
+}
+
+fn migrations(release: &Release) -> Option<String> {
+    let count = |outcome| {
+        release
+            .migrations
+            .iter()
+            .filter(|result| result.outcome == outcome)
+            .count()
+    };
+    let applied = count(MigrationOutcome::Applied);
+    let all = release.migrations.len();
+    match (applied, all) {
+        (_, 0) => None,
+        (applied, all) if applied == all => Some(format!(
+            "{applied} migration{} applied and {} applied",
+            if applied == 1 { " is" } else { "s are" },
+            if applied == 1 { "stays" } else { "stay" }
+        )),
+        (applied, all) => Some(format!(
+            "{applied} of {all} migrations applied; what is applied stays"
+        )),
+    }
+}
+
+fn ways_on(release: &Release, phase: Phase, kind: FaultKind) -> Vec<String> {
+    let env = &release.environment;
+    let again = match release.kind {
+        ReleaseKind::Rollback => format!("`stagecraft rollback --env {env}`"),
+        ReleaseKind::Deploy | ReleaseKind::Migrate | ReleaseKind::Restore => {
+            format!("`stagecraft deploy --env {env}`")
+        }
+    };
+    match (phase, kind) {
+        (_, FaultKind::UndoFailed) => vec![
+            format!("look at the hosts: `stagecraft status --env {env}`"),
+            format!("when they can be reached again: {again}"),
+        ],
+        (_, FaultKind::Interrupted) => vec![format!("to try again: {again}")],
+        (Phase::Build | Phase::Push | Phase::Rollout, _) => {
+            vec![format!("mend the cause, then {again}")]
+        }
+        (Phase::MigratePre | Phase::MigratePost | Phase::Finalize, _) => vec![
+            format!("see what is pending: `stagecraft migrate plan --env {env}`"),
+            format!(
+                "when nothing in the checkout has to change: `stagecraft deploy --env {env} --resume`; else mend it, then {again}"
+            ),
+        ],
+    }
+}

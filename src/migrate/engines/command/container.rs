@@ -1,0 +1,150 @@
+//! The one-off container of a tool: the release's image with the environment,
+//! volumes and network of a role. Imports `ports`, `model`.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+use crate::model::container::{ContainerSpec, Exit, Mount, StopPolicy, label};
+use crate::model::event::EventKind;
+use crate::model::fault::Fault;
+use crate::model::image::PinnedImage;
+use crate::model::project::Role;
+use crate::model::secret::Secret;
+use crate::ports::{Cx, Job};
+
+/// How a container ended, and everything it printed.
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) lines: Vec<String>,
+}
+
+/// Runs `command`; `purpose` ends the container's name.
+pub(super) async fn run(
+    cx: &Cx,
+    job: &Job<'_>,
+    purpose: &str,
+    command: &[String],
+) -> Result<Ended, Fault> {
+    let Some(image) = job.image else {
+        return Err(Fault::refused(format!(
+            "engine `command` of `{}` needs an image, and there is no release yet",
+            job.database.name
+        )));
+    };
+    let spec = spec(job, image, purpose, command).await?;
+    // The runner's events pass through here, so that no line is missed: what
+    // `Exit` keeps is only the end.
+    let (events, mut arriving) = tokio::sync::mpsc::unbounded_channel();
+    let listening = Cx::new(events, cx.token().clone());
+    let work = async {
+        let exit = job
+            .runner
+            .run(&listening, job.host, &spec, job.database.migrations.timeout)
+            .await;
+        drop(listening);
+        exit
+    };
+    let collect = async {
+        let mut lines = vec![];
+        while let Some(event) = arriving.recv().await {
+            if let EventKind::Output { line } = &event.kind {
+                lines.push(line.clone());
+            }
+            cx.on_host(job.host).send(event.kind);
+        }
+        lines
+    };
+    let (exit, lines) = tokio::join!(work, collect);
+    Ok(Ended { exit: exit?, lines })
+}
+
+async fn spec(
+    job: &Job<'_>,
+    image: &PinnedImage,
+    purpose: &str,
+    command: &[String],
+) -> Result<ContainerSpec, Fault> {
+    let environment = job.environment;
+    let prefix = environment.prefix();
+    let release = job.release.map(ToString::to_string).unwrap_or_default();
+    let labels = BTreeMap::from([
+        (label::PROJECT.to_owned(), environment.project.to_string()),
+        (label::ENVIRONMENT.to_owned(), environment.name.to_string()),
+        (label::JOB.to_owned(), "migrate".to_owned()),
+        (label::RELEASE.to_owned(), release),
+        (label::DIGEST.to_owned(), image.digest.to_string()),
+    ]);
+    let suffix = match purpose {
+        "run" => String::new(),
+        purpose => format!("-{purpose}"),
+    };
+    Ok(ContainerSpec {
+        name: format!("{prefix}-migrate-{}{suffix}", job.database.name),
+        image: image.clone(),
+        entrypoint: None,
+        command: Some(command.to_vec()),
+        env: env(job).await?,
+        labels,
+        mounts: mounts(job)?,
+        network: prefix,
+        aliases: vec![],
+        ports: vec![],
+        stop: StopPolicy::default(),
+        restart: false,
+    })
+}
+
+fn role<'a>(job: &'a Job<'_>) -> Result<&'a Role, Fault> {
+    let name = &job.database.migrations.role;
+    job.environment.roles.get(name).ok_or_else(|| {
+        Fault::config(format!(
+            "`migrations.role` of `{}` names `{name}`, which is no role",
+            job.database.name
+        ))
+    })
+}
+
+/// The environment of the role, and the database's own variables, which a
+/// role need not have.
+async fn env(job: &Job<'_>) -> Result<IndexMap<String, Secret>, Fault> {
+    let mut env = IndexMap::new();
+    if let Some(port) = role(job)?.port {
+        env.insert("PORT".to_owned(), Secret::new(port.to_string()));
+    }
+    for (name, value) in &job.environment.env.clear {
+        env.insert(name.clone(), Secret::new(value.value.clone()));
+    }
+    let database = [
+        &job.database.connection_env,
+        &job.database.direct_connection_env,
+    ];
+    let secrets = job.environment.env.secret.iter();
+    for name in secrets.chain(database.into_iter().flatten()) {
+        if !env.contains_key(name) {
+            env.insert(name.clone(), job.values.get(name).await?);
+        }
+    }
+    Ok(env)
+}
+
+fn mounts(job: &Job<'_>) -> Result<Vec<Mount>, Fault> {
+    let prefix = job.environment.prefix();
+    let volumes = role(job)?.volumes.iter();
+    Ok(volumes
+        .map(|volume| Mount {
+            source: volume.engine_source(&prefix),
+            target: volume.target.clone(),
+            read_only: volume.read_only,
+        })
+        .collect())
+}
+
+/// The named volumes that the container would mount.
+pub(super) fn volumes(job: &Job<'_>) -> Result<Vec<String>, Fault> {
+    let mounts = mounts(job)?.into_iter();
+    Ok(mounts
+        .map(|mount| mount.source)
+        .filter(|source| !source.starts_with('/'))
+        .collect())
+}

@@ -1,0 +1,115 @@
+//! The `raw` engine: `.sql` files, run by Stagecraft itself on PostgreSQL,
+//! MySQL and SQLite. Imports `ports`, `model` and `migrate`'s pure parts.
+//!
+//! What can run in a transaction does, together with its row. The rest runs
+//! statement by statement, with a row before each, and goes on at the statement
+//! that failed. Nothing runs that was not in the plan.
+
+mod catalogue;
+mod check;
+mod deadline;
+mod fault;
+mod plan;
+mod progress;
+mod run;
+mod source;
+mod steps;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use crate::model::fault::Fault;
+use crate::model::migration::{DatabaseReport, MigrationFailure, MigrationPlan, MigrationRequest};
+use crate::model::project::{DatabaseSpec, MigrationSource};
+use crate::ports::{Cx, Databases, Engine, Job};
+
+use super::super::files::{self, Order};
+
+pub struct Raw {
+    databases: Arc<dyn Databases>,
+}
+
+impl Raw {
+    #[must_use]
+    pub fn new(databases: Arc<dyn Databases>) -> Self {
+        Self { databases }
+    }
+}
+
+/// The keys of `migrations.options`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    order: Order,
+}
+
+impl Options {
+    fn of(database: &DatabaseSpec) -> Result<Self, String> {
+        let options = serde_json::Value::Object(database.migrations.options.clone());
+        serde_json::from_value(options).map_err(|error| format!("`options`: {error}"))
+    }
+}
+
+#[async_trait]
+impl Engine for Raw {
+    fn id(&self) -> &'static str {
+        "raw"
+    }
+
+    fn needs_path(&self) -> bool {
+        true
+    }
+
+    fn validate(&self, database: &DatabaseSpec) -> Vec<String> {
+        let spec = &database.migrations;
+        let mut problems = vec![];
+        if database.connection_env.is_none() {
+            problems.push(
+                "engine `raw` needs `connection_env`, the variable that holds the database's URL"
+                    .to_owned(),
+            );
+        }
+        if spec.source == MigrationSource::Image {
+            problems.push(
+                "`source: image` is not built yet for engine `raw`: use `source: checkout`"
+                    .to_owned(),
+            );
+            return problems;
+        }
+        let order = match Options::of(database) {
+            Ok(options) => options.order,
+            Err(problem) => {
+                problems.push(problem);
+                Order::default()
+            }
+        };
+        let Some(path) = &spec.path else {
+            return problems;
+        };
+        match files::read(path, source::shown(spec), order, spec.pattern.as_deref()) {
+            Ok(folder) => problems.extend(folder.problems),
+            Err(fault) => problems.push(fault.to_string()),
+        }
+        problems
+    }
+
+    async fn plan(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        request: &MigrationRequest,
+    ) -> Result<MigrationPlan, Fault> {
+        plan::plan(self.databases.as_ref(), cx, job, request).await
+    }
+
+    async fn run(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        plan: &MigrationPlan,
+    ) -> Result<DatabaseReport, MigrationFailure> {
+        run::run(self.databases.as_ref(), cx, job, plan).await
+    }
+}

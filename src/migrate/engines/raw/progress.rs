@@ -1,0 +1,86 @@
+//! What a run did so far, for the report and for what a failure says of the
+//! world. Imports `model`.
+
+use crate::migrate::words;
+use crate::model::fault::Fault;
+use crate::model::migration::{
+    DatabaseReport, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
+    MigrationResult,
+};
+
+pub(super) struct Progress {
+    report: DatabaseReport,
+}
+
+impl Progress {
+    pub(super) fn new(plan: &MigrationPlan) -> Self {
+        let results = plan.to_run().map(|migration| MigrationResult {
+            database: plan.database.clone(),
+            id: migration.id.clone(),
+            checksum: migration.checksum.clone(),
+            duration_ms: 0,
+            outcome: MigrationOutcome::NotAttempted,
+        });
+        Self {
+            report: DatabaseReport {
+                database: plan.database.clone(),
+                results: results.collect(),
+                schema_before: plan.schema_version,
+                schema_after: plan.schema_version,
+            },
+        }
+    }
+
+    pub(super) fn found(&mut self, version: Option<i64>) {
+        self.report.schema_before = version;
+        self.report.schema_after = version;
+    }
+
+    pub(super) fn applied(&mut self, id: &str, version: Option<i64>, duration_ms: u64) {
+        self.set(id, MigrationOutcome::Applied, duration_ms);
+        self.report.schema_after = self.report.schema_after.max(version);
+    }
+
+    pub(super) fn failed(&mut self, id: &str, duration_ms: u64) {
+        self.set(id, MigrationOutcome::Failed, duration_ms);
+    }
+
+    fn set(&mut self, id: &str, outcome: MigrationOutcome, duration_ms: u64) {
+        for result in self.report.results.iter_mut().filter(|r| r.id == id) {
+            result.outcome = outcome;
+            result.duration_ms = duration_ms;
+        }
+    }
+
+    pub(super) fn done(self) -> DatabaseReport {
+        self.report
+    }
+
+    /// Adds what stayed and what was not attempted.
+    pub(super) fn failure(self, mut fault: Fault) -> MigrationFailure {
+        let of = |outcome| -> Vec<&str> {
+            let results = self.report.results.iter();
+            results
+                .filter(|result| result.outcome == outcome)
+                .map(|result| result.id.as_str())
+                .collect()
+        };
+        let database = &self.report.database;
+        let applied = of(MigrationOutcome::Applied);
+        let waiting = of(MigrationOutcome::NotAttempted);
+        let begun = applied.len() + of(MigrationOutcome::Failed).len() > 0;
+        if !applied.is_empty() {
+            let list = words::list(&applied);
+            fault = fault.state(format!("applied to `{database}` and kept: {list}"));
+        }
+        if begun && !waiting.is_empty() {
+            fault = fault.state(format!("not attempted: {}", words::list(&waiting)));
+        }
+        MigrationFailure {
+            fault,
+            report: MigrationReport {
+                databases: vec![self.report],
+            },
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The evidence of migration steps, `migration.json`: failed or empty too.
+//! Imports `model`. A plain function over data; no secret can be in it,
+//! because faults carry none.
+
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::migration::{
+    DatabaseReport, MigrationFailure, MigrationOutcome, MigrationReport,
+};
+use crate::model::phase::Phase;
+use crate::model::release::ReleaseId;
+pub use write::write_atomically;
+
+/// One migration step of one release.
+#[derive(Debug, Clone)]
+pub struct Step<'a> {
+    pub release: &'a ReleaseId,
+    /// `None` for `migrate run`.
+    pub phase: Option<Phase>,
+    pub head_sha: Option<&'a str>,
+    pub started: DateTime<Utc>,
+    pub finished: DateTime<Utc>,
+    /// The longest that the step may take, all its databases together.
+    pub timeout: Duration,
+    pub outcome: Result<&'a MigrationReport, &'a MigrationFailure>,
+    pub backup_id: Option<&'a str>,
+    pub approver: Option<&'a str>,
+    pub risk: Option<&'a str>,
+}
+
+/// Writes the evidence below `state` (the folder of `releases.json`), and with
+/// a commit below `root` (the folder of the configuration) too. A second step
+/// of the same release is added to the first.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write(state: &Path, root: &Path, step: &Step<'_>) -> Result<PathBuf, Fault> {
+    let release = step.release.as_str();
+    let path = state.join("artifacts").join(release).join("migration.json");
+    let before = std::fs::read(&path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let document = document(step, before);
+    let mut bytes = serde_json::to_vec_pretty(&document)
+        .map_err(|error| Fault::internal("cannot write the evidence as JSON").caused_by(&error))?;
+    bytes.push(b'\n');
+    write_atomically(&path, &bytes)?;
+    if let Some(sha) = step.head_sha {
+        let folder = root.join(".artifacts").join("deploy").join(sha);
+        write_atomically(&folder.join("migration.json"), &bytes)?;
+    }
+    Ok(path)
+}
+
+/// The document; `before` is what an earlier step of the release left.
+#[must_use]
+pub fn document(step: &Step<'_>, before: Option<Value>) -> Value {
+    let fault = step.outcome.err().map(|failure| &failure.fault);
+    let status = status(fault);
+    let mut runs = kept(before.as_ref(), step);
+    runs.extend(databases(step).iter().map(|report| run(step, report)));
+    let passed = fault.is_none() && runs.iter().all(|run| run["status"] == "success");
+    let timeline_before = before
+        .as_ref()
+        .and_then(|document| document["statusTimeline"].as_array().cloned());
+    let mut timeline = timeline_before.unwrap_or_default();
+    timeline.push(json!({ "at": time(step.started), "status": "running", "detail": phase(step) }));
+    timeline.push(json!({ "at": time(step.finished), "status": status, "detail": phase(step) }));
+    let logs = fault.map(logs).unwrap_or_default();
+    json!({
+        "schemaVersion": "2",
+        "generatedAt": time(step.finished),
+        "headSha": step.head_sha,
+        "status": if passed { "pass" } else { "fail" },
+        "reasonCode": fault.map(reason_code),
+        "reason": fault.map(ToString::to_string),
+        "jobName": "migrate",
+        "executionName": step.release.as_str(),
+        "executionStatus": status,
+        "executionSummary": {
+            "status": status,
+            "startTime": time(step.started),
+            "endTime": time(step.finished),
+        },
+        "timeoutSeconds": step.timeout.as_secs(),
+        // Nothing is polled for: the work reports its own end.
+        "pollIntervalMs": 0,
+        "elapsedSeconds": elapsed(step),
+        "statusTimeline": timeline,
+        "logs": logs,
+        "logsSource": if logs.is_empty() { "none" } else { "job-cli" },
+        "runs": runs,
+    })
+}
+
+/// The runs of other steps of this release.
+fn kept(before: Option<&Value>, step: &Step<'_>) -> Vec<Value> {
+    let runs = before.and_then(|document| document["runs"].as_array());
+    runs.into_iter()
+        .flatten()
+        .filter(|run| run["phase"] != phase(step))
+        .cloned()
+        .collect()
+}
+
+fn databases<'a>(step: &Step<'a>) -> &'a [DatabaseReport] {
+    match step.outcome {
+        Ok(report) => &report.databases,
+        Err(failure) => &failure.report.databases,
+    }
+}
+
+fn run(step: &Step<'_>, report: &DatabaseReport) -> Value {
+    let of = |outcome| report.results.iter().filter(move |r| r.outcome == outcome);
+    let failed = of(MigrationOutcome::Failed).next();
+    // Where several databases were asked for, one that was not reached did not
+    // fail itself.
+    let reached = report
+        .results
+        .iter()
+        .any(|r| r.outcome != MigrationOutcome::NotAttempted);
+    let fault = step
+        .outcome
+        .err()
+        .map(|failure| &failure.fault)
+        .filter(|_| failed.is_some() || !complete(report));
+    let milliseconds: u64 = report.results.iter().map(|result| result.duration_ms).sum();
+    let migrations: Vec<Value> = report
+        .results
+        .iter()
+        .map(|result| {
+            let reason = fault.filter(|_| result.outcome == MigrationOutcome::Failed);
+            json!({
+                "name": result.id,
+                "status": result.outcome.to_string(),
+                "checksum": result.checksum,
+                "duration_seconds": seconds(result.duration_ms),
+                "reason": reason.map(ToString::to_string),
+            })
+        })
+        .collect();
+    json!({
+        "database": report.database,
+        "phase": phase(step),
+        "status": status(fault),
+        "migrations_applied": of(MigrationOutcome::Applied).count(),
+        "migrations": migrations,
+        "duration_seconds": seconds(milliseconds),
+        "backup_id": step.backup_id,
+        "schema_before": report.schema_before,
+        "schema_after": report.schema_after,
+        "error": fault.map(ToString::to_string),
+        "failed_migration": failed.map(|result| result.id.as_str()),
+        "attempted": reached || fault.is_none(),
+        // Migrations are never taken back; what failed in a transaction undid itself.
+        "rollback_status": fault.map(|_| "none"),
+        "recovery": { "suggestions": fault.map(|fault| fault.hints.clone()).unwrap_or_default() },
+        "state": fault.map(|fault| fault.state.clone()).unwrap_or_default(),
+        "approver": step.approver,
+        "risk": step.risk,
+    })
+}
+
+fn complete(report: &DatabaseReport) -> bool {
+    let mut results = report.results.iter();
+    results.all(|result| result.outcome == MigrationOutcome::Applied)
+}
+
+fn status(fault: Option<&Fault>) -> &'static str {
+    match fault.map(|fault| fault.kind) {
+        None => "success",
+        Some(FaultKind::Cancelled | FaultKind::Interrupted) => "cancelled",
+        Some(_) => "error",
+    }
+}
+
+fn reason_code(fault: &Fault) -> &'static str {
+    let timed_out = fault
+        .causes
+        .iter()
+        .chain([&fault.what])
+        .any(|t| t.contains("timeout of"));
+    match fault.kind {
+        FaultKind::Unreachable => "MIGRATION_EXECUTION_QUERY_ERROR",
+        FaultKind::Failed if timed_out => "MIGRATION_EXECUTION_TIMEOUT",
+        _ => "MIGRATION_EXECUTION_FAILED",
+    }
+}
+
+/// At most the last 300 lines.
+fn logs(fault: &Fault) -> Vec<String> {
+    let lines = fault.evidence.iter().flat_map(|evidence| {
+        std::iter::once(format!("{}:", evidence.title)).chain(evidence.lines.iter().cloned())
+    });
+    let lines: Vec<String> = lines.collect();
+    lines[lines.len().saturating_sub(300)..].to_vec()
+}
+
+fn phase(step: &Step<'_>) -> &'static str {
+    step.phase.map_or("migrate", Phase::key)
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn elapsed(step: &Step<'_>) -> f64 {
+    let elapsed = (step.finished - step.started).num_milliseconds();
+    seconds(u64::try_from(elapsed).unwrap_or_default())
+}
+
+fn seconds(milliseconds: u64) -> f64 {
+    Duration::from_millis(milliseconds).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! The folder of migration files: reading it and checking its names. Imports
+//! `model::fault`. Only `.sql` files at the top level count; whatever looks
+//! like a migration and is none is said, never skipped silently.
+
+mod header;
+mod order;
+
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+use crate::model::fault::Fault;
+
+use super::hashing;
+use super::words;
+pub use header::{Compat, Header};
+pub use order::{Order, check, leading_number};
+
+/// One migration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationFile {
+    /// Its name, which is its id.
+    pub name: String,
+    /// As messages name it: `db/migrations/0042_notes.sql`.
+    pub shown: String,
+    /// Without a byte order mark.
+    pub text: String,
+    /// SHA-256 of the raw bytes.
+    pub checksum: String,
+    pub version: Option<i64>,
+    pub header: Header,
+}
+
+/// What a folder holds.
+#[derive(Debug, Clone, Default)]
+pub struct Folder {
+    /// In running order.
+    pub files: Vec<MigrationFile>,
+    /// Why it may not run as it is.
+    pub problems: Vec<String>,
+}
+
+/// Reads a folder; `shown` is its name in messages.
+///
+/// # Errors
+/// There is no such folder, or something in it cannot be read.
+pub fn read(
+    folder: &Path,
+    shown: &str,
+    order: Order,
+    pattern: Option<&str>,
+) -> Result<Folder, Fault> {
+    let mut found = Folder::default();
+    let mut folders = vec![];
+    for entry in entries(folder, shown)? {
+        let Some(name) = entry.file_name().and_then(|name| name.to_str()) else {
+            found.problems.push(format!(
+                "`{shown}` holds a file whose name is not UTF-8: `{}`",
+                entry.display()
+            ));
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        if entry.is_dir() {
+            folders.push(name.to_owned());
+        } else if name.ends_with(".sql") {
+            one(&entry, name, &format!("{shown}/{name}"), &mut found)?;
+        } else if name.to_ascii_lowercase().ends_with(".sql") {
+            found.problems.push(format!(
+                "`{shown}/{name}` does not run, because its suffix is not `.sql` in small letters: rename it"
+            ));
+        }
+    }
+    if found.files.is_empty() && !folders.is_empty() {
+        folders.sort();
+        found.problems.push(format!(
+            "`{shown}` holds only folders ({}); `.sql` files are read from its top level",
+            words::list(&folders)
+        ));
+    }
+    order.sort(&mut found.files);
+    let problems = check(&found.files, order);
+    found.problems.extend(problems);
+    found.problems.extend(unmatched(&found.files, pattern));
+    Ok(found)
+}
+
+fn entries(folder: &Path, shown: &str) -> Result<Vec<PathBuf>, Fault> {
+    let cannot = |error: std::io::Error| {
+        Fault::config(format!("cannot read the migrations in `{shown}`"))
+            .caused_by(&error)
+            .hint("check `migrations.path` in the configuration")
+    };
+    let mut paths = std::fs::read_dir(folder)
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<std::io::Result<Vec<_>>>()
+        })
+        .map_err(cannot)?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn one(path: &Path, name: &str, shown: &str, found: &mut Folder) -> Result<(), Fault> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Fault::config(format!("cannot read `{shown}`")).caused_by(&error))?;
+    let checksum = hashing::sha256(&bytes);
+    let text = match String::from_utf8(bytes) {
+        Ok(text) if text.contains('\0') => {
+            found
+                .problems
+                .push(format!("`{shown}` holds a zero byte: it is not SQL text"));
+            return Ok(());
+        }
+        Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..at]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1;
+            found.problems.push(format!(
+                "`{shown}:{line}` is not UTF-8 (byte {at}): save it as UTF-8"
+            ));
+            return Ok(());
+        }
+    };
+    let (header, problems) = Header::read(&text, shown);
+    found.problems.extend(problems);
+    let version = match leading_number(name) {
+        Ok(version) => version,
+        Err(problem) => {
+            found.problems.push(format!("`{shown}`: {problem}"));
+            None
+        }
+    };
+    found.files.push(MigrationFile {
+        name: name.to_owned(),
+        shown: shown.to_owned(),
+        text,
+        checksum,
+        version,
+        header,
+    });
+    Ok(())
+}
+
+fn unmatched(files: &[MigrationFile], pattern: Option<&str>) -> Vec<String> {
+    let Some(pattern) = pattern else {
+        return vec![];
+    };
+    let regex = match Regex::new(pattern) {
+        Ok(regex) => regex,
+        Err(error) => {
+            return vec![format!(
+                "`files.pattern` is not a regular expression: {error}"
+            )];
+        }
+    };
+    files
+        .iter()
+        .filter(|file| !regex.is_match(&file.name))
+        .map(|file| {
+            format!(
+                "`{}` does not match `files.pattern` `{pattern}`",
+                file.shown
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Folder) {
+        let dir = tempfile::tempdir().expect("a folder");
+        for (name, bytes) in files {
+            std::fs::write(dir.path().join(name), bytes).expect("written");
+        }
+        let found = read(dir.path(), "db", Order::Text, None).expect("read");
+        (dir, found)
+    }
+
+    #[test]
+    fn only_sql_files_count_and_lookalikes_are_named() {
+        let (_dir, found) = folder(&[
+            ("0001_a.sql", b"select 1"),
+            ("README.md", b""),
+            (".0002_b.sql.swp", b""),
+            ("0003_c.SQL", b""),
+        ]);
+        assert_eq!(found.files.len(), 1);
+        assert_eq!(found.files[0].shown, "db/0001_a.sql");
+        assert_eq!(found.problems.len(), 1);
+        assert!(found.problems[0].contains("0003_c.SQL"));
+    }
+
+    #[test]
+    fn an_empty_folder_has_nothing_to_run_and_a_missing_one_is_an_error() {
+        let (dir, found) = folder(&[]);
+        assert!(found.files.is_empty() && found.problems.is_empty());
+        let missing = read(&dir.path().join("x"), "db/x", Order::Text, None);
+        assert!(missing.is_err_and(|fault| fault.what.contains("`db/x`")));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_sent_and_other_encodings_are_refused() {
+        let (_dir, found) = folder(&[("1.sql", b"\xef\xbb\xbfselect 1"), ("2.sql", b"a\n'\xe9'")]);
+        assert_eq!(found.files[0].text, "select 1");
+        assert!(found.problems[0].starts_with("`db/2.sql:2` is not UTF-8"));
+    }
+
+    #[test]
+    fn every_name_must_match_the_pattern() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("0001-A.sql"), "").expect("written");
+        let found = read(dir.path(), "db", Order::Text, Some(r"^\d+_[a-z]+\.sql$")).expect("read");
+        assert!(found.problems[0].contains("0001-A.sql"));
+    }
+}

@@ -1,0 +1,248 @@
+//! SQL as far as migrations need it: where each statement begins and ends,
+//! whether it can run inside a transaction, which trace it leaves in the
+//! catalogue, and a hash that comments and layout do not change.
+//!
+//! PostgreSQL goes through squawk's syntax tree; MySQL and SQLite through an
+//! own lexer, because only their token rules matter here. Imports
+//! `ports::Dialect` only. Nothing here judges whether SQL is right: the server
+//! does. Invariant: a statement's range always lies on the text as it is sent.
+
+mod ansi;
+mod lexer;
+mod mysql;
+mod place;
+mod postgres;
+mod sqlite;
+mod trace;
+
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
+use crate::ports::Dialect;
+
+use super::hashing;
+pub use place::Place;
+pub use trace::{Name, Trace};
+
+/// A file's SQL, taken apart.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub dialect: Dialect,
+    pub text: String,
+    pub statements: Vec<Statement>,
+    /// What can never run, such as a command of psql.
+    pub problems: Vec<Problem>,
+    /// Text that was not understood: the server decides, but statements after
+    /// it may be cut wrongly.
+    pub doubts: Vec<Problem>,
+    tokens: Vec<Token>,
+}
+
+/// One statement, without its final semicolon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Bytes of [`Script::text`].
+    pub range: Range<usize>,
+    pub standing: Standing,
+    pub trace: Trace,
+    tokens: Range<usize>,
+}
+
+/// How a statement stands to transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Runs inside one.
+    Inside,
+    /// The server refuses it inside one, or commits behind its back.
+    Outside(String),
+    /// Begins one.
+    Begins,
+    /// Ends one.
+    Ends,
+}
+
+/// How a file runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// One transaction with its row.
+    Together,
+    /// Statement by statement, with the reason.
+    Apart(String),
+}
+
+/// Something at a byte of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub at: usize,
+    pub what: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenKind {
+    /// Keyword or bare name.
+    Word,
+    /// `"x"`, `` `x` ``, `[x]`.
+    Quoted,
+    /// A string literal of any kind.
+    Text,
+    /// Numbers, operators, brackets.
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Token {
+    kind: TokenKind,
+    range: Range<usize>,
+}
+
+/// What a dialect's reader found.
+#[derive(Debug, Default)]
+struct Reading {
+    tokens: Vec<Token>,
+    statements: Vec<Statement>,
+    problems: Vec<Problem>,
+    doubts: Vec<Problem>,
+}
+
+/// Takes a text apart.
+#[must_use]
+pub fn read(dialect: Dialect, text: &str) -> Script {
+    let reading = match dialect {
+        Dialect::Postgres => postgres::read(text),
+        Dialect::Mysql => mysql::read(text),
+        Dialect::Sqlite => sqlite::read(text),
+    };
+    Script {
+        dialect,
+        text: text.to_owned(),
+        statements: reading.statements,
+        problems: reading.problems,
+        doubts: reading.doubts,
+        tokens: reading.tokens,
+    }
+}
+
+/// What a file's header may say about transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    Together,
+    Apart,
+}
+
+impl Script {
+    /// How the file runs.
+    ///
+    /// # Errors
+    /// A transaction inside the transaction, or statements that cannot be told
+    /// apart although they have to be.
+    pub fn mode(&self, wish: Option<Wish>) -> Result<Mode, Problem> {
+        let mode = match wish {
+            Some(Wish::Apart) => Mode::Apart("the file says transaction=off".to_owned()),
+            Some(Wish::Together) | None => {
+                if let Some(statement) = self.control() {
+                    let first = self.slice(statement).split_whitespace().next();
+                    return Err(Problem {
+                        at: statement.range.start,
+                        what: format!(
+                            "`{}` inside a migration, which runs in a transaction of its own: remove it, or write `-- stagecraft: transaction=off` at the top of the file",
+                            first.unwrap_or_default()
+                        ),
+                    });
+                }
+                match (wish, self.outside()) {
+                    (None, Some(reason)) => Mode::Apart(reason),
+                    _ => Mode::Together,
+                }
+            }
+        };
+        match (&mode, self.doubts.first()) {
+            (Mode::Apart(reason), Some(doubt)) => Err(Problem {
+                at: doubt.at,
+                what: format!(
+                    "{}, and the file has to run statement by statement ({reason})",
+                    doubt.what
+                ),
+            }),
+            _ => Ok(mode),
+        }
+    }
+
+    /// The text of a statement.
+    #[must_use]
+    pub fn slice(&self, statement: &Statement) -> &str {
+        &self.text[statement.range.clone()]
+    }
+
+    /// Where a byte stands.
+    #[must_use]
+    pub fn place(&self, at: usize) -> Place {
+        Place::of(&self.text, at)
+    }
+
+    /// Everything, ready to be followed by another statement. MySQL's
+    /// delimiters are its client's, so there the statements are joined anew.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        match self.dialect {
+            Dialect::Mysql => {
+                let parts: Vec<&str> = self.statements.iter().map(|s| self.slice(s)).collect();
+                parts.join(";\n")
+            }
+            Dialect::Postgres | Dialect::Sqlite => {
+                let end = self.statements.last().map_or(0, |last| last.range.end);
+                let rest = &self.text[end..];
+                if end == 0 || rest.trim_start().starts_with(';') {
+                    format!("{}\n", self.text)
+                } else {
+                    // The missing semicolon goes before a closing comment.
+                    format!("{};{rest}\n", &self.text[..end])
+                }
+            }
+        }
+    }
+
+    /// Hash of all tokens: comments, white space and line endings aside.
+    #[must_use]
+    pub fn normalised(&self) -> String {
+        self.prefix(self.statements.len())
+    }
+
+    /// Hash of the tokens of the first statements.
+    #[must_use]
+    pub fn prefix(&self, statements: usize) -> String {
+        let end = match self.statements.get(statements) {
+            Some(next) => next.tokens.start,
+            None => self.tokens.len(),
+        };
+        let mut hash = Sha256::new();
+        let mut starts = self.statements.iter().map(|s| s.tokens.start).peekable();
+        for (index, token) in self.tokens[..end].iter().enumerate() {
+            while starts.next_if(|start| *start <= index).is_some() {
+                hash.update([0x1e]);
+            }
+            for line in self.text[token.range.clone()].split("\r\n") {
+                hash.update(line.as_bytes());
+                hash.update([b'\n']);
+            }
+            hash.update([0x1f]);
+        }
+        hashing::hex(&hash.finalize())
+    }
+
+    fn control(&self) -> Option<&Statement> {
+        self.statements
+            .iter()
+            .find(|s| matches!(s.standing, Standing::Begins | Standing::Ends))
+    }
+
+    fn outside(&self) -> Option<String> {
+        self.statements.iter().find_map(|s| match &s.standing {
+            Standing::Outside(why) => {
+                let line = self.place(s.range.start).line;
+                Some(format!("line {line}: {why}"))
+            }
+            Standing::Inside | Standing::Begins | Standing::Ends => None,
+        })
+    }
+}

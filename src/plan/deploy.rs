@@ -1,0 +1,330 @@
+//! The plan of a deploy: one field a phase, reading order = running order.
+
+use serde::Serialize;
+
+use crate::model::fault::Fault;
+use crate::model::image::PinnedImage;
+use crate::model::migration::{Migration, MigrationPlan};
+use crate::model::names::{DatabaseName, EnvironmentName, ProjectName};
+use crate::model::phase::Phase;
+use crate::model::project::{Environment, ImageSource};
+use crate::model::release::ReleaseId;
+
+use super::facts::Facts;
+use super::identity::plan_id;
+use super::rollout::{RolloutOutline, outline};
+
+/// A phase's work, or why there is none.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step<T> {
+    Do(T),
+    Skip(String),
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct BuildStep {
+    /// What the image will be called in this machine's engine; holds the
+    /// release's id.
+    #[serde(skip)]
+    pub reference: String,
+    pub platform: Option<String>,
+    pub context: String,
+    pub dockerfile: String,
+    pub target: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushStep {
+    /// Push what was built to the registry, under this tag.
+    Registry { repository: String, tag: String },
+    /// Carry what was built to the hosts that lack it.
+    Direct { hosts: usize },
+    /// A prebuilt image: nothing to push, it is pinned already.
+    Pinned(PinnedImage),
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedMigration {
+    pub database: DatabaseName,
+    pub id: String,
+    pub checksum: String,
+    pub statements: u64,
+    pub transactional: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct MigrateStep {
+    pub migrations: Vec<PlannedMigration>,
+    /// Databases whose pending list could not be read yet, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<(DatabaseName, String)>,
+}
+
+/// Everything a deploy would do, complete before anything is changed.
+#[must_use]
+#[derive(Debug, Clone, Serialize)]
+pub struct DeployPlan {
+    pub id: String,
+    pub project: ProjectName,
+    pub environment: EnvironmentName,
+    #[serde(skip)]
+    pub release: ReleaseId,
+    pub version: String,
+    pub commit_sha: Option<String>,
+    pub dirty: bool,
+    /// The release that is live now.
+    pub previous_id: Option<ReleaseId>,
+    pub config_hash: String,
+    pub build: Step<BuildStep>,
+    pub push: Step<PushStep>,
+    pub migrate_pre: Step<MigrateStep>,
+    pub rollout: RolloutOutline,
+    pub migrate_post: Step<MigrateStep>,
+    /// Migrations that this deploy leaves alone: `manual` ones.
+    pub left_manual: Vec<PlannedMigration>,
+    /// Reasons why nothing may run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Everything known of the databases, for the migrator.
+    #[serde(skip)]
+    pub migrations: Vec<MigrationPlan>,
+}
+
+#[derive(Debug, Clone)]
+pub struct DeployRequest {
+    pub release: ReleaseId,
+    pub version: Option<String>,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// What the configuration asks for and this version cannot do yet, and hosts
+/// that do not fit together (`Config`).
+pub fn deploy(
+    environment: &Environment,
+    facts: &Facts,
+    request: &DeployRequest,
+) -> Result<DeployPlan, Fault> {
+    let reference = format!("stagecraft/{}:{}", environment.project, request.release);
+    let version = version(facts, request);
+    let (build, push) = image_steps(environment, facts, &reference, &version)?;
+    let live = facts.history.live(&environment.name);
+    let mut plan = DeployPlan {
+        id: String::new(),
+        project: environment.project.clone(),
+        environment: environment.name.clone(),
+        release: request.release.clone(),
+        version,
+        commit_sha: facts.source.commit.clone(),
+        dirty: facts.source.dirty,
+        previous_id: live.map(|release| release.id.clone()),
+        config_hash: environment.config_hash.clone(),
+        build,
+        push,
+        migrate_pre: migrate_step(&facts.migrations, Phase::MigratePre),
+        rollout: outline(environment, &environment.roles, facts, &request.release)?,
+        migrate_post: migrate_step(&facts.migrations, Phase::MigratePost),
+        left_manual: facts
+            .migrations
+            .iter()
+            .flat_map(|plan| {
+                plan.migrations
+                    .iter()
+                    .filter(|migration| {
+                        migration.state.will_run() && !plan.selected.contains(&migration.id)
+                    })
+                    .map(|migration| planned(plan, migration))
+            })
+            .collect(),
+        refusals: facts
+            .migrations
+            .iter()
+            .flat_map(|plan| {
+                plan.refusals
+                    .iter()
+                    .map(|reason| format!("database `{}`: {reason}", plan.database))
+            })
+            .collect(),
+        warnings: warnings(facts),
+        migrations: facts.migrations.clone(),
+    };
+    plan.id = plan_id(&(
+        &plan.environment,
+        (
+            &request.version,
+            &plan.commit_sha,
+            plan.dirty,
+            &plan.config_hash,
+        ),
+        &plan.previous_id,
+        &facts.image,
+        &plan.migrate_pre,
+        &plan.rollout,
+        &plan.migrate_post,
+    ));
+    Ok(plan)
+}
+
+fn version(facts: &Facts, request: &DeployRequest) -> String {
+    if let Some(version) = &request.version {
+        return version.clone();
+    }
+    match &facts.source.commit {
+        Some(commit) => {
+            let short: String = commit.chars().take(12).collect();
+            if facts.source.dirty {
+                format!("{short}-dirty")
+            } else {
+                short
+            }
+        }
+        None => request.release.time().format("%Y%m%d%H%M%S").to_string(),
+    }
+}
+
+fn image_steps(
+    environment: &Environment,
+    facts: &Facts,
+    reference: &str,
+    version: &str,
+) -> Result<(Step<BuildStep>, Step<PushStep>), Fault> {
+    match &environment.source {
+        ImageSource::Prebuilt(written) => {
+            let image = facts.image.clone().ok_or_else(|| {
+                Fault::internal(format!("the image `{written}` was not resolved"))
+            })?;
+            Ok((
+                Step::Skip(format!("prebuilt image {written}")),
+                Step::Do(PushStep::Pinned(image)),
+            ))
+        }
+        ImageSource::Build(spec) => {
+            let build = BuildStep {
+                reference: reference.to_owned(),
+                platform: match &spec.platform {
+                    Some(platform) => Some(platform.clone()),
+                    None => common_platform(facts)?,
+                },
+                context: spec.context.display().to_string(),
+                dockerfile: spec.dockerfile.display().to_string(),
+                target: spec.target.clone(),
+            };
+            let push = match &environment.registry {
+                Some(registry) => PushStep::Registry {
+                    repository: registry.repository.clone(),
+                    tag: tag(version),
+                },
+                None => PushStep::Direct {
+                    hosts: environment.hosts.len(),
+                },
+            };
+            Ok((Step::Do(build), Step::Do(push)))
+        }
+    }
+}
+
+/// A tag takes letters, digits, `_`, `.` and `-`, at most 128 of them, and
+/// starts with neither dot nor hyphen.
+fn tag(version: &str) -> String {
+    let mut tag: String = version
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "_.-".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(128)
+        .collect();
+    if tag.is_empty() || tag.starts_with(['.', '-']) {
+        tag.insert(0, 'v');
+        tag.truncate(128);
+    }
+    tag
+}
+
+fn common_platform(facts: &Facts) -> Result<Option<String>, Fault> {
+    let Some(first) = facts.hosts.first() else {
+        return Ok(None);
+    };
+    match facts
+        .hosts
+        .iter()
+        .find(|host| host.engine.platform != first.engine.platform)
+    {
+        None => Ok(Some(first.engine.platform.clone())),
+        Some(other) => Err(Fault::config(format!(
+            "`{}` is {} and `{}` is {}: one build makes one platform",
+            first.address, first.engine.platform, other.address, other.engine.platform
+        ))
+        .state("nothing was changed")
+        .hint("set `build.platform`, or `build.image` to an image that has them all")),
+    }
+}
+
+fn planned(plan: &MigrationPlan, migration: &Migration) -> PlannedMigration {
+    PlannedMigration {
+        database: plan.database.clone(),
+        id: migration.id.clone(),
+        checksum: migration.checksum.clone(),
+        statements: migration.statements,
+        transactional: migration.transactional,
+        note: migration.note.clone(),
+    }
+}
+
+fn migrate_step(plans: &[MigrationPlan], phase: Phase) -> Step<MigrateStep> {
+    let migrations: Vec<_> = plans
+        .iter()
+        .flat_map(|plan| {
+            plan.in_phase(phase)
+                .map(|migration| planned(plan, migration))
+        })
+        .collect();
+    let unread: Vec<_> = plans
+        .iter()
+        .filter(|plan| plan.in_phase(phase).next().is_some())
+        .filter_map(|plan| {
+            plan.unread
+                .clone()
+                .map(|reason| (plan.database.clone(), reason))
+        })
+        .collect();
+    if migrations.is_empty() {
+        Step::Skip(if plans.is_empty() {
+            "no databases".to_owned()
+        } else {
+            "nothing pending".to_owned()
+        })
+    } else {
+        Step::Do(MigrateStep { migrations, unread })
+    }
+}
+
+fn warnings(facts: &Facts) -> Vec<String> {
+    let mut warnings = vec![];
+    if facts.source.dirty {
+        warnings.push("the working tree has changes that are in no commit".to_owned());
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tag;
+
+    #[test]
+    fn a_version_becomes_a_tag_that_a_registry_takes() {
+        assert_eq!(tag("1.4.2"), "1.4.2");
+        assert_eq!(tag("feature/x y"), "feature-x-y");
+        assert_eq!(tag("-x"), "v-x");
+        assert_eq!(tag("").len(), 1);
+    }
+}

@@ -1,0 +1,59 @@
+//! What is true now. Taken under the environment lock (except for a dry run),
+//! read-only.
+
+use crate::model::container::{Container, EngineFacts, label};
+use crate::model::host::HostAddress;
+use crate::model::image::PinnedImage;
+use crate::model::migration::MigrationPlan;
+use crate::model::names::RoleName;
+use crate::model::release::{History, ReleaseId};
+
+/// The checkout.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceFacts {
+    pub commit: Option<String>,
+    /// Tracked files differ from the commit, or new ones are there.
+    pub dirty: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct HostFacts {
+    pub address: HostAddress,
+    pub engine: EngineFacts,
+    /// Those of this project and environment, running or not.
+    pub containers: Vec<Container>,
+}
+
+impl HostFacts {
+    /// The containers of one role that do not belong to `release`.
+    pub fn others_of<'a>(
+        &'a self,
+        role: &'a RoleName,
+        release: &'a ReleaseId,
+    ) -> impl Iterator<Item = &'a Container> {
+        self.containers.iter().filter(move |container| {
+            container.label(label::JOB).is_none()
+                && container.label(label::ROLE) == Some(role.as_str())
+                && container.label(label::RELEASE) != Some(release.as_str())
+        })
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    pub history: History,
+    /// In the order of the configuration.
+    pub hosts: Vec<HostFacts>,
+    pub source: SourceFacts,
+    /// A prebuilt image, resolved to its digest.
+    pub image: Option<PinnedImage>,
+    /// In the order of the configuration.
+    pub migrations: Vec<MigrationPlan>,
+}
+
+impl Facts {
+    #[must_use]
+    pub fn host(&self, address: &HostAddress) -> Option<&HostFacts> {
+        self.hosts.iter().find(|host| host.address == *address)
+    }
+}

@@ -1,0 +1,286 @@
+//! What happens on which host: the outline that a plan shows, and its
+//! completion with an image and values once these exist.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::model::container::{ContainerSpec, Mount, PortBinding, label};
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::model::image::PinnedImage;
+use crate::model::names::RoleName;
+use crate::model::project::{Environment, Role, Strategy};
+use crate::model::release::{ReleaseId, RoleRecord};
+use crate::model::secret::Secret;
+
+use super::facts::{Facts, HostFacts};
+
+/// One replica of one role on one host.
+#[derive(Debug, Clone, Serialize)]
+pub struct SlotOutline {
+    pub role: RoleName,
+    /// From 1.
+    pub replica: u16,
+    pub ports: Vec<PortBinding>,
+    /// Names of the containers that it takes the place of.
+    pub replaces: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct HostOutline {
+    pub host: HostAddress,
+    pub slots: Vec<SlotOutline>,
+    /// Containers of roles that this host no longer runs.
+    pub leftovers: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct RolloutOutline {
+    pub strategy: Strategy,
+    pub batches: Vec<Vec<HostOutline>>,
+    pub pause_seconds: f64,
+    /// What this strategy does not promise, in words.
+    pub notes: Vec<String>,
+}
+
+/// A role with its environment complete: values of today's sources.
+#[derive(Debug, Clone)]
+pub struct ReadyRole {
+    pub role: Role,
+    pub env: IndexMap<String, Secret>,
+}
+
+/// Lays the roles out over the hosts.
+///
+/// # Errors
+/// `Config`: a strategy or proxy that this version cannot do yet.
+pub fn outline(
+    environment: &Environment,
+    roles: &IndexMap<RoleName, Role>,
+    facts: &Facts,
+    release: &ReleaseId,
+) -> Result<RolloutOutline, Fault> {
+    refuse_unbuilt(environment)?;
+    let live = facts
+        .history
+        .live(&environment.name)
+        .map(|release| &release.id);
+    let fleet: Vec<HostOutline> = environment
+        .hosts
+        .iter()
+        .filter_map(|host| facts.host(&host.address).map(|known| (host, known)))
+        .map(|(host, known)| host_outline(&host.roles, roles, known, release, live))
+        .filter(|host| !host.slots.is_empty() || !host.leftovers.is_empty())
+        .collect();
+    let size = match environment.rollout.strategy {
+        Strategy::Rolling => environment.rollout.batch.size(fleet.len()),
+        Strategy::Recreate | Strategy::BlueGreen | Strategy::Swarm => fleet.len().max(1),
+    };
+    let mut batches: Vec<Vec<HostOutline>> = vec![];
+    for host in fleet {
+        match batches.last_mut() {
+            Some(batch) if batch.len() < size => batch.push(host),
+            _ => batches.push(vec![host]),
+        }
+    }
+    let pauses = batches.iter().flatten().any(|host| {
+        host.slots
+            .iter()
+            .any(|slot| !slot.ports.is_empty() && !slot.replaces.is_empty())
+    });
+    let mut notes = vec![];
+    if pauses {
+        notes.push("without a proxy each host pauses while its container is replaced; after a failure the old release is started again everywhere".to_owned());
+    }
+    Ok(RolloutOutline {
+        strategy: environment.rollout.strategy,
+        batches,
+        pause_seconds: environment.rollout.pause.as_secs_f64(),
+        notes,
+    })
+}
+
+fn refuse_unbuilt(environment: &Environment) -> Result<(), Fault> {
+    let refuse = |key: &str, way_out: &str| {
+        Err(
+            Fault::config(format!("`{key}` is not built yet in this version"))
+                .because("the configuration is valid, but this version cannot roll it out")
+                .state("nothing was changed")
+                .hint(way_out),
+        )
+    };
+    if environment.proxy.is_some() {
+        return refuse(
+            "proxy",
+            "leave `proxy` out: the role then publishes its port itself (`publish`)",
+        );
+    }
+    if environment.schema_gate.is_some() {
+        return refuse("schema_gate", "leave `schema_gate` out");
+    }
+    match environment.rollout.strategy {
+        Strategy::Rolling | Strategy::Recreate => Ok(()),
+        Strategy::BlueGreen | Strategy::Swarm => refuse(
+            &format!("rollout.strategy: {}", environment.rollout.strategy.label()),
+            "set `rollout: { strategy: recreate }` or `rolling`",
+        ),
+    }
+}
+
+fn host_outline(
+    wanted: &[RoleName],
+    roles: &IndexMap<RoleName, Role>,
+    known: &HostFacts,
+    release: &ReleaseId,
+    live: Option<&ReleaseId>,
+) -> HostOutline {
+    let mut slots: Vec<SlotOutline> = vec![];
+    for role in wanted.iter().filter_map(|name| roles.get(name)) {
+        // What serves now, or served until a cut-off run stopped it.
+        let mut old: Vec<String> = known
+            .others_of(&role.name, release)
+            .filter(|container| {
+                container.running()
+                    || container.label(label::RELEASE) == live.map(ReleaseId::as_str)
+            })
+            .map(|container| container.name.clone())
+            .collect();
+        for replica in 1..=role.replicas {
+            slots.push(SlotOutline {
+                role: role.name.clone(),
+                replica,
+                ports: ports(role),
+                // All old replicas go with the first new one.
+                replaces: std::mem::take(&mut old),
+            });
+        }
+    }
+    let leftovers = known
+        .containers
+        .iter()
+        .filter(|container| container.label(label::JOB).is_none())
+        .filter(|container| {
+            let ours = container.label(label::RELEASE) == Some(release.as_str())
+                && slots
+                    .iter()
+                    .any(|slot| container.label(label::ROLE) == Some(slot.role.as_str()));
+            !ours
+                && !slots
+                    .iter()
+                    .any(|slot| slot.replaces.contains(&container.name))
+        })
+        .map(|container| container.name.clone())
+        .collect();
+    HostOutline {
+        host: known.address.clone(),
+        slots,
+        leftovers,
+    }
+}
+
+fn ports(role: &Role) -> Vec<PortBinding> {
+    role.port
+        .map(|port| PortBinding {
+            container: port,
+            host: role.publish.unwrap_or(port),
+            address: "0.0.0.0".to_owned(),
+        })
+        .into_iter()
+        .collect()
+}
+
+/// What a role's container is called.
+#[must_use]
+fn container_name(
+    environment: &Environment,
+    role: &RoleName,
+    replica: u16,
+    release: &ReleaseId,
+) -> String {
+    format!("{}-{role}-{replica}-{release}", environment.prefix())
+}
+
+/// Completes one slot: the container that will be started.
+#[must_use]
+pub fn materialise(
+    environment: &Environment,
+    slot: &SlotOutline,
+    ready: &ReadyRole,
+    image: &PinnedImage,
+    release: &ReleaseId,
+    version: &str,
+) -> ContainerSpec {
+    let role = &ready.role;
+    let mut env = ready.env.clone();
+    if let Some(port) = role.port {
+        env.entry("PORT".to_owned())
+            .or_insert_with(|| Secret::new(port.to_string()));
+    }
+    let labels = BTreeMap::from([
+        (label::PROJECT.to_owned(), environment.project.to_string()),
+        (label::ENVIRONMENT.to_owned(), environment.name.to_string()),
+        (label::ROLE.to_owned(), role.name.to_string()),
+        (label::RELEASE.to_owned(), release.to_string()),
+        (label::VERSION.to_owned(), version.to_owned()),
+        (label::DIGEST.to_owned(), image.digest.to_string()),
+        (
+            label::CONFIG_HASH.to_owned(),
+            environment.config_hash.clone(),
+        ),
+        (label::REPLICA.to_owned(), slot.replica.to_string()),
+    ]);
+    let prefix = environment.prefix();
+    ContainerSpec {
+        name: container_name(environment, &role.name, slot.replica, release),
+        image: image.clone(),
+        entrypoint: None,
+        command: role.command.clone(),
+        env,
+        labels,
+        mounts: role
+            .volumes
+            .iter()
+            .map(|volume| Mount {
+                source: volume.engine_source(&prefix),
+                target: volume.target.clone(),
+                read_only: volume.read_only,
+            })
+            .collect(),
+        network: prefix,
+        aliases: vec![role.name.to_string()],
+        ports: slot.ports.clone(),
+        stop: role.stop.clone(),
+        restart: true,
+    }
+}
+
+/// What a release's record keeps of a role.
+#[must_use]
+pub fn role_record(environment: &Environment, role: &Role) -> RoleRecord {
+    RoleRecord {
+        command: role.command.clone(),
+        replicas: role.replicas,
+        port: role.port,
+        publish: role.publish,
+        internal_port: environment.schema_gate.as_ref().map(|gate| gate.port),
+        ports: ports(role),
+        volumes: role.volumes.clone(),
+        health: role.health.clone(),
+        stop: role.stop.clone(),
+        overlap: role.overlap,
+        env_clear: environment
+            .env
+            .clear
+            .iter()
+            .map(|(name, value)| (name.clone(), value.written.clone()))
+            .collect(),
+        env_secret: environment
+            .env
+            .secret
+            .iter()
+            .map(|name| (name.clone(), String::new()))
+            .collect(),
+    }
+}

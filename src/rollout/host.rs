@@ -1,0 +1,143 @@
+//! One host: replacing its containers, and putting them back.
+
+use futures_util::future::{join_all, try_join_all};
+
+use crate::model::container::{Container, StopPolicy};
+use crate::model::fault::Fault;
+use crate::ports::{ContainerRunner, Cx, HostStep, Probe, Slot};
+
+use super::health;
+
+/// Stops the old containers, starts the new ones in their place and waits
+/// until they are healthy. Looks before it acts: what is done already is left.
+///
+/// # Errors
+/// The first failure; nothing is undone here.
+pub(super) async fn change(
+    cx: &Cx,
+    runner: &dyn ContainerRunner,
+    probe: &dyn Probe,
+    step: &HostStep,
+) -> Result<Vec<String>, Fault> {
+    let cx = cx.on_host(&step.host);
+    cx.check()?;
+    try_join_all(step.slots.iter().flat_map(|slot| {
+        slot.old
+            .iter()
+            .map(|old| stop_old(&cx, runner, step, slot, old))
+    }))
+    .await?;
+    cx.check()?;
+    try_join_all(
+        step.slots
+            .iter()
+            .map(|slot| start_new(&cx, runner, probe, step, slot)),
+    )
+    .await
+}
+
+async fn stop_old(
+    cx: &Cx,
+    runner: &dyn ContainerRunner,
+    step: &HostStep,
+    slot: &Slot,
+    old: &Container,
+) -> Result<(), Fault> {
+    if !old.running()
+        && !matches!(
+            old.state,
+            crate::model::container::ContainerState::Restarting
+        )
+    {
+        return Ok(());
+    }
+    let ended = runner
+        .stop(cx, &step.host, &old.name, &slot.new.stop)
+        .await?;
+    cx.step(match ended {
+        Some(exit) if exit.code == 137 => {
+            format!(
+                "stopped {} (killed: it ignored {} for {} s)",
+                old.name,
+                slot.new.stop.signal,
+                slot.new.stop.timeout.as_secs_f64()
+            )
+        }
+        Some(_) | None => format!("stopped {}", old.name),
+    });
+    Ok(())
+}
+
+async fn start_new(
+    cx: &Cx,
+    runner: &dyn ContainerRunner,
+    probe: &dyn Probe,
+    step: &HostStep,
+    slot: &Slot,
+) -> Result<String, Fault> {
+    let container = runner.start(cx, &step.host, &slot.new).await?;
+    cx.step(format!("started {}", container.name));
+    health::wait(cx, runner, probe, &step.host, &container, &slot.health).await?;
+    Ok(container.name)
+}
+
+/// Removes the new containers and starts the old ones again, as far as they
+/// are not running. Tries everything, whatever fails.
+///
+/// # Errors
+/// What could not be put back, in words.
+pub(super) async fn undo(
+    cx: &Cx,
+    runner: &dyn ContainerRunner,
+    probe: &dyn Probe,
+    step: &HostStep,
+) -> Result<(), String> {
+    let cx = cx.on_host(&step.host);
+    // A failed new container gets no time to end in peace: the old one waits
+    // for its port.
+    let at_once = StopPolicy {
+        signal: "SIGKILL".to_owned(),
+        timeout: std::time::Duration::ZERO,
+    };
+    let removed = join_all(step.slots.iter().map(|slot| async {
+        let name = &slot.new.name;
+        runner.stop(&cx, &step.host, name, &at_once).await?;
+        runner.remove(&cx, &step.host, name).await
+    }))
+    .await;
+    let started = join_all(step.slots.iter().flat_map(|slot| {
+        slot.old
+            .iter()
+            .map(|old| start_old(&cx, runner, probe, step, slot, old))
+    }))
+    .await;
+    let failures: Vec<String> = removed
+        .into_iter()
+        .chain(started)
+        .filter_map(Result::err)
+        .map(|fault| fault.to_string())
+        .collect();
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("; "))
+    }
+}
+
+async fn start_old(
+    cx: &Cx,
+    runner: &dyn ContainerRunner,
+    probe: &dyn Probe,
+    step: &HostStep,
+    slot: &Slot,
+    old: &Container,
+) -> Result<(), Fault> {
+    let container = match runner.inspect(cx, &step.host, &old.name).await? {
+        Some(container) if container.running() => container,
+        Some(_) => runner.start_again(cx, &step.host, &old.name).await?,
+        None => return Err(Fault::failed(format!("container `{}` is gone", old.name))),
+    };
+    health::wait(cx, runner, probe, &step.host, &container, &slot.health).await?;
+    cx.step(format!("{} serves again", old.name));
+    Ok(())
+}

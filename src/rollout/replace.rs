@@ -1,0 +1,205 @@
+//! `rolling` and `recreate`: the hosts of one batch are replaced at the same
+//! time, batch after batch; any failure puts back every host that was touched.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::{join_all, try_join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::host::HostAddress;
+use crate::ports::{
+    ContainerRunner, Cx, HostStep, Probe, RolloutFailure, RolloutPlan, RolloutReport,
+    RolloutStrategy,
+};
+
+use super::{health, host};
+
+pub(super) struct Replace {
+    pub(super) runner: Arc<dyn ContainerRunner>,
+    pub(super) probe: Arc<dyn Probe>,
+}
+
+#[async_trait]
+impl RolloutStrategy for Replace {
+    async fn roll(&self, cx: &Cx, plan: &RolloutPlan) -> Result<RolloutReport, RolloutFailure> {
+        let mut touched: Vec<&HostStep> = vec![];
+        match self.do_it(cx, plan, &mut touched).await {
+            Ok(report) => Ok(report),
+            Err(fault) => Err(RolloutFailure {
+                not_undone: self.undo_it(cx, &touched).await,
+                fault,
+            }),
+        }
+    }
+
+    async fn put_back(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), RolloutFailure> {
+        let all: Vec<&HostStep> = plan.batches.iter().flatten().collect();
+        let not_undone = self.undo_it(cx, &all).await;
+        if not_undone.is_empty() {
+            return Ok(());
+        }
+        Err(RolloutFailure {
+            fault: Fault::new(FaultKind::UndoFailed, "some hosts could not be put back"),
+            not_undone,
+        })
+    }
+
+    async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String> {
+        let removals = plan.batches.iter().flatten().flat_map(|step| {
+            let old = step
+                .slots
+                .iter()
+                .flat_map(|slot| slot.old.iter().map(|old| (old, slot.new.stop.clone())));
+            let left = step
+                .leftovers
+                .iter()
+                .map(|left| (left, crate::model::container::StopPolicy::default()));
+            old.chain(left)
+                .map(move |(container, stop)| (step, container, stop))
+        });
+        join_all(removals.map(|(step, container, stop)| async move {
+            let cx = cx.on_host(&step.host);
+            self.runner
+                .stop(&cx, &step.host, &container.name, &stop)
+                .await?;
+            self.runner.remove(&cx, &step.host, &container.name).await?;
+            cx.step(format!("removed {}", container.name));
+            Ok::<(), Fault>(())
+        }))
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|fault| fault.to_string())
+        .collect()
+    }
+}
+
+impl Replace {
+    async fn do_it<'a>(
+        &self,
+        cx: &Cx,
+        plan: &'a RolloutPlan,
+        touched: &mut Vec<&'a HostStep>,
+    ) -> Result<RolloutReport, Fault> {
+        // Every host has the image before the first container stops.
+        try_join_all(plan.batches.iter().flatten().map(|step| {
+            let cx = cx.on_host(&step.host);
+            async move {
+                cx.or_interrupted(self.runner.ensure_image(&cx, &step.host, &plan.image))
+                    .await
+            }
+        }))
+        .await?;
+        let mut report = RolloutReport::default();
+        for (index, batch) in plan.batches.iter().enumerate() {
+            if index > 0 && !plan.rollout.pause.is_zero() {
+                cx.step(format!(
+                    "pausing {} s before the next batch",
+                    plan.rollout.pause.as_secs_f64()
+                ));
+                tokio::select! {
+                    () = cx.token().cancelled() => return Err(Fault::interrupted()),
+                    () = tokio::time::sleep(plan.rollout.pause) => {}
+                }
+            }
+            touched.extend(batch);
+            report.hosts.extend(self.batch(cx, batch).await?);
+        }
+        self.confirm(cx, plan).await?;
+        Ok(report)
+    }
+
+    /// One batch, all hosts at once. The first failure stops the others at
+    /// their next step: what follows is the undo.
+    async fn batch(
+        &self,
+        cx: &Cx,
+        batch: &[HostStep],
+    ) -> Result<Vec<(HostAddress, Vec<String>)>, Fault> {
+        let stop = cx.child();
+        let mut running: FuturesUnordered<_> = batch
+            .iter()
+            .map(|step| {
+                let stop = &stop;
+                async move {
+                    (
+                        step.host.clone(),
+                        host::change(stop, &*self.runner, &*self.probe, step).await,
+                    )
+                }
+            })
+            .collect();
+        let mut done = vec![];
+        let mut failure: Option<Fault> = None;
+        while let Some((address, result)) = running.next().await {
+            match result {
+                Ok(names) => done.push((address, names)),
+                Err(fault) => {
+                    stop.token().cancel();
+                    // Of several, the one that is no consequence of the stop.
+                    if failure
+                        .as_ref()
+                        .is_none_or(|known| known.kind == FaultKind::Interrupted)
+                    {
+                        failure = Some(fault);
+                    }
+                }
+            }
+        }
+        match failure {
+            None => Ok(done),
+            Some(fault) => Err(fault),
+        }
+    }
+
+    /// Every new container still runs, once more, after all are healthy.
+    async fn confirm(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), Fault> {
+        try_join_all(
+            plan.batches
+                .iter()
+                .flatten()
+                .flat_map(|step| step.slots.iter().map(move |slot| (step, slot)))
+                .map(|(step, slot)| async move {
+                    let now = self.runner.inspect(cx, &step.host, &slot.new.name).await?;
+                    match now {
+                        Some(container) if container.running() => Ok(()),
+                        Some(container) => Err(health::explain(
+                            cx,
+                            &*self.runner,
+                            &step.host,
+                            &container,
+                            Some(&container),
+                            "ended after it was healthy",
+                            "healthy",
+                        )
+                        .await),
+                        None => Err(Fault::failed(format!(
+                            "container `{}` on {} is gone after it was healthy",
+                            slot.new.name, step.host
+                        ))),
+                    }
+                }),
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn undo_it(&self, cx: &Cx, touched: &[&HostStep]) -> Vec<(HostAddress, String)> {
+        let cx = cx.uncancellable();
+        join_all(touched.iter().rev().map(|step| {
+            let cx = &cx;
+            async move {
+                (
+                    step.host.clone(),
+                    host::undo(cx, &*self.runner, &*self.probe, step).await,
+                )
+            }
+        }))
+        .await
+        .into_iter()
+        .filter_map(|(address, result)| result.err().map(|reason| (address, reason)))
+        .collect()
+    }
+}

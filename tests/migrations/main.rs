@@ -1,0 +1,10 @@
+//! Migrations from the files to the database: the migrator and its engines
+//! over a real SQLite database, which runs everywhere. PostgreSQL and MySQL
+//! are in `tests/lab`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod command;
+mod raw;
+#[path = "../support/migrations.rs"]
+mod support;

@@ -1,0 +1,308 @@
+//! A fleet in memory: hosts with containers, and the two ports that see them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stagecraft::model::command_line::CommandLine;
+use stagecraft::model::container::{
+    Container, ContainerSpec, ContainerState, EngineFacts, Exit, StopPolicy, label,
+};
+use stagecraft::model::fault::Fault;
+use stagecraft::model::host::HostAddress;
+use stagecraft::model::image::PinnedImage;
+use stagecraft::model::project::HealthCheck;
+use stagecraft::ports::{Answer, Attached, ContainerRunner, Cx, ImageCheck, Probe};
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) containers: BTreeMap<(String, String), Container>,
+    /// Versions whose containers never get healthy.
+    pub(crate) sick: BTreeSet<String>,
+    /// Hosts that answer nothing.
+    pub(crate) dead: BTreeSet<String>,
+    /// Everything that was changed, in order.
+    pub(crate) actions: Vec<String>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Fleet(Arc<Mutex<State>>);
+
+impl Fleet {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().unwrap())
+    }
+
+    /// The versions that run on each host.
+    pub(crate) fn serving(&self) -> BTreeMap<String, Vec<String>> {
+        self.with(|state| {
+            let mut serving: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for ((host, _), container) in &state.containers {
+                let versions = serving.entry(host.clone()).or_default();
+                if container.running() {
+                    versions.push(container.label(label::VERSION).unwrap_or("?").to_owned());
+                }
+            }
+            serving
+        })
+    }
+
+    /// Every container, running or not.
+    pub(crate) fn count(&self) -> usize {
+        self.with(|state| state.containers.len())
+    }
+
+    fn reach(&self, host: &HostAddress) -> Result<(), Fault> {
+        if self.with(|state| state.dead.contains(host.as_str())) {
+            return Err(
+                Fault::unreachable(format!("cannot reach `{host}`")).because("connection refused")
+            );
+        }
+        Ok(())
+    }
+
+    fn change<T>(
+        &self,
+        host: &HostAddress,
+        what: String,
+        work: impl FnOnce(&mut State) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.reach(host)?;
+        self.with(|state| {
+            state.actions.push(format!("{host}: {what}"));
+            work(state)
+        })
+    }
+}
+
+fn key(host: &HostAddress, name: &str) -> (String, String) {
+    (host.to_string(), name.to_owned())
+}
+
+#[async_trait]
+impl ContainerRunner for Fleet {
+    async fn engine(&self, _: &Cx, host: &HostAddress) -> Result<EngineFacts, Fault> {
+        self.reach(host)?;
+        Ok(EngineFacts {
+            id: host.to_string(),
+            version: "20.10".into(),
+            platform: "linux/amd64".into(),
+            containerd_store: false,
+        })
+    }
+
+    async fn volume_exists(&self, _: &Cx, host: &HostAddress, _: &str) -> Result<bool, Fault> {
+        self.reach(host)?;
+        Ok(false)
+    }
+
+    async fn has_image(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        _: &PinnedImage,
+    ) -> Result<ImageCheck, Fault> {
+        self.reach(host)?;
+        Ok(ImageCheck::Present)
+    }
+
+    async fn ensure_image(&self, _: &Cx, host: &HostAddress, _: &PinnedImage) -> Result<(), Fault> {
+        self.reach(host)
+    }
+
+    async fn run(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        _: &ContainerSpec,
+        _: Duration,
+    ) -> Result<Exit, Fault> {
+        self.reach(host)?;
+        Ok(Exit {
+            code: 0,
+            oom_killed: false,
+            tail: vec![],
+        })
+    }
+
+    async fn attach(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &ContainerSpec,
+        _: &[(String, u32, Vec<u8>)],
+    ) -> Result<Attached, Fault> {
+        Err(Fault::failed("a fleet in memory runs nothing"))
+    }
+
+    async fn start(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+    ) -> Result<Container, Fault> {
+        self.change(host, format!("start {}", spec.name), |state| {
+            let taken = state.containers.iter().find(|((on, name), other)| {
+                on == host.as_str()
+                    && *name != spec.name
+                    && other.running()
+                    && other
+                        .ports
+                        .iter()
+                        .any(|port| spec.ports.iter().any(|wanted| wanted.host == port.host))
+            });
+            if let Some(((_, name), _)) = taken {
+                return Err(Fault::failed(format!("port is taken by `{name}`")));
+            }
+            let container = Container {
+                id: spec.name.clone(),
+                name: spec.name.clone(),
+                state: ContainerState::Running,
+                exit_code: None,
+                oom_killed: false,
+                restarts: 0,
+                image_id: spec.image.digest.to_string(),
+                labels: spec.labels.clone(),
+                ports: spec.ports.clone(),
+                address: None,
+                started_at: None,
+            };
+            state
+                .containers
+                .insert(key(host, &spec.name), container.clone());
+            Ok(container)
+        })
+    }
+
+    async fn start_again(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        name: &str,
+    ) -> Result<Container, Fault> {
+        self.change(host, format!("start again {name}"), |state| {
+            let container = state
+                .containers
+                .get_mut(&key(host, name))
+                .ok_or_else(|| Fault::failed("gone"))?;
+            container.state = ContainerState::Running;
+            Ok(container.clone())
+        })
+    }
+
+    async fn stop(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        name: &str,
+        _: &StopPolicy,
+    ) -> Result<Option<Exit>, Fault> {
+        self.change(host, format!("stop {name}"), |state| {
+            let Some(container) = state.containers.get_mut(&key(host, name)) else {
+                return Ok(None);
+            };
+            container.state = ContainerState::Exited;
+            container.exit_code = Some(143);
+            Ok(Some(Exit {
+                code: 143,
+                oom_killed: false,
+                tail: vec![],
+            }))
+        })
+    }
+
+    async fn remove(&self, _: &Cx, host: &HostAddress, name: &str) -> Result<(), Fault> {
+        self.change(host, format!("remove {name}"), |state| {
+            state.containers.remove(&key(host, name));
+            Ok(())
+        })
+    }
+
+    async fn inspect(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        name: &str,
+    ) -> Result<Option<Container>, Fault> {
+        self.reach(host)?;
+        Ok(self.with(|state| state.containers.get(&key(host, name)).cloned()))
+    }
+
+    async fn list(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Vec<Container>, Fault> {
+        self.reach(host)?;
+        Ok(self.with(|state| {
+            let here = state
+                .containers
+                .iter()
+                .filter(|((on, _), _)| on == host.as_str())
+                .map(|(_, container)| container);
+            here.filter(|container| {
+                labels
+                    .iter()
+                    .all(|(name, value)| container.label(name) == Some(value))
+            })
+            .cloned()
+            .collect()
+        }))
+    }
+
+    async fn logs(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        name: &str,
+        _: usize,
+    ) -> Result<Vec<String>, Fault> {
+        Ok(vec![format!("last words of {name}")])
+    }
+
+    async fn follow_logs(&self, _: &Cx, _: &HostAddress, _: &str, _: usize) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn exec(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &str,
+        _: &CommandLine,
+        _: Duration,
+    ) -> Result<Exit, Fault> {
+        Ok(Exit {
+            code: 0,
+            oom_killed: false,
+            tail: vec![],
+        })
+    }
+}
+
+#[async_trait]
+impl Probe for Fleet {
+    async fn ask(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        container: &Container,
+        _: &HealthCheck,
+    ) -> Result<Answer, Fault> {
+        self.reach(host)?;
+        let version = container.label(label::VERSION).unwrap_or("?").to_owned();
+        Ok(self.with(|state| {
+            let runs = state
+                .containers
+                .get(&key(host, &container.name))
+                .is_some_and(Container::running);
+            if runs && !state.sick.contains(&version) {
+                Answer::Healthy
+            } else {
+                Answer::Unhealthy("GET /up answered 503: starting".to_owned())
+            }
+        }))
+    }
+}

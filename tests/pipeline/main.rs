@@ -1,0 +1,12 @@
+//! The pipeline over fakes that stand behind the ports: each phase fails once,
+//! every journal write is cut once. The same ports are tested against the real
+//! things in `tests/lab`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod cuts;
+mod fleet;
+mod ledger;
+mod phases;
+mod rollbacks;
+mod stage;

@@ -1,0 +1,545 @@
+//! A project with three hosts in memory, and the verbs of the tests.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+use stagecraft::deploy::{Deployer, Observer, Origin, Stopped, Wanted, new_deploy, new_rollback};
+use stagecraft::model::container::StopPolicy;
+use stagecraft::model::fault::Fault;
+use stagecraft::model::host::Host;
+use stagecraft::model::image::{BuiltImage, Carriage, PinnedImage};
+use stagecraft::model::migration::{
+    DatabaseReport, Migration, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
+    MigrationRequest, MigrationResult, MigrationState,
+};
+use stagecraft::model::phase::{Mark, Phase, Status};
+use stagecraft::model::project::{
+    Batch, BuildSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource, MigrationStrategy,
+    Mode, OnFailure, Role, Rollout, Strategy,
+};
+use stagecraft::model::release::{History, Release, ReleaseId};
+use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
+use stagecraft::ports::{Builder, Cx, Migrator, Pusher};
+use tokio_util::sync::CancellationToken;
+
+use super::fleet::Fleet;
+use super::ledger::{Cut, CutLedger};
+
+pub(crate) const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
+
+pub(crate) struct Stage {
+    pub(crate) environment: Environment,
+    pub(crate) fleet: Fleet,
+    pub(crate) history: History,
+    pub(crate) shop: Arc<Shop>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) writes: usize,
+}
+
+/// What the builder, the registry and the database hold.
+#[derive(Default)]
+pub(crate) struct Shop {
+    pub(crate) breaks: Mutex<Option<Phase>>,
+    interrupts: Mutex<Option<(Phase, CancellationToken)>>,
+    pub(crate) files: Mutex<Vec<(String, MigrationStrategy)>>,
+    pub(crate) applied: Mutex<Vec<String>>,
+    pub(crate) builds: Mutex<usize>,
+}
+
+impl Shop {
+    fn fails(&self, phase: Phase) -> Result<(), Fault> {
+        if let Some((at, signal)) = &*self.interrupts.lock().unwrap()
+            && *at == phase
+        {
+            signal.cancel();
+        }
+        if *self.breaks.lock().unwrap() == Some(phase) {
+            Err(Fault::failed(format!("{phase} broke")))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+pub(crate) fn role(name: &str) -> Role {
+    Role {
+        name: name.parse().unwrap(),
+        port: Some(3000),
+        publish: None,
+        command: None,
+        health: Health {
+            check: HealthCheck::Http {
+                path: "/up".into(),
+                port: 3000,
+                host: None,
+            },
+            timeout: Duration::from_millis(60),
+            interval: Duration::from_millis(5),
+        },
+        replicas: 1,
+        volumes: vec![],
+        stop: StopPolicy::default(),
+        overlap: true,
+    }
+}
+
+fn environment() -> Environment {
+    Environment {
+        project: "shop".parse().unwrap(),
+        name: "prod".parse().unwrap(),
+        root: PathBuf::from("/nowhere"),
+        config_file: PathBuf::from("/nowhere/stagecraft.yml"),
+        config_hash: "c0ffee".into(),
+        mode: Mode::Deploy,
+        protected: false,
+        hosts: HOSTS
+            .iter()
+            .enumerate()
+            .map(|(index, address)| Host {
+                address: address.parse().unwrap(),
+                roles: vec!["web".parse().unwrap()],
+                primary: index == 0,
+            })
+            .collect(),
+        registry: None,
+        source: ImageSource::Build(BuildSpec {
+            context: "/nowhere".into(),
+            dockerfile: "/nowhere/Dockerfile".into(),
+            target: None,
+            args: IndexMap::new(),
+            secrets: vec![],
+            platform: None,
+        }),
+        env: EnvSpec::default(),
+        roles: IndexMap::from([("web".parse().unwrap(), role("web"))]),
+        databases: IndexMap::from([("main".parse().unwrap(), database())]),
+        rollout: Rollout {
+            strategy: Strategy::Rolling,
+            batch: Batch::Hosts(1),
+            pause: Duration::ZERO,
+            keep: 2,
+        },
+        schema_gate: None,
+        proxy: None,
+        health_before: true,
+        health_after: true,
+        on_failure: OnFailure::Stop,
+        env_file: None,
+        secrets_command: None,
+    }
+}
+
+fn database() -> stagecraft::model::project::DatabaseSpec {
+    use stagecraft::model::project::{DatabaseSpec, MigrationSource, MigrationSpec, Safety, Via};
+    DatabaseSpec {
+        name: "main".parse().unwrap(),
+        connection_env: Some("DATABASE_URL".into()),
+        direct_connection_env: None,
+        via: Via::Auto,
+        migrations: MigrationSpec {
+            engine: "raw".into(),
+            path: Some("/nowhere/migrations".into()),
+            path_written: Some("migrations".into()),
+            source: MigrationSource::Checkout,
+            strategy: MigrationStrategy::PreDeploy,
+            lock_wait: Duration::ZERO,
+            lock_timeout: Duration::ZERO,
+            lock_retries: 0,
+            statement_timeout: Duration::ZERO,
+            timeout: Duration::from_secs(60),
+            pattern: None,
+            ledger: None,
+            session_sql: vec![],
+            role: "web".parse().unwrap(),
+            options: serde_json::Map::new(),
+        },
+        backup_before_migrate: false,
+        backup_keep: 0,
+        safety_breaking: Safety::Warn,
+        safety_blocking: Safety::Warn,
+    }
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self {
+            environment: environment(),
+            fleet: Fleet::default(),
+            history: History::default(),
+            shop: Arc::new(Shop::default()),
+            cancel: CancellationToken::new(),
+            writes: 0,
+        }
+    }
+
+    pub(crate) fn file(&self, id: &str, strategy: MigrationStrategy) {
+        self.shop
+            .files
+            .lock()
+            .unwrap()
+            .push((id.to_owned(), strategy));
+    }
+
+    /// The signal comes while this phase works.
+    pub(crate) fn interrupt_in(&self, phase: Phase) {
+        *self.shop.interrupts.lock().unwrap() = Some((phase, self.cancel.clone()));
+    }
+
+    pub(crate) fn breaks(&self, phase: Option<Phase>) {
+        *self.shop.breaks.lock().unwrap() = phase;
+    }
+
+    pub(crate) fn cx(&self) -> Cx {
+        let (events, _) = tokio::sync::mpsc::unbounded_channel();
+        Cx::new(events, self.cancel.clone())
+    }
+
+    pub(crate) fn next_id(&self) -> ReleaseId {
+        ReleaseId::next(chrono::Utc::now(), self.history.newest_id())
+    }
+
+    pub(crate) async fn observe(&self, wanted: Wanted) -> Facts {
+        let observer = Observer {
+            environment: &self.environment,
+            runner: &self.fleet,
+            pusher: &*self.shop,
+            migrator: &*self.shop,
+        };
+        observer
+            .observe(
+                &self.cx(),
+                self.history.clone(),
+                SourceFacts::default(),
+                wanted,
+            )
+            .await
+            .unwrap()
+    }
+
+    pub(crate) fn ready(&self) -> IndexMap<stagecraft::model::names::RoleName, ReadyRole> {
+        self.environment
+            .roles
+            .iter()
+            .map(|(name, role)| {
+                (
+                    name.clone(),
+                    ReadyRole {
+                        role: role.clone(),
+                        env: IndexMap::new(),
+                    },
+                )
+            })
+            .collect()
+    }
+
+    /// Deploys a version; `None` when the process died on the way.
+    pub(crate) async fn deploy_cut(
+        &mut self,
+        version: &str,
+        cut: Option<Cut>,
+    ) -> Option<Result<Release, Stopped>> {
+        let facts = self.observe(Wanted::Everything).await;
+        let request = DeployRequest {
+            release: self.next_id(),
+            version: Some(version.to_owned()),
+        };
+        let plan = plan::deploy(&self.environment, &facts, &request).unwrap();
+        let release = new_deploy(
+            &self.environment,
+            &plan,
+            &Origin {
+                actor: "test".into(),
+            },
+        );
+        self.run(release, &plan, &facts, cut).await
+    }
+
+    async fn run(
+        &mut self,
+        release: Release,
+        plan: &plan::DeployPlan,
+        facts: &Facts,
+        cut: Option<Cut>,
+    ) -> Option<Result<Release, Stopped>> {
+        let ledger = CutLedger::holding(&self.history, cut);
+        let strategy = stagecraft::rollout::in_place(
+            Arc::new(self.fleet.clone()),
+            Arc::new(self.fleet.clone()),
+        );
+        let ended = {
+            let deployer = Deployer {
+                environment: &self.environment,
+                builder: &*self.shop,
+                pusher: &*self.shop,
+                migrator: &*self.shop,
+                strategy: &*strategy,
+                ledger: &ledger,
+            };
+            let (cx, ready) = (self.cx(), self.ready());
+            tokio::select! {
+                biased;
+                () = ledger.death() => None,
+                result = deployer.deploy(&cx, release, plan, facts, &ready) => Some(result),
+            }
+        };
+        self.history = ledger.history();
+        self.writes = ledger.writes();
+        ended
+    }
+
+    pub(crate) async fn deploy(&mut self, version: &str) -> Result<Release, Stopped> {
+        self.deploy_cut(version, None).await.unwrap()
+    }
+
+    /// What `deploy --resume` does.
+    pub(crate) async fn resume(&mut self) -> Result<Release, Stopped> {
+        let found = plan::resumable(&self.history, &self.environment).unwrap();
+        let mut release = found.release;
+        let facts = self.observe(Wanted::Everything).await;
+        let request = DeployRequest {
+            release: release.id.clone(),
+            version: Some(release.version.clone()),
+        };
+        let today = plan::deploy(&self.environment, &facts, &request).unwrap();
+        plan::matches_today(&release, &today).unwrap();
+        stagecraft::deploy::reopen(&mut release).unwrap();
+        self.run(release, &today, &facts, None).await.unwrap()
+    }
+
+    /// What `deploy --abort` does.
+    pub(crate) async fn abort(&mut self) -> Result<Release, Stopped> {
+        let found = plan::abortable(&self.history, &self.environment).unwrap();
+        let facts = self.observe(Wanted::Hosts).await;
+        let outline = plan::outline(
+            &self.environment,
+            &self.environment.roles,
+            &facts,
+            &found.release.id,
+        )
+        .unwrap();
+        let ledger = CutLedger::holding(&self.history, None);
+        let strategy = stagecraft::rollout::in_place(
+            Arc::new(self.fleet.clone()),
+            Arc::new(self.fleet.clone()),
+        );
+        let deployer = Deployer {
+            environment: &self.environment,
+            builder: &*self.shop,
+            pusher: &*self.shop,
+            migrator: &*self.shop,
+            strategy: &*strategy,
+            ledger: &ledger,
+        };
+        let result = deployer
+            .abort(&self.cx(), found.release, &outline, &facts, &self.ready())
+            .await;
+        self.history = ledger.history();
+        result
+    }
+
+    pub(crate) async fn roll_back(&mut self, to: Option<&ReleaseId>) -> Result<Release, Fault> {
+        let facts = self.observe(Wanted::Hosts).await;
+        let request = RollbackRequest {
+            release: self.next_id(),
+            to: to.cloned(),
+        };
+        let plan = plan::rollback(&self.environment, &facts, &request)?;
+        let release = new_rollback(
+            &self.environment,
+            &plan,
+            &Origin {
+                actor: "test".into(),
+            },
+        );
+        let ledger = CutLedger::holding(&self.history, None);
+        let strategy = stagecraft::rollout::in_place(
+            Arc::new(self.fleet.clone()),
+            Arc::new(self.fleet.clone()),
+        );
+        let deployer = Deployer {
+            environment: &self.environment,
+            builder: &*self.shop,
+            pusher: &*self.shop,
+            migrator: &*self.shop,
+            strategy: &*strategy,
+            ledger: &ledger,
+        };
+        let result = deployer
+            .roll_back(&self.cx(), release, &plan, &facts, &self.ready())
+            .await;
+        self.history = ledger.history();
+        result.map_err(|stopped| stopped.fault)
+    }
+
+    /// Every host serves exactly this version.
+    pub(crate) fn serves(&self, version: &str) {
+        let serving = self.fleet.serving();
+        for host in HOSTS {
+            assert_eq!(
+                serving.get(host),
+                Some(&vec![version.to_owned()]),
+                "{host} of {serving:?}"
+            );
+        }
+    }
+
+    pub(crate) fn last(&self) -> Release {
+        self.history.all().last().unwrap().clone()
+    }
+
+    pub(crate) fn statuses(&self) -> Vec<Status> {
+        let release = self.last();
+        Phase::ALL
+            .into_iter()
+            .map(|phase| release.phase(phase).status)
+            .collect()
+    }
+}
+
+/// Whether a phase of a cut-off release may still be marked.
+pub(crate) fn may_resume(status: Status) -> bool {
+    status.after(Mark::Resume).is_ok()
+}
+
+fn pinned(version: &str) -> PinnedImage {
+    use sha2::{Digest, Sha256};
+    let hex: String = Sha256::digest(version.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    PinnedImage {
+        repository: "stagecraft/shop".into(),
+        digest: format!("sha256:{hex}").parse().unwrap(),
+        id: None,
+        carriage: Carriage::Direct,
+        local_reference: format!("stagecraft/shop:{version}"),
+    }
+}
+
+#[async_trait]
+impl Builder for Shop {
+    async fn build(
+        &self,
+        _: &Cx,
+        _: &BuildSpec,
+        _: Option<&str>,
+        reference: &str,
+    ) -> Result<BuiltImage, Fault> {
+        self.fails(Phase::Build)?;
+        *self.builds.lock().unwrap() += 1;
+        Ok(BuiltImage {
+            reference: reference.to_owned(),
+            id: pinned(reference).digest,
+        })
+    }
+}
+
+#[async_trait]
+impl Pusher for Shop {
+    async fn push(&self, _: &Cx, built: &BuiltImage, _: &str) -> Result<PinnedImage, Fault> {
+        self.fails(Phase::Push)?;
+        Ok(pinned(&built.reference))
+    }
+
+    async fn resolve(&self, _: &Cx, reference: &str) -> Result<PinnedImage, Fault> {
+        Ok(pinned(reference))
+    }
+
+    async fn deliver(&self, _: &Cx, _: &PinnedImage) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Migrator for Shop {
+    async fn plan(&self, _: &Cx, request: &MigrationRequest) -> Result<Vec<MigrationPlan>, Fault> {
+        let applied = self.applied.lock().unwrap().clone();
+        let migrations: Vec<Migration> = self
+            .files
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(id, strategy)| Migration {
+                id: id.clone(),
+                state: if applied.contains(id) {
+                    MigrationState::Applied { at: None }
+                } else {
+                    MigrationState::Pending
+                },
+                strategy: *strategy,
+                checksum: id.clone(),
+                statements: 1,
+                transactional: true,
+                note: None,
+            })
+            .collect();
+        let selected = migrations
+            .iter()
+            .filter(|migration| {
+                migration.state.will_run() && request.strategies.contains(&migration.strategy)
+            })
+            .map(|migration| migration.id.clone())
+            .collect();
+        Ok(vec![MigrationPlan {
+            database: "main".parse().unwrap(),
+            engine: "raw".into(),
+            migrations,
+            selected,
+            refusals: vec![],
+            unread: None,
+            schema_version: None,
+            route: "directly".into(),
+        }])
+    }
+
+    async fn run(
+        &self,
+        _: &Cx,
+        plans: &[MigrationPlan],
+        _: Option<&PinnedImage>,
+        _: &ReleaseId,
+    ) -> Result<MigrationReport, MigrationFailure> {
+        let mut results = vec![];
+        let mut failed = None;
+        for migration in plans.iter().flat_map(MigrationPlan::to_run) {
+            let phase = if migration.strategy == MigrationStrategy::PreDeploy {
+                Phase::MigratePre
+            } else {
+                Phase::MigratePost
+            };
+            let outcome = match (&failed, self.fails(phase)) {
+                (Some(_), _) => MigrationOutcome::NotAttempted,
+                (None, Err(fault)) => {
+                    failed = Some(fault);
+                    MigrationOutcome::Failed
+                }
+                (None, Ok(())) => {
+                    self.applied.lock().unwrap().push(migration.id.clone());
+                    MigrationOutcome::Applied
+                }
+            };
+            results.push(MigrationResult {
+                database: "main".parse().unwrap(),
+                id: migration.id.clone(),
+                checksum: migration.checksum.clone(),
+                duration_ms: 1,
+                outcome,
+            });
+        }
+        let report = MigrationReport {
+            databases: vec![DatabaseReport {
+                database: "main".parse().unwrap(),
+                results,
+                schema_before: None,
+                schema_after: None,
+            }],
+        };
+        match failed {
+            None => Ok(report),
+            Some(fault) => Err(MigrationFailure { fault, report }),
+        }
+    }
+}

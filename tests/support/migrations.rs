@@ -1,0 +1,428 @@
+//! A project with one or two databases in a temporary folder, and the migrator
+//! over the real adapters. Containers are stood for by processes of this
+//! machine: what an engine asks of them is the same.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+use stagecraft::database::databases;
+use stagecraft::migrate::{Registry, migrator};
+use stagecraft::model::command_line::CommandLine;
+use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
+use stagecraft::model::event::{Event, EventKind};
+use stagecraft::model::fault::Fault;
+use stagecraft::model::host::{Host, HostAddress};
+use stagecraft::model::image::{Carriage, PinnedImage};
+use stagecraft::model::migration::{
+    MigrationFailure, MigrationPlan, MigrationReport, MigrationRequest,
+};
+use stagecraft::model::names::DatabaseName;
+use stagecraft::model::project::{
+    DatabaseSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource, MigrationSource,
+    MigrationSpec, MigrationStrategy, Mode, OnFailure, Role, Rollout, Safety, Strategy, Via,
+};
+use stagecraft::model::release::ReleaseId;
+use stagecraft::model::secret::Secret;
+use stagecraft::ports::{
+    Attached, ByteStream, Connections, ContainerRunner, Cx, HostLink, ImageCheck, Migrator,
+    RemoteExit, RemoteProcess, ReverseForward, Target,
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+/// A project folder, its databases, and everything that a run is given.
+pub(crate) struct Project {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) environment: Environment,
+    values: HashMap<String, String>,
+    pub(crate) cancel: CancellationToken,
+    /// Runs are done for this release.
+    pub(crate) release: ReleaseId,
+}
+
+impl Project {
+    /// One database `main` at `url`, its files in `db/migrations`.
+    pub(crate) fn new(url: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        let web: stagecraft::model::names::RoleName = "web".parse().unwrap();
+        let environment = Environment {
+            project: "shop".parse().unwrap(),
+            name: "prod".parse().unwrap(),
+            config_file: root.join("stagecraft.yml"),
+            root,
+            config_hash: String::new(),
+            mode: Mode::Deploy,
+            protected: false,
+            hosts: vec![Host {
+                address: "local".parse().unwrap(),
+                roles: vec![web.clone()],
+                primary: true,
+            }],
+            registry: None,
+            source: ImageSource::Prebuilt("x".into()),
+            env: EnvSpec::default(),
+            roles: IndexMap::from([(web.clone(), role(web))]),
+            databases: IndexMap::new(),
+            rollout: Rollout {
+                strategy: Strategy::Recreate,
+                batch: stagecraft::model::project::Batch::Percent(100),
+                pause: Duration::ZERO,
+                keep: 2,
+            },
+            schema_gate: None,
+            proxy: None,
+            health_before: false,
+            health_after: false,
+            on_failure: OnFailure::Stop,
+            env_file: None,
+            secrets_command: None,
+        };
+        let mut project = Self {
+            dir,
+            environment,
+            values: HashMap::new(),
+            cancel: CancellationToken::new(),
+            release: "rel-20260101-000000001".parse().unwrap(),
+        };
+        project.database("main", url, "db/migrations");
+        project
+    }
+
+    /// A project on a new SQLite file.
+    pub(crate) fn sqlite() -> Self {
+        Self::new("sqlite:app.db")
+    }
+
+    pub(crate) fn database(&mut self, name: &str, url: &str, path: &str) {
+        let variable = format!("{}_URL", name.to_uppercase());
+        let folder = self.dir.path().join(path);
+        std::fs::create_dir_all(&folder).unwrap();
+        self.values.insert(variable.clone(), url.to_owned());
+        let spec = DatabaseSpec {
+            name: name.parse().unwrap(),
+            connection_env: Some(variable),
+            direct_connection_env: None,
+            via: Via::Direct,
+            migrations: MigrationSpec {
+                engine: "raw".into(),
+                path: Some(folder),
+                path_written: Some(path.to_owned()),
+                source: MigrationSource::Checkout,
+                strategy: MigrationStrategy::PreDeploy,
+                lock_wait: Duration::from_secs(5),
+                lock_timeout: Duration::from_millis(300),
+                lock_retries: 2,
+                statement_timeout: Duration::from_secs(30),
+                timeout: Duration::from_secs(60),
+                pattern: None,
+                ledger: None,
+                session_sql: vec![],
+                role: "web".parse().unwrap(),
+                options: serde_json::Map::new(),
+            },
+            backup_before_migrate: false,
+            backup_keep: 1,
+            safety_breaking: Safety::Off,
+            safety_blocking: Safety::Off,
+        };
+        self.environment.databases.insert(spec.name.clone(), spec);
+    }
+
+    pub(crate) fn main(&mut self) -> &mut MigrationSpec {
+        &mut self
+            .environment
+            .databases
+            .get_mut(&"main".parse::<DatabaseName>().unwrap())
+            .unwrap()
+            .migrations
+    }
+
+    pub(crate) fn write(&self, name: &str, sql: &str) {
+        std::fs::write(self.dir.path().join("db/migrations").join(name), sql).unwrap();
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        std::fs::remove_file(self.dir.path().join("db/migrations").join(name)).unwrap();
+    }
+
+    fn migrator(&self) -> Arc<dyn Migrator> {
+        let link: Arc<dyn HostLink> = Arc::new(NoLink);
+        let runner: Arc<dyn ContainerRunner> = Arc::new(Processes::default());
+        let databases = databases(Arc::clone(&link), Arc::clone(&runner));
+        migrator(
+            Arc::new(self.environment.clone()),
+            Arc::new(Registry::builtin(databases)),
+            Arc::new(Values(self.values.clone())),
+            runner,
+            link,
+        )
+    }
+
+    fn cx(&self) -> (Cx, UnboundedReceiver<Event>) {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        (Cx::new(sender, self.cancel.clone()), receiver)
+    }
+
+    pub(crate) async fn plans(
+        &self,
+        request: &MigrationRequest,
+    ) -> Result<Vec<MigrationPlan>, Fault> {
+        let mut request = request.clone();
+        request.image = Some(image());
+        self.migrator().plan(&self.cx().0, &request).await
+    }
+
+    /// The plan of `main`.
+    pub(crate) async fn plan(&self) -> MigrationPlan {
+        let mut plans = self.plans(&MigrationRequest::default()).await.unwrap();
+        plans.remove(0)
+    }
+
+    pub(crate) async fn run_plans(&self, plans: &[MigrationPlan]) -> Ran {
+        let (cx, mut events) = self.cx();
+        let outcome = self
+            .migrator()
+            .run(&cx, plans, Some(&image()), &self.release)
+            .await;
+        let mut texts = vec![];
+        while let Ok(event) = events.try_recv() {
+            match event.kind {
+                EventKind::Step { text } | EventKind::Warning { text } => texts.push(text),
+                EventKind::Retry { reason, .. } => texts.push(reason),
+                EventKind::Output { line } => texts.push(line),
+                _ => {}
+            }
+        }
+        Ran { outcome, texts }
+    }
+
+    /// Plans everything and runs it.
+    pub(crate) async fn run(&self) -> Ran {
+        let plans = self.plans(&MigrationRequest::default()).await.unwrap();
+        self.run_plans(&plans).await
+    }
+}
+
+/// What a run ended with, and what it said on the way.
+pub(crate) struct Ran {
+    pub(crate) outcome: Result<MigrationReport, MigrationFailure>,
+    pub(crate) texts: Vec<String>,
+}
+
+impl Ran {
+    #[track_caller]
+    pub(crate) fn fault(&self) -> &Fault {
+        &self.outcome.as_ref().unwrap_err().fault
+    }
+
+    /// `id outcome`, over all databases.
+    pub(crate) fn results(&self) -> Vec<String> {
+        let report = match &self.outcome {
+            Ok(report) => report,
+            Err(failure) => &failure.report,
+        };
+        let results = report.results();
+        results
+            .map(|result| format!("{} {}", result.id, result.outcome))
+            .collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn applied(&self) -> usize {
+        let report = self.outcome.as_ref().unwrap();
+        report.count(stagecraft::model::migration::MigrationOutcome::Applied)
+    }
+}
+
+pub(crate) fn states(plan: &MigrationPlan) -> Vec<String> {
+    let all = plan.migrations.iter();
+    all.map(|m| format!("{} {}", m.id, m.state.label()))
+        .collect()
+}
+
+fn image() -> PinnedImage {
+    PinnedImage {
+        repository: "shop".into(),
+        digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+        id: None,
+        carriage: Carriage::Direct,
+        local_reference: "shop:1".into(),
+    }
+}
+
+fn role(name: stagecraft::model::names::RoleName) -> Role {
+    Role {
+        name,
+        port: Some(3000),
+        publish: None,
+        command: None,
+        health: Health {
+            check: HealthCheck::None,
+            timeout: Duration::from_secs(1),
+            interval: Duration::from_secs(1),
+        },
+        replicas: 1,
+        volumes: vec![],
+        stop: StopPolicy::default(),
+        overlap: true,
+    }
+}
+
+struct Values(HashMap<String, String>);
+
+#[async_trait]
+impl Connections for Values {
+    async fn get(&self, name: &str) -> Result<Secret, Fault> {
+        let value = self.0.get(name);
+        value
+            .map(Secret::new)
+            .ok_or_else(|| Fault::config(format!("`{name}` is not set")))
+    }
+}
+
+fn unused<T>() -> Result<T, Fault> {
+    Err(Fault::internal("not part of these tests"))
+}
+
+struct NoLink;
+
+#[async_trait]
+impl HostLink for NoLink {
+    async fn connect(&self, _: &HostAddress) -> Result<(), Fault> {
+        unused()
+    }
+    async fn dial(&self, _: &HostAddress, _: &Target) -> Result<Box<dyn ByteStream>, Fault> {
+        unused()
+    }
+    async fn exec(&self, _: &HostAddress, _: &str, _: &[u8]) -> Result<RemoteExit, Fault> {
+        unused()
+    }
+    async fn spawn(&self, _: &HostAddress, _: &str) -> Result<Box<dyn RemoteProcess>, Fault> {
+        unused()
+    }
+    async fn reverse(&self, _: &HostAddress, _: &Path) -> Result<Box<dyn ReverseForward>, Fault> {
+        unused()
+    }
+    async fn close(&self) {}
+}
+
+/// One-off containers as processes.
+#[derive(Default)]
+struct Processes {
+    names: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl ContainerRunner for Processes {
+    async fn run(
+        &self,
+        cx: &Cx,
+        _: &HostAddress,
+        spec: &ContainerSpec,
+        deadline: Duration,
+    ) -> Result<Exit, Fault> {
+        self.names.lock().unwrap().push(spec.name.clone());
+        let words = spec.command.clone().unwrap();
+        let mut command = tokio::process::Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .kill_on_drop(true);
+        for (name, value) in &spec.env {
+            command.env(name, value.reveal());
+        }
+        let output = tokio::time::timeout(deadline, command.output())
+            .await
+            .map_err(|_| Fault::failed("ran into its deadline"))?
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let lines: Vec<String> = String::from_utf8(text)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.iter().for_each(|line| cx.output(line));
+        Ok(Exit {
+            code: i64::from(output.status.code().unwrap_or(137)),
+            oom_killed: false,
+            tail: lines[lines.len().saturating_sub(3)..].to_vec(),
+        })
+    }
+    async fn has_image(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &PinnedImage,
+    ) -> Result<ImageCheck, Fault> {
+        Ok(ImageCheck::Present)
+    }
+    async fn ensure_image(&self, _: &Cx, _: &HostAddress, _: &PinnedImage) -> Result<(), Fault> {
+        Ok(())
+    }
+    async fn volume_exists(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<bool, Fault> {
+        Ok(true)
+    }
+    async fn engine(&self, _: &Cx, _: &HostAddress) -> Result<EngineFacts, Fault> {
+        unused()
+    }
+    async fn attach(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &ContainerSpec,
+        _: &[(String, u32, Vec<u8>)],
+    ) -> Result<Attached, Fault> {
+        unused()
+    }
+    async fn start(&self, _: &Cx, _: &HostAddress, _: &ContainerSpec) -> Result<Container, Fault> {
+        unused()
+    }
+    async fn start_again(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<Container, Fault> {
+        unused()
+    }
+    async fn stop(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &str,
+        _: &StopPolicy,
+    ) -> Result<Option<Exit>, Fault> {
+        unused()
+    }
+    async fn remove(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<(), Fault> {
+        unused()
+    }
+    async fn inspect(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<Option<Container>, Fault> {
+        unused()
+    }
+    async fn list(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &BTreeMap<String, String>,
+    ) -> Result<Vec<Container>, Fault> {
+        unused()
+    }
+    async fn logs(&self, _: &Cx, _: &HostAddress, _: &str, _: usize) -> Result<Vec<String>, Fault> {
+        unused()
+    }
+    async fn follow_logs(&self, _: &Cx, _: &HostAddress, _: &str, _: usize) -> Result<(), Fault> {
+        unused()
+    }
+    async fn exec(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &str,
+        _: &CommandLine,
+        _: Duration,
+    ) -> Result<Exit, Fault> {
+        unused()
+    }
+}
