@@ -8,6 +8,7 @@
 
 mod dial;
 mod ledger;
+mod mysql;
 mod postgres;
 mod route;
 mod sqlite;
@@ -116,6 +117,7 @@ async fn open_here(
 async fn open_server(dialer: Dialer, options: &SessionOptions) -> Result<Box<dyn Database>, Fault> {
     match dialer.server.dialect {
         Dialect::Postgres => postgres::open(dialer, options).await,
-        Dialect::Mysql | Dialect::Sqlite => Err(Fault::internal("MySQL is not there yet")),
+        Dialect::Mysql => mysql::open(dialer, options).await,
+        Dialect::Sqlite => Err(Fault::internal("SQLite has no server")),
     }
 }
