@@ -10,6 +10,7 @@ use crate::config::{self, Loaded, Look};
 use crate::deploy::{Observer, Origin, Wanted, close_cut_off};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{History, Outcome, Release, ReleaseKind};
 use crate::plan::Facts;
@@ -19,6 +20,7 @@ use crate::ui::Ui;
 use super::args::Globals;
 use super::failure::Failure;
 use super::interrupt;
+use super::judged;
 use super::keeper::{Access, Keeper};
 use super::source;
 use super::wiring::{self, House};
@@ -104,7 +106,7 @@ fn load(command: &str, globals: &Globals) -> Result<Loaded, Fault> {
 /// # Errors
 /// A defect in the registry.
 pub(crate) fn engines() -> Result<config::Engines, Fault> {
-    Ok(config::Engines::new(wiring::known_engines()?))
+    Ok(config::Engines::new(wiring::registry()?.known()))
 }
 
 impl Session<'_> {
@@ -181,6 +183,15 @@ impl Session<'_> {
             migrator: &*self.house.migrator,
         };
         observer.observe(cx, history, source, wanted).await
+    }
+
+    /// What the engines of these databases (none named: of all) object to,
+    /// before anything is connected to.
+    ///
+    /// # Errors
+    /// `Config`, with every problem.
+    pub(crate) fn judge_databases(&self, databases: &[DatabaseName]) -> Result<(), Fault> {
+        judged::by_engines(&self.house.registry, &[&*self.environment], databases)
     }
 
     /// # Errors
