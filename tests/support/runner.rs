@@ -195,7 +195,7 @@ fn push(folder: &Path, registry: &str, test: &str) -> PinnedImage {
         folder,
         &["create", "--label", "stagecraft-lab", base, "true"],
     );
-    run(
+    let id = run(
         folder,
         &[
             "commit",
@@ -207,7 +207,7 @@ fn push(folder: &Path, registry: &str, test: &str) -> PinnedImage {
     );
     run(folder, &["rm", &made]);
     let pushed = run(folder, &["push", &reference]);
-    run(folder, &["rmi", &reference]);
+    run(folder, &["rmi", "--force", &id]);
     let digest = pushed
         .split_whitespace()
         .find(|word| word.starts_with("sha256:"))
