@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use stagecraft::config::{self, Engines};
 use stagecraft::model::fault::{Fault, FaultKind};
 use stagecraft::model::host::HostAddress;
-use stagecraft::ports::{HostLink, Target};
-use stagecraft::ssh::{HostFiles, Links};
+use stagecraft::ports::{Cx, Held, Holder, HostLink, Lock, Target};
+use stagecraft::ssh::{EnvironmentLock, HostFiles, Links};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixListener;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// A value of the lab's description.
 fn lab(name: &str) -> String {
@@ -62,7 +64,10 @@ impl Sshd {
 
     /// Ends its logins, not itself.
     async fn drop_connections(&self) {
-        let kill = format!("pkill -KILL -P $(cat /run/sshd-{}.pid)", self.port);
+        let kill = format!(
+            "for p in $(pgrep -P $(cat /run/sshd-{}.pid)); do pkill -KILL -P $p; kill -KILL $p; done",
+            self.port
+        );
         inside(&kill).await;
     }
 
@@ -122,7 +127,11 @@ async fn a_hundred_callers_share_one_connection_and_none_is_left_behind() {
     let pings = join_all((0..100).map(|_| ping(&links, &host))).await;
     let execs = join_all((0..20).map(|_| links.exec(&host, "cat", b"x"))).await;
     assert!(pings.iter().all(Result::is_ok), "{pings:?}");
-    assert!(execs.iter().all(|exit| exit.as_ref().is_ok_and(|exit| exit.stdout == b"x")));
+    assert!(
+        execs
+            .iter()
+            .all(|exit| exit.as_ref().is_ok_and(|exit| exit.stdout == b"x"))
+    );
     let folder = control_folder();
     assert_eq!(masters(&folder).await, 1);
     let _still_open = links.dial(&host, &Target::Engine).await.expect("a stream");
@@ -136,17 +145,22 @@ async fn a_hundred_callers_share_one_connection_and_none_is_left_behind() {
 async fn a_refused_connection_says_why_and_what_to_do() {
     let links = Links::new().expect("a private folder");
     let ip = lab("LAB_HOST1");
-    inside("ssh-keygen -q -t ed25519 -N '' -f /tmp/other_key <<<y 2>/dev/null || ssh-keygen -q -t ed25519 -N '' -f /tmp/other_key").await;
-    let other = Sshd::start(2231, "-o HostKey=/tmp/other_key").await;
+    let other_key = "[ -e /tmp/other_key ] || ssh-keygen -q -t ed25519 -N '' -f /tmp/other_key";
+    inside(other_key).await;
+    let other = Sshd::start(2231, "-h /tmp/other_key").await;
     let mut said = vec![];
     for host in [
         format!("{ip}:1"),
         "stagecraft-nowhere.invalid".to_owned(),
         format!("nobody@{ip}"),
+        format!("{ip}:{}", other.port),
     ] {
         let fault = links.connect(&address(&host)).await.expect_err("refused");
         assert_eq!(fault.kind, FaultKind::Unreachable, "{fault}");
-        assert!(!fault.hints.is_empty() && !fault.evidence.is_empty(), "{fault:?}");
+        assert!(
+            !fault.hints.is_empty() && !fault.evidence.is_empty(),
+            "{fault:?}"
+        );
         said.push(fault.causes[0].clone());
     }
     assert_eq!(
@@ -155,6 +169,7 @@ async fn a_refused_connection_says_why_and_what_to_do() {
             "nothing listens on its SSH port",
             "the name `stagecraft-nowhere.invalid` is not known",
             "it accepts none of this machine's SSH keys",
+            "its host key is not known on this machine",
         ]
     );
     other.stop().await;
@@ -195,8 +210,14 @@ async fn an_address_that_nothing_serves_is_named_with_its_reason() {
     let links = Links::new().expect("a private folder");
     let host = address(lab("LAB_HOST1"));
     for (target, reason) in [
-        (Target::Tcp("127.0.0.1".into(), 1), "`127.0.0.1:1`: connection refused"),
-        (Target::Unix("/nowhere.sock".into()), "`/nowhere.sock`: missing"),
+        (
+            Target::Tcp("127.0.0.1".into(), 1),
+            "`127.0.0.1:1`: connection refused",
+        ),
+        (
+            Target::Unix("/nowhere.sock".into()),
+            "`/nowhere.sock`: missing",
+        ),
     ] {
         let mut stream = links.dial(&host, &target).await.expect("a stream");
         let _ = stream.write_all(b"hello").await;
@@ -225,33 +246,89 @@ async fn a_host_reaches_a_socket_of_this_machine_through_its_own_loopback() {
     let lent = links.reverse(&host, &socket).await.expect("a port");
     let get = format!("curl -sS http://127.0.0.1:{}/", lent.port());
     let answer = links.exec(&host, &get, b"").await.expect("it runs");
-    assert_eq!(String::from_utf8_lossy(&answer.stdout), "hello", "{answer:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&answer.stdout),
+        "hello",
+        "{answer:?}"
+    );
     drop(lent);
     until("the port is closed", 5, async || {
-        links.exec(&host, &get, b"").await.is_ok_and(|exit| exit.code != 0)
+        links
+            .exec(&host, &get, b"")
+            .await
+            .is_ok_and(|exit| exit.code != 0)
     })
     .await;
     links.close().await;
 }
 
 #[tokio::test]
-async fn a_host_keeps_a_file_byte_for_byte_and_the_old_one_when_a_write_is_cut() {
+async fn a_host_keeps_a_file_byte_for_byte_and_nothing_beside_it() {
     let links = Links::new().expect("a private folder");
     let host = address(lab("LAB_HOST2"));
     let project = "link-files".parse().expect("a name");
     let environment = "prod".parse().expect("a name");
-    let files = HostFiles::new(Arc::clone(&links) as Arc<dyn HostLink>, &project, &environment);
+    let files = HostFiles::new(
+        Arc::clone(&links) as Arc<dyn HostLink>,
+        &project,
+        &environment,
+    );
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     assert_eq!(files.read(&host, "record.json").await.expect("read"), None);
-    files.write(&host, "record.json", &bytes).await.expect("written");
+    files
+        .write(&host, "record.json", &bytes)
+        .await
+        .expect("written");
     let read = files.read(&host, "record.json").await.expect("read");
     assert!(read.as_deref() == Some(&*bytes));
     let place = stagecraft::ssh::host_state_dir(&*links, &host, &project, &environment)
         .await
         .expect("a place");
-    let listed = links.exec(&host, &format!("ls -A {place}; rm -r {place}"), b"").await;
+    let listed = links
+        .exec(&host, &format!("ls -A {place}; rm -r {place}"), b"")
+        .await;
     assert_eq!(listed.expect("listed").stdout, b"record.json\n");
     links.close().await;
+}
+
+/// Two hosts locked from a checkout of its own.
+struct Locked {
+    _held: Box<dyn Held>,
+    _checkout: tempfile::TempDir,
+    _links: Arc<Links>,
+}
+
+async fn lock_of_prod(who: &str) -> Result<Locked, Fault> {
+    let checkout = tempfile::tempdir().expect("a folder");
+    let file = checkout.path().join("stagecraft.yml");
+    let (first, second) = (lab("LAB_HOST1"), lab("LAB_HOST2"));
+    let text = format!(
+        "version: 1\nproject: {{ name: link-lock }}\nbuild: {{ image: \"x:1\" }}\nroles: {{ web: {{ port: 80 }} }}\nenvironments:\n  prod:\n    hosts:\n      - {{ address: {second}, roles: [web] }}\n      - {{ address: {first}, roles: [primary, web] }}\n"
+    );
+    std::fs::write(&file, text).expect("a file");
+    let engines = Engines::new(Vec::<(String, bool)>::new());
+    let loaded = config::load(&file, Some("prod"), &engines).expect("a valid configuration");
+    let links = Links::new()?;
+    let link = Arc::clone(&links) as Arc<dyn HostLink>;
+    let lock = EnvironmentLock::new(
+        link,
+        &loaded.environment,
+        &checkout.path().join(".stagecraft"),
+    );
+    let (events, _) = tokio::sync::mpsc::unbounded_channel();
+    let cx = Cx::new(events, CancellationToken::new());
+    let holder = Holder {
+        who: who.to_owned(),
+        machine: "here".to_owned(),
+        since: chrono::Utc::now(),
+        command: "stagecraft deploy".to_owned(),
+        pid: std::process::id(),
+    };
+    Ok(Locked {
+        _held: lock.acquire(&cx, &holder).await?,
+        _checkout: checkout,
+        _links: links,
+    })
 }
 
 /// Not a test by itself: what the next one kills.
@@ -288,5 +365,8 @@ async fn the_lock_of_a_killed_process_is_free_within_seconds() {
     assert!(fault.to_string().contains("locked by killed on"), "{fault}");
     first.start_kill().expect("killed");
     first.wait().await.expect("its end");
-    until("the lock is free", 5, async || lock_of_prod("second").await.is_ok()).await;
+    until("the lock is free", 5, async || {
+        lock_of_prod("second").await.is_ok()
+    })
+    .await;
 }

@@ -160,6 +160,14 @@ async fn carried(bench: &Bench, hosts: &[HostAddress]) -> (PinnedImage, PinnedIm
     (pinned.pop().expect("one"), two)
 }
 
+async fn clean(bench: &Bench, images: &[PinnedImage], hosts: &[HostAddress]) {
+    for host in hosts {
+        for image in images {
+            bench.forget(host, &image.local_reference).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn without_a_registry_only_the_changed_layer_travels_to_both_kinds_of_store() {
     let bench = Bench::new();
@@ -174,9 +182,8 @@ async fn without_a_registry_only_the_changed_layer_travels_to_both_kinds_of_stor
     pusher.deliver(&cx, &two).await.expect("from the neighbour");
     assert!(bench.image_id(&graph, &two.local_reference).await.is_some());
 
-    for host in [graph, host(4), this_machine()] {
-        bench.forget(&host, &one.local_reference).await;
-    }
+    let everywhere = [host(1), host(4), this_machine()];
+    clean(&bench, &[one.clone(), two], &everywhere).await;
     let fresh = Bench::new();
     let pusher = fresh.pusher(None, no_store(), &[host(1), host(4)]);
     let fault: Fault = pusher.deliver(&cx, &one).await.expect_err("nobody has it");
@@ -189,7 +196,8 @@ async fn without_a_registry_only_the_changed_layer_travels_to_both_kinds_of_stor
 #[tokio::test]
 async fn a_newer_engine_builds_and_its_images_travel_too() {
     let bench = Bench::on(host(4));
-    carried(&bench, &[host(2)]).await;
+    let (one, two) = carried(&bench, &[host(2)]).await;
+    clean(&bench, &[one, two], &[this_machine(), host(2)]).await;
 }
 
 #[tokio::test]

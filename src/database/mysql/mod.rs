@@ -140,14 +140,9 @@ impl Mysql {
         if cx.token().is_cancelled() {
             return Err(stopped(SqlErrorKind::Cancelled));
         }
-        if self.unsettled {
-            self.settle().await.map_err(|fault| SqlError {
-                message: fault.to_string(),
-                ..SqlError::default()
-            })?;
-        }
         let text = text.to_ascii_lowercase();
-        self.unsettled = ["set ", "set\t", "set\n", "use "]
+        // Within one file a setting holds for the statements after it.
+        self.unsettled |= ["set ", "set\t", "set\n", "use "]
             .iter()
             .any(|word| text.contains(word));
         Ok(())
@@ -287,6 +282,13 @@ impl Database for Mysql {
         let sql = ledger::create(Dialect::Mysql, &self.table);
         self.change(&sql, "cannot make the table of migrations in")
             .await
+    }
+
+    async fn renew(&mut self) -> Result<(), Fault> {
+        match self.unsettled {
+            true => self.settle().await,
+            false => Ok(()),
+        }
     }
 
     async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError> {
