@@ -136,18 +136,12 @@ impl Mysql {
         Ok(first.and_then(|row| row.into_iter().next().flatten()))
     }
 
-    async fn ready(&mut self, cx: &Cx, text: &str) -> Result<(), SqlError> {
+    fn ready(&mut self, cx: &Cx, text: &str) -> Result<(), SqlError> {
         if cx.token().is_cancelled() {
             return Err(stopped(SqlErrorKind::Cancelled));
         }
-        if self.unsettled {
-            self.settle().await.map_err(|fault| SqlError {
-                message: fault.to_string(),
-                ..SqlError::default()
-            })?;
-        }
         let text = text.to_ascii_lowercase();
-        self.unsettled = ["set ", "set\t", "set\n", "use "]
+        self.unsettled |= ["set ", "set\t", "set\n", "use "]
             .iter()
             .any(|word| text.contains(word));
         Ok(())
@@ -289,6 +283,13 @@ impl Database for Mysql {
             .await
     }
 
+    async fn renew(&mut self) -> Result<(), Fault> {
+        if self.unsettled {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
     async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError> {
         let statements = split::statements(script);
         if let Some(index) = statements.iter().position(|sql| commits(sql)) {
@@ -300,7 +301,7 @@ impl Database for Mysql {
                 ..SqlError::default()
             });
         }
-        self.ready(cx, script).await?;
+        self.ready(cx, script)?;
         let row = ledger::upsert(Dialect::Mysql, &self.table, row);
         let mut message = "START TRANSACTION;\n".to_owned();
         for statement in &statements {
@@ -325,7 +326,7 @@ impl Database for Mysql {
     }
 
     async fn execute(&mut self, cx: &Cx, statement: &str) -> Result<(), SqlError> {
-        self.ready(cx, statement).await?;
+        self.ready(cx, statement)?;
         self.send(cx, statement).await
     }
 
