@@ -292,7 +292,6 @@ async fn postgres_a_thousand_migrations_cost_no_more_than_psql() {
         .expect("psql");
     let psql_time = begun.elapsed();
     assert!(status.success());
-    println!("1000 migrations: {our_time:?}, psql -f: {psql_time:?}");
     // Twice is far above the noise of a shared machine, and far below a round
     // trip more for each migration on a real network.
     assert!(
