@@ -136,7 +136,7 @@ impl Mysql {
         Ok(first.and_then(|row| row.into_iter().next().flatten()))
     }
 
-    async fn ready(&mut self, cx: &Cx, text: &str) -> Result<(), SqlError> {
+    fn ready(&mut self, cx: &Cx, text: &str) -> Result<(), SqlError> {
         if cx.token().is_cancelled() {
             return Err(stopped(SqlErrorKind::Cancelled));
         }
@@ -289,6 +289,10 @@ impl Database for Mysql {
             true => self.settle().await,
             false => Ok(()),
         }
+        if self.unsettled {
+            self.settle().await?;
+        }
+        Ok(())
     }
 
     async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError> {
@@ -302,7 +306,7 @@ impl Database for Mysql {
                 ..SqlError::default()
             });
         }
-        self.ready(cx, script).await?;
+        self.ready(cx, script)?;
         let row = ledger::upsert(Dialect::Mysql, &self.table, row);
         let mut message = "START TRANSACTION;\n".to_owned();
         for statement in &statements {
@@ -327,7 +331,7 @@ impl Database for Mysql {
     }
 
     async fn execute(&mut self, cx: &Cx, statement: &str) -> Result<(), SqlError> {
-        self.ready(cx, statement).await?;
+        self.ready(cx, statement)?;
         self.send(cx, statement).await
     }
 
