@@ -14,7 +14,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::History;
 use crate::plan::Facts;
-use crate::ports::{Connections, Cx, Held, Holder};
+use crate::ports::{Connections, Cx, Held, Holder, Lock};
 use crate::ui::Ui;
 
 use super::args::Globals;

@@ -78,6 +78,15 @@ impl LockedStore {
         Ok(report)
     }
 
+    /// Writes the history whether it changed or not: what a rebuild found takes
+    /// the damaged file's place even where no copy adds anything.
+    ///
+    /// # Errors
+    /// A disk that did not take it. What is on disk is the old state.
+    pub fn write_whole(&mut self) -> Result<(), Fault> {
+        self.write(self.file.clone())
+    }
+
     fn write(&mut self, file: File) -> Result<(), Fault> {
         durable::replace(&self.path, &file.render())?;
         self.file = file;

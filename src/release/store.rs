@@ -269,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn a_rebuild_that_no_copy_adds_to_can_be_written_all_the_same() {
+        let (_folder, store) = store();
+        let begun = release(1);
+        store.lock().expect("free").save(&begun).expect("saved");
+        let bytes = fs::read(store.path()).expect("there");
+        fs::write(store.path(), &bytes[..bytes.len() - 3]).expect("written");
+
+        let mut rebuild = store.rebuild().expect("possible");
+        rebuild.store.write_whole().expect("written");
+        assert_eq!(store.read().expect("sound again").all(), [begun]);
+    }
+
+    #[test]
     fn a_rebuild_of_a_sound_file_keeps_nothing_aside() {
         let (_folder, store) = store();
         store
