@@ -10,11 +10,12 @@ use crate::config::{self, Loaded, Look};
 use crate::deploy::{Observer, Origin, Wanted, close_cut_off};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::history::History;
 use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, ImageSource};
-use crate::model::release::{History, Outcome, Release, ReleaseKind};
+use crate::model::release::{Outcome, Release, ReleaseKind};
 use crate::plan::Facts;
-use crate::ports::{Connections, Cx, Held, Holder, Ledger};
+use crate::ports::{Connections, Cx, Held, Holder, Ledger, Lock};
 use crate::ui::Ui;
 
 use super::args::Globals;

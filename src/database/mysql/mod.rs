@@ -285,10 +285,6 @@ impl Database for Mysql {
     }
 
     async fn renew(&mut self) -> Result<(), Fault> {
-        match self.unsettled {
-            true => self.settle().await,
-            false => Ok(()),
-        }
         if self.unsettled {
             self.settle().await?;
         }
