@@ -300,8 +300,15 @@ async fn logs_are_the_last_lines_and_are_followed_until_the_signal() {
     let mut bench = Bench::new("logs", OLD).await;
     bench.pulled().await;
     let (runner, cx, host) = (bench.runner.clone(), bench.cx.clone(), bench.host.clone());
-    let spec = bench.spec("web", "seq 1 50; sleep 3; echo later; sleep 60");
+    let spec = bench.spec("web", "seq 1 50; sleep 5; echo later; sleep 60");
     runner.start(&cx, &host, &spec).await.unwrap();
+    let begun = Instant::now();
+    while runner.logs(&cx, &host, &spec.name, 1).await.unwrap() != ["50"] {
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "it prints nothing"
+        );
+    }
     let cancel = bench.cancel.clone();
     let (heard, followed) = tokio::join!(
         async {

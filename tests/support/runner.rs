@@ -161,7 +161,10 @@ pub async fn heard_until(heard: &mut Heard, line: &str) -> Vec<String> {
     let begun = Instant::now();
     let mut lines = vec![];
     while !lines.iter().any(|heard| heard == line) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "not `{line}`: {lines:?}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "not `{line}`: {lines:?}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
         lines.extend(heard.texts());
     }
