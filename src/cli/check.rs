@@ -8,15 +8,21 @@ use crate::ui::{Ui, words};
 
 use super::args::Globals;
 use super::failure::Failure;
-use super::session::{config_file, engines};
+use super::judged;
+use super::session::config_file;
+use super::wiring;
 
 pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let file = config_file(globals)?;
-    let summary = config::check_all(&file, &engines()?).map_err(Fault::from)?;
+    let registry = wiring::registry()?;
+    let engines = config::Engines::new(registry.known());
+    let summary = config::check_all(&file, &engines).map_err(Fault::from)?;
     if !summary.warnings.is_empty() {
         ui.warn(summary.warnings.render_warnings(Look::Plain).trim_end())
             .await;
     }
+    let environments: Vec<_> = summary.environments.iter().collect();
+    judged::by_engines(&registry, &environments, &[])?;
     let names: Vec<&str> = summary
         .environments
         .iter()

@@ -25,6 +25,10 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
         ui,
         args.image.as_deref(),
         async |session| {
+            // An abort must not wait for a file that a later release brings.
+            if !args.abort {
+                session.judge_databases(&[])?;
+            }
             if args.dry_run {
                 return dry_run(session, args).await;
             }
@@ -147,18 +151,13 @@ pub(crate) fn style(session: &Session<'_>) -> Style {
     session.ui.options().stdout_style
 }
 
-/// The release as one line and the timeline of its phases.
-pub(crate) async fn summary(session: &Session<'_>, release: &Release) -> String {
-    let history = session.keeper.here().unwrap_or_default();
-    ui::releases::show(&history, release, style(session))
-}
-
-/// The command's answer.
+/// The command's answer: a line for people, the whole record for programs.
 pub(crate) async fn show(session: &Session<'_>, release: &Release) {
+    let history = session.keeper.here().unwrap_or_default();
     session
         .ui
         .show(
-            &summary(session, release).await,
+            &ui::ending::text(&history, release, session.environment.databases.len()),
             &json!({ "status": release.outcome.label(), "release": release }),
         )
         .await;

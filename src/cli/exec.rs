@@ -65,7 +65,13 @@ pub(crate) async fn run(args: &ExecArgs, globals: &Globals, ui: &Ui) -> Result<u
                 &command,
                 deadline,
             )
-            .await?;
+            .await
+            .map_err(|fault| {
+                fault.state(format!(
+                    "the command may have begun in `{}` on {}",
+                    container.name, host.address
+                ))
+            })?;
         let text = exit.tail.join("\n");
         ui.show(
             &text,

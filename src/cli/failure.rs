@@ -28,6 +28,14 @@ impl From<Stopped> for Failure {
 }
 
 impl Failure {
+    /// Outside a phase nothing is changed, unless whoever failed says otherwise.
+    pub(crate) fn with_standing(mut self) -> Self {
+        if self.phase.is_none() && self.fault.state.is_empty() {
+            self.fault = self.fault.state("nothing was changed");
+        }
+        self
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         match (self.fault.kind, self.phase) {
             (FaultKind::UndoFailed, _) => 30,

@@ -15,6 +15,7 @@ mod failure;
 mod helper;
 mod init;
 mod interrupt;
+mod judged;
 mod keeper;
 mod lock;
 mod logs;
@@ -67,6 +68,7 @@ async fn run(cli: Cli) -> u8 {
     let code = match dispatch(&cli, &ui).await {
         Ok(code) => code,
         Err(failure) => {
+            let failure = failure.with_standing();
             let code = failure.exit_code();
             ui.report(&failure.fault, code).await;
             code

@@ -25,20 +25,21 @@ pub(crate) struct House {
     pub(crate) runner: Arc<dyn ContainerRunner>,
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) pusher: Arc<dyn Pusher>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) lock: Arc<dyn Lock>,
 }
 
-/// The ids of this version's engines, and whether each needs a path. Connects
-/// to nothing.
+/// This version's engines, for what needs no environment: their ids, and what
+/// they say of a configuration. Connects to nothing.
 ///
 /// # Errors
 /// This machine's private folder for connections cannot be made.
-pub(crate) fn known_engines() -> Result<Vec<(&'static str, bool)>, Fault> {
+pub(crate) fn registry() -> Result<Registry, Fault> {
     let link: Arc<dyn HostLink> = Links::new()?;
     let runner = runner(Engines::new(Arc::clone(&link)), Arc::new(Auth::of_docker()));
-    Ok(Registry::builtin(database::databases(link, runner)).known())
+    Ok(Registry::builtin(database::databases(link, runner)))
 }
 
 /// # Errors
@@ -62,10 +63,11 @@ pub(crate) fn house(
         project: environment.project.clone(),
         cache: Delivery::default_cache(),
     };
-    let registry = Registry::builtin(database::databases(Arc::clone(&link), Arc::clone(&runner)));
+    let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
+    let registry = Arc::new(Registry::builtin(databases));
     let migrator = migrate::migrator(
         Arc::clone(environment),
-        Arc::new(registry),
+        Arc::clone(&registry),
         Arc::clone(&values),
         Arc::clone(&runner),
         Arc::clone(&link),
@@ -74,6 +76,7 @@ pub(crate) fn house(
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
         pusher: pusher(engines, Arc::clone(&link), auth, delivery),
+        registry,
         migrator: Arc::new(Witnessed::new(migrator, environment)),
         strategy: rollout::in_place(Arc::clone(&runner), probe),
         lock: Arc::new(EnvironmentLock::new(Arc::clone(&link), environment, &state)),

@@ -206,7 +206,7 @@ fn chosen<'a>(history: &'a History, environment: Option<&EnvironmentName>) -> Ve
     releases
 }
 
-fn version(release: &Release) -> String {
+pub(super) fn version(release: &Release) -> String {
     if release.dirty {
         format!("{} (dirty)", release.version)
     } else {

@@ -301,3 +301,32 @@ async fn a_transaction_of_the_files_own_is_undone_whole_and_begun_again() {
     assert_eq!(server.project.run().await.applied(), 1);
     assert_eq!(server.sql("select count(*) from t").trim(), "2");
 }
+
+#[tokio::test]
+async fn a_change_of_data_that_was_cut_off_waits_for_a_person() {
+    let server = Server::new(Kind::Postgres);
+    let file = "-- stagecraft: transaction=off\ncreate table t (a int);\ninsert into t select 1 from pg_sleep(30);\n";
+    server.project.write("0001_t.sql", file);
+    let cut = async {
+        server
+            .until(&format!("{ACTIVE} '%pg_sleep(30)%'"), "1")
+            .await;
+        server.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like '%pg_sleep(30)%' and pid <> pg_backend_pid()");
+    };
+    let (ran, ()) = tokio::join!(server.project.run(), cut);
+    let state = &ran.fault().state[0];
+    assert!(
+        state.contains("whether statement 2 did is looked up by the next run"),
+        "{state}"
+    );
+    let again = server.project.run().await;
+    assert_eq!(again.fault().kind, FaultKind::Refused);
+    assert!(
+        again.fault().causes[0].contains("0001_t.sql:3:1: statement 2 was begun and cut off"),
+        "{:?}",
+        again.fault()
+    );
+    // What the hint says works.
+    server.sql("update stagecraft_migrations set statements_done = 2 where id = '0001_t.sql'");
+    assert_eq!(server.project.run().await.applied(), 1);
+}

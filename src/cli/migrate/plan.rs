@@ -1,0 +1,109 @@
+//! `stagecraft migrate plan` and `migrate status`: read-only.
+
+use serde_json::json;
+
+use crate::model::migration::{MigrationPlan, MigrationRequest};
+use crate::ui::migrations::Listed;
+use crate::ui::{self, Ui};
+
+use super::super::args::{Globals, MigratePlanArgs, MigrateStatusArgs};
+use super::super::deploy::style;
+use super::super::failure::Failure;
+use super::super::keeper::Access;
+use super::super::session::on_environment;
+use super::{known, newest_image, request};
+
+/// What `migrate plan --exit-code` ends with.
+const PENDING: u8 = 3;
+const DRIFT: u8 = 4;
+
+pub(super) async fn plan(
+    args: &MigratePlanArgs,
+    globals: &Globals,
+    ui: &Ui,
+) -> Result<u8, Failure> {
+    on_environment(
+        "stagecraft migrate plan",
+        globals,
+        ui,
+        None,
+        async |session| {
+            session.judge_databases(&args.filters.database)?;
+            let history = session.history(&session.cx, Access::Read).await?;
+            let request = request(session, &session.cx, &args.filters, &history).await?;
+            let plans = session.house.migrator.plan(&session.cx, &request).await?;
+            ui.show(
+                &ui::migrations::text(&plans, Listed::Unsettled, style(session)),
+                &json!({ "databases": plans }),
+            )
+            .await;
+            Ok(if args.exit_code { exit_code(&plans) } else { 0 })
+        },
+    )
+    .await
+}
+
+fn exit_code(plans: &[MigrationPlan]) -> u8 {
+    if plans.iter().any(|plan| !plan.refusals.is_empty()) {
+        DRIFT
+    } else if plans.iter().any(|plan| !plan.selected.is_empty()) {
+        PENDING
+    } else {
+        0
+    }
+}
+
+pub(super) async fn status(
+    args: &MigrateStatusArgs,
+    globals: &Globals,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    on_environment(
+        "stagecraft migrate status",
+        globals,
+        ui,
+        None,
+        async |session| {
+            let history = session.history(&session.cx, Access::Read).await?;
+            known(&session.environment, &args.database)?;
+            let request = MigrationRequest {
+                databases: args.database.clone(),
+                image: newest_image(&history, &session.environment).map(|(_, image)| image),
+                ..MigrationRequest::default()
+            };
+            let plans = session.house.migrator.plan(&session.cx, &request).await?;
+            ui.show(
+                &ui::migrations::text(&plans, Listed::All, style(session)),
+                &json!({ "databases": plans }),
+            )
+            .await;
+            Ok(())
+        },
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(selected: &[&str], refusals: &[&str]) -> MigrationPlan {
+        MigrationPlan {
+            database: "main".parse().expect("a name"),
+            engine: "raw".into(),
+            migrations: vec![],
+            selected: selected.iter().map(ToString::to_string).collect(),
+            refusals: refusals.iter().map(ToString::to_string).collect(),
+            unread: None,
+            schema_version: None,
+            route: "directly".into(),
+        }
+    }
+
+    #[test]
+    fn drift_outranks_pending_and_pending_outranks_nothing() {
+        assert_eq!(exit_code(&[plan(&[], &[])]), 0);
+        assert_eq!(exit_code(&[plan(&[], &[]), plan(&["1.sql"], &[])]), PENDING);
+        assert_eq!(exit_code(&[plan(&["1.sql"], &["edited"])]), DRIFT);
+    }
+}

@@ -1,0 +1,157 @@
+//! `stagecraft migrate run`: recorded as a release of its own, which is never
+//! live. Containers are left alone, so no host's engine is asked for anything
+//! that a migration does not need itself.
+
+use chrono::Utc;
+use serde_json::json;
+
+use crate::deploy::{Journal, new_migration, record_run};
+use crate::model::fault::Fault;
+use crate::model::image::PinnedImage;
+use crate::model::migration::MigrationPlan;
+use crate::model::phase::Phase;
+use crate::model::release::{History, Release, ReleaseId};
+use crate::plan::{self, gate};
+use crate::ports::Cx;
+use crate::ui::migrations::Listed;
+use crate::ui::{self, Ui, words};
+
+use super::super::approval::{self, Consent};
+use super::super::args::{Globals, MigrateRunArgs};
+use super::super::deploy::{settle, show, style};
+use super::super::failure::Failure;
+use super::super::keeper::Access;
+use super::super::session::{Session, on_environment};
+use super::super::source;
+use super::request;
+
+pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
+    let consent = Consent::from_flag(globals.yes);
+    on_environment(
+        "stagecraft migrate run",
+        globals,
+        ui,
+        None,
+        async |session| {
+            session.judge_databases(&args.filters.database)?;
+            if args.dry_run {
+                let history = session.history(&session.cx, Access::Read).await?;
+                let (plans, _) = planned(session, &session.cx, args, &history).await?;
+                ui.show(
+                    &ui::migrations::text(&plans, Listed::Unsettled, style(session)),
+                    &json!({ "databases": plans }),
+                )
+                .await;
+                ui.note("nothing was changed, and no lock was taken (--dry-run)")
+                    .await;
+                return Ok(());
+            }
+            session
+                .locked(async |cx| run_locked(session, cx, args, consent).await)
+                .await
+        },
+    )
+    .await
+}
+
+async fn planned(
+    session: &Session<'_>,
+    cx: &Cx,
+    args: &MigrateRunArgs,
+    history: &History,
+) -> Result<(Vec<MigrationPlan>, Option<PinnedImage>), Fault> {
+    let mut request = request(session, cx, &args.filters, history).await?;
+    request.steps = args.steps;
+    request.allow_out_of_order = args.allow_out_of_order;
+    let plans = session.house.migrator.plan(cx, &request).await?;
+    Ok((plans, request.image))
+}
+
+async fn run_locked(
+    session: &Session<'_>,
+    cx: &Cx,
+    args: &MigrateRunArgs,
+    consent: Consent,
+) -> Result<(), Failure> {
+    let environment = &session.environment;
+    let history = session.history(cx, Access::Write).await?;
+    if let Some(found) = plan::interrupted(&history, environment) {
+        return Err(plan::open_release_fault(environment, &found).into());
+    }
+    let (plans, image) = planned(session, cx, args, &history).await?;
+    let pending = plans.iter().map(|plan| plan.selected.len()).sum::<usize>();
+    let refusals = refusals(&plans);
+    if pending == 0 && refusals.is_empty() {
+        session
+            .ui
+            .show(
+                "nothing pending",
+                &json!({ "status": "done", "applied": 0, "databases": plans }),
+            )
+            .await;
+        return Ok(());
+    }
+    let question = format!("apply {}", words::plural(pending, "migration"));
+    approval::pass(
+        session.ui,
+        gate(environment, &refusals, &question),
+        consent,
+        &ui::migrations::text(&plans, Listed::Unsettled, style(session)),
+    )
+    .await?;
+    let source = source::observe(&environment.root).await;
+    let release = new_migration(
+        environment,
+        ReleaseId::next(Utc::now(), history.newest_id()),
+        &source,
+        history.live(&environment.name).map(|release| &release.id),
+        &session.origin(),
+    );
+    let release = record(session, cx, release, &plans, image.as_ref()).await?;
+    show(session, &release).await;
+    Ok(())
+}
+
+fn refusals(plans: &[MigrationPlan]) -> Vec<String> {
+    let each = |plan: &MigrationPlan| {
+        let database = plan.database.clone();
+        let reasons = plan.refusals.clone().into_iter();
+        reasons.map(move |reason| format!("database `{database}`: {reason}"))
+    };
+    plans.iter().flat_map(each).collect()
+}
+
+/// Runs the migrations as a recorded release of their own.
+async fn record(
+    session: &Session<'_>,
+    cx: &Cx,
+    release: Release,
+    plans: &[MigrationPlan],
+    image: Option<&PinnedImage>,
+) -> Result<Release, Failure> {
+    let id = release.id.clone();
+    let ran = async {
+        let mut journal = Journal::open(cx, &session.keeper, release).await?;
+        journal
+            .run(Phase::MigratePre, async |cx, release| {
+                match session.house.migrator.run(cx, plans, image, &id).await {
+                    Ok(report) => {
+                        record_run(release, &report);
+                        Ok(report)
+                    }
+                    Err(failure) => {
+                        record_run(release, &failure.report);
+                        Err(failure.fault.hint(format!(
+                            "see where it stands: `stagecraft migrate status --env {}`",
+                            session.environment.name
+                        )))
+                    }
+                }
+            })
+            .await?;
+        journal.run(Phase::Finalize, async |_, _| Ok(())).await?;
+        Ok(journal.into_release())
+    };
+    let result = ran.await;
+    settle(session, result).await
+}
