@@ -141,7 +141,6 @@ impl Mysql {
             return Err(stopped(SqlErrorKind::Cancelled));
         }
         let text = text.to_ascii_lowercase();
-        // Within one file a setting holds for the statements after it.
         self.unsettled |= ["set ", "set\t", "set\n", "use "]
             .iter()
             .any(|word| text.contains(word));
