@@ -23,6 +23,7 @@ use super::failure::Failure;
 use super::interrupt;
 use super::judged;
 use super::keeper::{Access, Keeper};
+use super::secrets::Hidden;
 use super::source;
 use super::wiring::{self, House};
 
@@ -69,7 +70,8 @@ pub(crate) async fn on_environment<'a, T>(
     }
     let environment = Arc::new(environment);
     ui.expect_hosts(environment.hosts.iter().map(|host| &host.address));
-    let values: Arc<dyn Connections> = Arc::new(config::values::Values::of(&environment));
+    let values: Arc<dyn Connections> =
+        Arc::new(Hidden::new(config::values::Values::of(&environment), ui));
     let (house, files) = wiring::house(&environment, values)?;
     let session = Session {
         ui,
