@@ -1,8 +1,10 @@
 //! `deploy --resume` and `deploy --abort`.
 
 use crate::deploy::{Wanted, reopen};
+use crate::model::phase::{Phase, Status};
+use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Release, ReleaseKind};
-use crate::plan::{self, DeployRequest, RollbackRequest, gate};
+use crate::plan::{self, DeployRequest, Facts, RollbackRequest, gate};
 use crate::ports::Cx;
 use crate::ui;
 
@@ -26,9 +28,10 @@ pub(crate) async fn finish(
     if release.kind == ReleaseKind::Rollback {
         return finish_rollback(session, cx, release).await;
     }
-    let facts = session
+    let mut facts = session
         .observe(cx, Wanted::Everything, Access::Write)
         .await?;
+    let environment = &with_recorded_image(environment, &mut facts, &release);
     let request = DeployRequest {
         release: release.id.clone(),
         version: Some(release.version.clone()),
@@ -49,6 +52,22 @@ pub(crate) async fn finish(
         .deploy(cx, release, &today, &facts, &ready)
         .await;
     settle(session, result).await
+}
+
+/// A release of a prebuilt image goes on with the digest that it began with,
+/// wherever its tag points to now.
+fn with_recorded_image(
+    environment: &Environment,
+    facts: &mut Facts,
+    release: &Release,
+) -> Environment {
+    let mut environment = environment.clone();
+    let prebuilt = release.phase(Phase::Build).status == Status::Skipped;
+    if let Some(image) = release.image.as_ref().filter(|_| prebuilt) {
+        environment.source = ImageSource::Prebuilt(image.reference());
+        facts.image = Some(image.clone());
+    }
+    environment
 }
 
 async fn finish_rollback(

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use chrono::Utc;
 
 use crate::config::{self, Loaded, Look};
-use crate::deploy::{Observer, Origin, Wanted};
+use crate::deploy::{Observer, Origin, Wanted, close_cut_off};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, ImageSource};
-use crate::model::release::History;
+use crate::model::release::{History, Outcome, Release, ReleaseKind};
 use crate::plan::Facts;
-use crate::ports::{Connections, Cx, Held, Holder, Lock};
+use crate::ports::{Connections, Cx, Held, Holder, Ledger, Lock};
 use crate::ui::Ui;
 
 use super::args::Globals;
@@ -197,7 +197,34 @@ impl Session<'_> {
     /// # Errors
     /// A damaged record, an unreachable host.
     pub(crate) async fn history(&self, cx: &Cx, access: Access) -> Result<History, Fault> {
-        cx.or_interrupted(self.keeper.load(cx, access)).await
+        let history = cx.or_interrupted(self.keeper.load(cx, access)).await?;
+        match access {
+            Access::Read => Ok(history),
+            Access::Write => self.close_cut_off_runs(cx, history).await,
+        }
+    }
+
+    /// Under the lock an open `migrate run` has no process any more.
+    async fn close_cut_off_runs(&self, cx: &Cx, history: History) -> Result<History, Fault> {
+        let open = |release: &&Release| {
+            release.outcome == Outcome::Open && release.kind == ReleaseKind::Migrate
+        };
+        let mut closed = vec![];
+        for release in history.of(&self.environment.name).filter(open) {
+            let mut release = release.clone();
+            close_cut_off(&mut release)?;
+            self.keeper.save(&release).await?;
+            cx.warn(format!(
+                "`migrate run` {} was cut off; the database knows what it did",
+                release.id
+            ));
+            closed.push(release);
+        }
+        if closed.is_empty() {
+            Ok(history)
+        } else {
+            self.keeper.here()
+        }
     }
 
     /// Says something that is no error as an event, in order with the others.

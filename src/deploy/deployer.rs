@@ -9,7 +9,7 @@ use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{HostRecord, Release};
 use crate::plan::{
-    DeployPlan, PushStep, ReadyRole, RollbackPlan, RolloutOutline, Step, materialise,
+    DeployPlan, PushStep, ReadyRole, RollbackPlan, RolloutOutline, Step, forgettable, materialise,
 };
 use crate::ports::{
     Builder, Cx, HostStep, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
@@ -96,7 +96,7 @@ impl Deployer<'_> {
         }
         journal
             .run(Phase::Finalize, async |cx, release| {
-                self.finalize(cx, release, &rollout, plan).await
+                self.finalize(cx, release, &rollout, plan, facts).await
             })
             .await?;
         Ok(journal.into_release())
@@ -137,8 +137,8 @@ impl Deployer<'_> {
                 .await?;
             journal.skip(Phase::MigratePost, &reason)?;
             journal
-                .run(Phase::Finalize, async |cx, release| {
-                    self.finish(cx, release, &rollout).await
+                .run(Phase::Finalize, async |cx, _| {
+                    self.finish(cx, &rollout).await
                 })
                 .await?;
             Ok(journal.into_release())
@@ -221,12 +221,15 @@ impl Deployer<'_> {
         Ok(report)
     }
 
+    /// A deploy also forgets images that are no way back any more; a rollback,
+    /// which may be the first of several, forgets none.
     async fn finalize(
         &self,
         cx: &Cx,
         release: &mut Release,
         rollout: &RolloutPlan,
         plan: &DeployPlan,
+        facts: &Facts,
     ) -> Result<(), Fault> {
         for known in &plan.migrations {
             let ids = known
@@ -236,17 +239,17 @@ impl Deployer<'_> {
                 .collect();
             release.known_migrations.insert(known.database.clone(), ids);
         }
-        self.finish(cx, release, rollout).await
+        self.finish(cx, rollout).await?;
+        let images = forgettable(&facts.history, self.environment, release);
+        for problem in self.pusher.forget(cx, &images).await {
+            cx.warn(format!("an old image stays behind: {problem}"));
+        }
+        Ok(())
     }
 
     /// The old containers have no purpose any more once the rollout is
-    /// recorded as completed.
-    async fn finish(
-        &self,
-        cx: &Cx,
-        _release: &mut Release,
-        rollout: &RolloutPlan,
-    ) -> Result<(), Fault> {
+    /// recorded as completed. What stays behind is said, and stops nothing.
+    async fn finish(&self, cx: &Cx, rollout: &RolloutPlan) -> Result<(), Fault> {
         for problem in self.strategy.retire(cx, rollout).await {
             cx.warn(format!("an old container stays behind: {problem}"));
         }

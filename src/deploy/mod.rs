@@ -18,4 +18,4 @@ pub use deployer::Deployer;
 pub use journal::{Journal, Stopped};
 pub use migrate::record_run;
 pub use observe::{Observer, Wanted};
-pub use record::{Origin, new_deploy, new_migration, new_rollback, reopen};
+pub use record::{Origin, close_cut_off, new_deploy, new_migration, new_rollback, reopen};

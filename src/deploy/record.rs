@@ -7,7 +7,9 @@ use crate::model::fault::Fault;
 use crate::model::phase::{Mark, Phase, Status};
 use crate::model::project::Environment;
 use crate::model::release::{Outcome, PhaseRecord, PlanRecord, Release, ReleaseId, ReleaseKind};
-use crate::plan::{DeployPlan, MigrateStep, RollbackPlan, SourceFacts, Step, role_record};
+use crate::plan::{
+    DeployPlan, MigrateStep, PushStep, RollbackPlan, SourceFacts, Step, role_record,
+};
 
 /// Who begins a release.
 #[derive(Debug, Clone)]
@@ -28,6 +30,10 @@ pub fn new_deploy(environment: &Environment, plan: &DeployPlan, origin: &Origin)
     release.commit_sha.clone_from(&plan.commit_sha);
     release.dirty = plan.dirty;
     release.previous_id.clone_from(&plan.previous_id);
+    // A prebuilt image is known from the start: a resumed release needs it.
+    if let Step::Do(PushStep::Pinned(image)) = &plan.push {
+        release.image = Some(image.clone());
+    }
     release.roles = environment
         .roles
         .iter()
@@ -156,5 +162,29 @@ pub fn reopen(release: &mut Release) -> Result<(), Fault> {
         }
     }
     release.outcome = Outcome::Open;
+    Ok(())
+}
+
+/// Closes a `migrate run` that was cut off. The database knows what it did, and
+/// the next run takes up there: nothing has to be resumed or aborted.
+///
+/// # Errors
+/// The record does not allow it.
+pub fn close_cut_off(release: &mut Release) -> Result<(), Fault> {
+    let now = chrono::Utc::now();
+    for phase in Phase::ALL {
+        let (mark, reason) = match release.phase(phase).status {
+            Status::Running => (Mark::Fail, "cut off"),
+            Status::Pending => (Mark::Skip, "not reached: cut off"),
+            Status::Completed | Status::Failed | Status::Skipped => continue,
+        };
+        release
+            .mark(phase, mark, now, Some(reason.to_owned()))
+            .map_err(|illegal| {
+                Fault::internal("the record does not allow this").caused_by(&illegal)
+            })?;
+    }
+    release.outcome = Outcome::Failed;
+    release.revision += 1;
     Ok(())
 }

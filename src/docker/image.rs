@@ -36,6 +36,23 @@ pub(super) async fn find(engine: &Engine, name: &str) -> Result<Option<Stored>, 
     }
 }
 
+/// Takes the name `reference` away. One that is gone is fine, and so is one
+/// that a container needs: the engine keeps it.
+pub(super) async fn forget(engine: &Engine, reference: &str) -> Result<(), Fault> {
+    match engine
+        .done(Call::delete(format!("/images/{reference}")))
+        .await
+    {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(status(&error), Some(404 | 409)) => Ok(()),
+        Err(error) => Err(fault(
+            engine.host(),
+            format!("cannot forget the image `{reference}`"),
+            error,
+        )),
+    }
+}
+
 /// Gives the image `name` the further name `reference`.
 pub(super) async fn tag(engine: &Engine, name: &str, reference: &str) -> Result<(), Fault> {
     let parts = Reference::parse(reference);

@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use super::auth::Auth;
 use super::client::Engines;
 use super::transfer::{self, Carrier};
+use super::{image, this_machine};
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::{BuiltImage, Carriage, PinnedImage};
@@ -66,6 +68,17 @@ struct Push {
     carrier: Carrier,
 }
 
+impl Push {
+    async fn forget_on(&self, host: &HostAddress, image: &PinnedImage) -> Result<(), Fault> {
+        let engine = self.engines.engine(host)?;
+        image::forget(&engine, &image.local_reference).await?;
+        match image.carriage {
+            Carriage::Registry => image::forget(&engine, &image.reference()).await,
+            Carriage::Direct => Ok(()),
+        }
+    }
+}
+
 #[async_trait]
 impl Pusher for Push {
     async fn push(&self, cx: &Cx, built: &BuiltImage, tag: &str) -> Result<PinnedImage, Fault> {
@@ -87,6 +100,26 @@ impl Pusher for Push {
             // Each host pulls it by digest when it needs it.
             Carriage::Registry => Ok(()),
             Carriage::Direct => cx.or_interrupted(self.carrier.carry(cx, image)).await,
+        }
+    }
+
+    async fn forget(&self, cx: &Cx, images: &[PinnedImage]) -> Vec<String> {
+        let here = this_machine();
+        let mut hosts: Vec<&HostAddress> = self.delivery.hosts.iter().collect();
+        if !hosts.contains(&&here) {
+            hosts.push(&here);
+        }
+        let every = hosts
+            .into_iter()
+            .flat_map(|host| images.iter().map(move |image| (host, image)));
+        let done = join_all(every.map(|(host, image)| self.forget_on(host, image)));
+        match cx.or_interrupted(async { Ok(done.await) }).await {
+            Ok(results) => results
+                .into_iter()
+                .filter_map(Result::err)
+                .map(|fault| fault.to_string())
+                .collect(),
+            Err(fault) => vec![fault.to_string()],
         }
     }
 }

@@ -35,13 +35,14 @@ impl Candidate {
     }
 
     /// The statements that a cut-off run began are still the ones in the file.
+    /// (The hash may reach further where a person corrected the count.)
     #[must_use]
     pub fn continues(&self, row: &LedgerRow) -> bool {
         self.checksum == row.checksum
             || usize::try_from(row.statements_begun)
                 .ok()
-                .and_then(|begun| self.prefixes.get(begun))
-                .is_some_and(|prefix| *prefix == row.normalised)
+                .and_then(|begun| self.prefixes.get(begun..))
+                .is_some_and(|prefixes| prefixes.contains(&row.normalised))
     }
 
     /// The same migration as the one that was applied.

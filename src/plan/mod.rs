@@ -6,6 +6,7 @@ mod facts;
 mod gate;
 mod identity;
 mod resume;
+mod retention;
 mod rollback;
 mod rollout;
 
@@ -18,6 +19,7 @@ pub use identity::plan_id;
 pub use resume::{
     Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
 };
+pub use retention::forgettable;
 pub use rollback::{RollbackPlan, RollbackRequest, rollback};
 pub use rollout::{
     HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, role_record,

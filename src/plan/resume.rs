@@ -16,10 +16,18 @@ pub struct Interrupted {
     pub at: Phase,
 }
 
-/// The open release of an environment, if any.
+/// The open deploy or rollback of an environment, if any. A `migrate run` that
+/// was cut off needs neither way out: the database knows where it stands.
 #[must_use]
 pub fn interrupted(history: &History, environment: &Environment) -> Option<Interrupted> {
-    let release = history.open(&environment.name)?.clone();
+    let release = history
+        .of(&environment.name)
+        .rev()
+        .find(|release| {
+            release.outcome == Outcome::Open
+                && matches!(release.kind, ReleaseKind::Deploy | ReleaseKind::Rollback)
+        })?
+        .clone();
     let at = release.first_unfinished().unwrap_or(Phase::Finalize);
     Some(Interrupted { release, at })
 }

@@ -30,4 +30,9 @@ pub trait Pusher: Send + Sync {
     /// # Errors
     /// A host that lacks it and cannot be given it.
     async fn deliver(&self, cx: &Cx, image: &PinnedImage) -> Result<(), Fault>;
+
+    /// Takes back the names that keep these images here and on the hosts, so
+    /// that engines can free their layers. What a container still uses stays.
+    /// Returns what could not be done, in words.
+    async fn forget(&self, cx: &Cx, images: &[PinnedImage]) -> Vec<String>;
 }

@@ -10,9 +10,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::model::fault::Fault;
 
@@ -32,6 +34,7 @@ Host *
   PermitLocalCommand no
   RemoteCommand none
   RequestTTY no
+  UpdateHostKeys no
   LogLevel INFO
 Match all
 Include ~/.ssh/config
@@ -44,6 +47,7 @@ Match all
 const PREFIX: &str = "stagecraft-";
 /// A socket's path may have 103 bytes on macOS; OpenSSH adds 17 to its own.
 const LONGEST_BASE: usize = 45;
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct ControlDir {
     dir: TempDir,
@@ -88,20 +92,7 @@ impl ControlDir {
         }
         for folder in self.leftovers() {
             for socket in entries(&folder).map(|entry| entry.join("master")) {
-                if socket.exists() {
-                    // The exit code says only whether there was still a connection.
-                    let _ = Command::new("ssh")
-                        .args(["-F", "none", "-O", "exit", "-S"])
-                        .arg(&socket)
-                        .arg("leftover")
-                        .stdin(Stdio::null())
-                        .stdout(Stdio::null())
-                        .stderr(Stdio::null())
-                        .process_group(0)
-                        .kill_on_drop(true)
-                        .status()
-                        .await;
-                }
+                end_master(&socket).await;
             }
             let _ = fs::remove_dir_all(&folder);
         }
@@ -128,6 +119,27 @@ impl ControlDir {
             })
             .collect()
     }
+}
+
+/// Ends the connection behind a control socket at once, with everything that
+/// runs over it; one that is gone is fine. (The crate's own way waits until the
+/// last stream is closed.)
+pub(super) async fn end_master(socket: &Path) {
+    if !socket.exists() {
+        return;
+    }
+    let asked = Command::new("ssh")
+        .args(["-F", "none", "-O", "exit", "-S"])
+        .arg(socket)
+        .arg("any")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .status();
+    // One that is stopped in its tracks is left to its own end.
+    let _ = timeout(PATIENCE, asked).await;
 }
 
 fn base() -> PathBuf {

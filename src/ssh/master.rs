@@ -22,7 +22,7 @@ use crate::model::fault::Fault;
 use crate::model::host::{HostAddress, SshTarget};
 use crate::ports::Target;
 
-use super::control::ControlDir;
+use super::control::{ControlDir, end_master};
 use super::engine::EngineWay;
 use super::pipes::{Closing, Pipes, lost};
 use super::refusal;
@@ -96,12 +96,13 @@ impl Master {
 
     /// Ends the connection and everything that runs over it.
     pub(super) async fn end(&self) {
+        end_master(self.session.control_socket()).await;
         let owner = self
             .owner
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        // It speaks to `ssh` without yielding, so not on this thread.
+        // Removes the folder; may speak to `ssh` without yielding.
         let _ = tokio::task::spawn_blocking(move || drop(owner)).await;
     }
 

@@ -11,6 +11,8 @@ mod engine_absence;
 mod here;
 mod links;
 mod lock;
+#[cfg(test)]
+mod machines;
 mod master;
 mod pipes;
 mod refusal;

@@ -165,6 +165,7 @@ pub(super) fn went_wrong(host: &HostAddress, what: &str, exit: &RemoteExit) -> F
 mod tests {
     use std::process::{Command, Output};
 
+    use super::super::machines::Machines;
     use super::*;
 
     fn folder_of(home: &str) -> Output {
@@ -188,6 +189,29 @@ mod tests {
             "/home/me/.stagecraft/shop/prod0077\n"
         );
         assert!(output.stderr.is_empty(), "{output:?}");
+    }
+
+    fn files(folder: &std::path::Path, cut_after: usize) -> (HostFiles, HostAddress) {
+        let host: HostAddress = "web1".parse().expect("an address");
+        let machines = Machines::new([(host.clone(), folder.to_owned())].into());
+        let link = Arc::new(machines.cutting_after(cut_after));
+        let project = "shop".parse().expect("a name");
+        let environment = "prod".parse().expect("a name");
+        (HostFiles::new(link, &project, &environment), host)
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_cut_off_leaves_the_old_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (whole, host) = files(folder.path(), usize::MAX);
+        assert_eq!(whole.read(&host, "record").await.expect("read"), None);
+        whole.write(&host, "record", b"old").await.expect("written");
+        let (cut, host) = files(folder.path(), 2);
+        assert!(cut.write(&host, "record", b"newer").await.is_err());
+        let read = whole.read(&host, "record").await.expect("read");
+        assert_eq!(read.as_deref(), Some(&b"old"[..]));
+        let left = std::fs::read_dir(folder.path().join("shop/prod")).expect("a folder");
+        assert_eq!(left.count(), 1);
     }
 
     #[test]

@@ -82,3 +82,26 @@ async fn the_live_release_and_an_unknown_one_are_no_targets() {
             .contains("no release")
     );
 }
+
+#[tokio::test]
+async fn only_images_that_are_no_way_back_are_forgotten() {
+    let mut stage = Stage::new();
+    stage.environment.rollout.keep = 2;
+    let mut references = vec![];
+    for version in ["v1", "v2", "v3", "v4", "v5"] {
+        let release = stage.deploy(version).await.unwrap();
+        references.push(release.image.unwrap().local_reference);
+    }
+    let forgotten = stage.shop.forgotten.lock().unwrap().clone();
+    for (index, reference) in references.iter().enumerate() {
+        assert_eq!(forgotten.contains(reference), index < 2, "v{}", index + 1);
+    }
+    stage.roll_back(None).await.unwrap();
+    stage.roll_back(None).await.unwrap();
+    let forgotten = stage.shop.forgotten.lock().unwrap().clone();
+    assert!(
+        !forgotten.contains(&references[2]),
+        "the image that runs is never forgotten"
+    );
+    stage.serves("v3");
+}

@@ -47,6 +47,7 @@ pub(crate) struct Shop {
     pub(crate) files: Mutex<Vec<(String, MigrationStrategy)>>,
     pub(crate) applied: Mutex<Vec<String>>,
     pub(crate) builds: Mutex<usize>,
+    pub(crate) forgotten: Mutex<Vec<String>>,
 }
 
 impl Shop {
@@ -450,6 +451,12 @@ impl Pusher for Shop {
 
     async fn deliver(&self, _: &Cx, _: &PinnedImage) -> Result<(), Fault> {
         Ok(())
+    }
+
+    async fn forget(&self, _: &Cx, images: &[PinnedImage]) -> Vec<String> {
+        let names = images.iter().map(|image| image.local_reference.clone());
+        self.forgotten.lock().unwrap().extend(names);
+        vec![]
     }
 }
 

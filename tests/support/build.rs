@@ -8,16 +8,25 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
+use stagecraft::docker::auth::{Auth, DockerStore};
+use stagecraft::docker::client::{Call, Engines};
+use stagecraft::docker::{self, Delivery};
 use stagecraft::model::event::{Event, EventKind};
 use stagecraft::model::fault::Fault;
 use stagecraft::model::host::HostAddress;
-use stagecraft::model::project::BuildSpec;
+use stagecraft::model::image::BuiltImage;
+use stagecraft::model::project::{BuildSpec, Registry};
 use stagecraft::model::secret::Secret;
 use stagecraft::ports::{
-    ByteStream, Connections, Cx, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target,
+    Builder, ByteStream, Connections, Cx, HostLink, Pusher, RemoteExit, RemoteProcess,
+    ReverseForward, Target,
 };
+use stagecraft::ssh::Links;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
+
+/// Small, and on the machine that runs the lab.
+pub const BASE: &str = "stagecraft-lab/busybox:latest";
 
 /// A value of `lab.env`.
 pub fn lab(name: &str) -> String {
@@ -113,9 +122,16 @@ impl Heard {
 }
 
 /// A link whose `local` is a host of the lab: its engine plays this machine's.
-pub struct Played {
-    pub link: Arc<dyn HostLink>,
-    pub by: HostAddress,
+struct Played {
+    link: Arc<dyn HostLink>,
+    by: HostAddress,
+    ports: Ports,
+}
+
+/// Whether hosts lend a port of their loopback.
+enum Ports {
+    Lent,
+    Refused,
 }
 
 impl Played {
@@ -160,10 +176,122 @@ impl HostLink for Played {
         host: &HostAddress,
         socket: &Path,
     ) -> Result<Box<dyn ReverseForward>, Fault> {
-        self.link.reverse(self.whom(host), socket).await
+        match self.ports {
+            Ports::Lent => self.link.reverse(self.whom(host), socket).await,
+            Ports::Refused => Err(Fault::unreachable("it lends no port")),
+        }
     }
 
     async fn close(&self) {
         self.link.close().await;
     }
+}
+
+/// One machine, its engines and what it may do with them.
+pub struct Bench {
+    link: Arc<dyn HostLink>,
+    pub engines: Arc<Engines>,
+    cache: tempfile::TempDir,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self::with(Links::new().expect("links"))
+    }
+
+    /// A bench whose own engine is a lab host's.
+    pub fn on(host: HostAddress) -> Self {
+        let link = Links::new().expect("links");
+        let ports = Ports::Lent;
+        Self::with(Arc::new(Played {
+            link,
+            by: host,
+            ports,
+        }))
+    }
+
+    /// A bench whose hosts lend no ports.
+    pub fn without_ports() -> Self {
+        let link = Links::new().expect("links");
+        let (by, ports) = (this_machine(), Ports::Refused);
+        Self::with(Arc::new(Played { link, by, ports }))
+    }
+
+    pub fn with(link: Arc<dyn HostLink>) -> Self {
+        Self {
+            engines: Engines::new(Arc::clone(&link)),
+            link,
+            cache: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    pub fn builder(&self, secrets: &[(&str, &str)]) -> Arc<dyn Builder> {
+        let engines = Arc::clone(&self.engines);
+        docker::builder(engines, Values::of(secrets), Arc::new(no_store()))
+    }
+
+    pub async fn build(&self, spec: &BuildSpec, reference: &str) -> BuiltImage {
+        let (cx, _heard, _) = cx();
+        let builder = self.builder(&[]);
+        let built = builder.build(&cx, spec, None, reference).await;
+        built.expect("built")
+    }
+
+    pub fn pusher(
+        &self,
+        registry: Option<&str>,
+        auth: Auth,
+        hosts: &[HostAddress],
+    ) -> Arc<dyn Pusher> {
+        let delivery = Delivery {
+            registry: registry.map(|repository| Registry {
+                repository: repository.to_owned(),
+                username_env: None,
+                password_env: None,
+            }),
+            hosts: hosts.to_vec(),
+            project: "lab-build".parse().expect("a name"),
+            cache: self.cache.path().to_owned(),
+        };
+        let engines = Arc::clone(&self.engines);
+        docker::pusher(engines, Arc::clone(&self.link), Arc::new(auth), delivery)
+    }
+
+    pub async fn image_id(&self, host: &HostAddress, name: &str) -> Option<String> {
+        let engine = self.engines.engine(host).expect("an engine");
+        let call = Call::get(format!("/images/{name}/json"));
+        let image: serde_json::Value = engine.json(call).await.ok()?;
+        Some(image["Id"].as_str().expect("an id").to_owned())
+    }
+
+    pub async fn forget(&self, host: &HostAddress, name: &str) {
+        let engine = self.engines.engine(host).expect("an engine");
+        let call = Call::delete(format!("/images/{name}")).query("force", "true");
+        let _ = engine.done(call).await;
+    }
+
+    /// Names of images on the host that belong to no lasting reference.
+    pub async fn litter(&self, host: &HostAddress) -> usize {
+        let engine = self.engines.engine(host).expect("an engine");
+        let images: serde_json::Value = engine
+            .json(Call::get("/images/json"))
+            .await
+            .expect("a list");
+        images.to_string().matches("127.0.0.1:").count()
+    }
+}
+
+pub fn no_store() -> Auth {
+    Auth::with_store(DockerStore::at("/nonexistent/config.json"))
+}
+
+pub fn unique(name: &str) -> String {
+    let nanos = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .expect("a clock");
+    format!("{name}-{}", nanos.as_nanos())
+}
+
+pub fn dockerfile(dir: &Path, text: &str) {
+    fs::write(dir.join("Dockerfile"), text).expect("a file");
 }

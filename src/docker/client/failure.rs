@@ -93,7 +93,11 @@ fn said(status: u16, message: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let visible: String = text
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn engine_hint(host: &HostAddress) -> String {
@@ -115,7 +119,7 @@ mod tests {
     fn an_engines_refusal_is_a_failure_with_its_own_words() {
         let error = Error::DockerResponseServerError {
             status_code: 409,
-            message: "the container name is\n  already in use".into(),
+            message: "the container name is\n \x1b already in use".into(),
         };
         assert_eq!(status(&error), Some(409));
         let fault = fault(&host(), "cannot make `x`", error);

@@ -3,6 +3,7 @@
 //! believed.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::errors::Error;
 use hyper::header::HeaderValue;
@@ -19,6 +20,9 @@ use crate::model::fault::Fault;
 use crate::model::image::{BuiltImage, Carriage, Digest, PinnedImage};
 use crate::model::project::Registry;
 use crate::ports::Cx;
+
+/// How long the engine may take to begin.
+const BEGINNING: Duration = Duration::from_secs(120);
 
 /// `{}`: the engine insists on the header, with or without a login.
 const NO_LOGIN: &str = "e30=";
@@ -39,7 +43,8 @@ impl Push {
         let login = login.unwrap_or_else(|| HeaderValue::from_static(NO_LOGIN));
         let call = Call::post(format!("/images/{repository}/push"))
             .query("tag", tag)
-            .header(REGISTRY_AUTH, login);
+            .header(REGISTRY_AUTH, login)
+            .within(BEGINNING);
         let refused = |error| refused(&engine, &reference, repository, error);
         let mut lines = engine.lines::<Line>(call).await.map_err(refused)?;
         let mut pushed = Layers::default();

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::body::Purpose;
 use super::frames::{Channel, Frames};
 use super::lines::Lines;
+use super::start::{Began, no_network};
 use super::{Runner, container_path, life};
 use crate::docker::client::{Call, Engine, fault};
 use crate::model::container::ContainerSpec;
@@ -36,6 +37,23 @@ impl Runner {
         let archive = archive(files).map_err(|error| {
             Fault::internal(format!("cannot pack the files for `{}`", spec.name)).caused_by(&error)
         })?;
+        for _ in 0..2 {
+            let attached = self.try_converse(cx, engine, spec, archive.clone());
+            if let Some(attached) = attached.await? {
+                return Ok(attached);
+            }
+        }
+        Err(no_network(engine, spec))
+    }
+
+    /// `None`: its network was missing, and is there now.
+    async fn try_converse(
+        &self,
+        cx: &Cx,
+        engine: &Engine,
+        spec: &ContainerSpec,
+        archive: Option<Bytes>,
+    ) -> Result<Option<Attached>, Fault> {
         let id = self
             .create_afresh(engine, spec, Purpose::Conversation)
             .await?;
@@ -73,8 +91,11 @@ impl Runner {
             })
         };
         let ((), upgraded) = tokio::try_join!(copied, attached)?;
-        self.begin(engine, spec, &id).await?;
-        Ok(Attached {
+        match self.begin(engine, spec, &id).await? {
+            Began::Running => {}
+            Began::NetworkMade => return Ok(None),
+        }
+        Ok(Some(Attached {
             stream: Box::new(Talk {
                 wire: TokioIo::new(upgraded),
                 frames: Frames::default(),
@@ -85,11 +106,11 @@ impl Runner {
                 _removal: removal,
             }),
             container: spec.name.clone(),
-        })
+        }))
     }
 }
 
-fn archive(files: &[(String, u32, Vec<u8>)]) -> io::Result<Option<Vec<u8>>> {
+fn archive(files: &[(String, u32, Vec<u8>)]) -> io::Result<Option<Bytes>> {
     if files.is_empty() {
         return Ok(None);
     }
@@ -100,7 +121,7 @@ fn archive(files: &[(String, u32, Vec<u8>)]) -> io::Result<Option<Vec<u8>>> {
         header.set_mode(*mode);
         archive.append_data(&mut header, path.trim_start_matches('/'), bytes.as_slice())?;
     }
-    archive.into_inner().map(Some)
+    Ok(Some(archive.into_inner()?.into()))
 }
 
 /// See [`Attached`].

@@ -134,7 +134,8 @@ pub(super) fn foreign(engine: &Engine, container: &Container) -> Fault {
         (Some(project), Some(environment)) => {
             format!("it belongs to `{project}`, environment `{environment}`")
         }
-        _ => "it was not made by stagecraft".to_owned(),
+        (Some(project), None) => format!("it belongs to `{project}`"),
+        (None, _) => "it was not made by stagecraft".to_owned(),
     };
     Fault::failed(format!("the name `{name}` is taken on `{}`", engine.host()))
         .because(format!("there is a container of that name, and {whose}"))

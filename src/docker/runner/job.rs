@@ -12,6 +12,7 @@ use super::body::Purpose;
 use super::create::clear;
 use super::lines::{TAIL, Tail};
 use super::logs::each_line;
+use super::start::{Began, no_network};
 use super::{Runner, container_path, life, logs, settled};
 use crate::docker::client::{Call, Engine, fault};
 use crate::model::container::{ContainerSpec, Exit, StopPolicy};
@@ -96,38 +97,52 @@ impl Runner {
         ended
     }
 
-    /// Attached and waited for before it starts: nothing is missed, whatever
-    /// the engine does with logs.
     async fn begin_job(
         &self,
         engine: &Engine,
         spec: &ContainerSpec,
     ) -> Result<Begun<impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + use<>>, Fault> {
-        let id = self.create_afresh(engine, spec, Purpose::Job).await?;
-        let work = async {
-            let attach = Call::post(container_path(&id, "/attach"))
-                .query("stream", "1")
-                .query("stdout", "1")
-                .query("stderr", "1");
-            let wait = Call::post(container_path(&id, "/wait")).query("condition", "next-exit");
-            let (output, end) =
-                tokio::try_join!(engine.bytes(attach), engine.send(wait)).map_err(|error| {
-                    fault(
-                        engine.host(),
-                        format!("cannot follow `{}`", spec.name),
-                        error,
-                    )
-                })?;
-            self.begin(engine, spec, &id).await?;
-            Ok((output, end))
-        };
-        match work.await {
-            Ok((output, end)) => Ok(Begun { id, output, end }),
-            Err(fault) => {
-                let _ = life::remove(engine, &id).await;
-                Err(fault)
+        for _ in 0..2 {
+            let id = self.create_afresh(engine, spec, Purpose::Job).await?;
+            match self.follow_and_start(engine, spec, id.clone()).await {
+                Ok(Some(begun)) => return Ok(begun),
+                // Its network is there now: the next one finds it.
+                Ok(None) => life::remove(engine, &id).await?,
+                Err(fault) => {
+                    let _ = life::remove(engine, &id).await;
+                    return Err(fault);
+                }
             }
         }
+        Err(no_network(engine, spec))
+    }
+
+    /// Attached and waited for before it starts: nothing is missed, whatever
+    /// the engine does with logs.
+    async fn follow_and_start(
+        &self,
+        engine: &Engine,
+        spec: &ContainerSpec,
+        id: String,
+    ) -> Result<Option<Begun<impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + use<>>>, Fault>
+    {
+        let attach = Call::post(container_path(&id, "/attach"))
+            .query("stream", "1")
+            .query("stdout", "1")
+            .query("stderr", "1");
+        let wait = Call::post(container_path(&id, "/wait")).query("condition", "next-exit");
+        let (output, end) =
+            tokio::try_join!(engine.bytes(attach), engine.send(wait)).map_err(|error| {
+                fault(
+                    engine.host(),
+                    format!("cannot follow `{}`", spec.name),
+                    error,
+                )
+            })?;
+        Ok(match self.begin(engine, spec, &id).await? {
+            Began::Running => Some(Begun { id, output, end }),
+            Began::NetworkMade => None,
+        })
     }
 }
 

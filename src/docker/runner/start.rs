@@ -13,6 +13,14 @@ use crate::model::fault::Fault;
 /// Mounting volumes and setting up the network can take a while under load.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What came of starting a container that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Began {
+    Running,
+    /// It does not run: its network was missing, and is there now.
+    NetworkMade,
+}
+
 impl Runner {
     pub(super) async fn start_service(
         &self,
@@ -75,7 +83,11 @@ impl Runner {
         spec: &ContainerSpec,
         id: &str,
     ) -> Result<Container, Fault> {
-        self.begin(engine, spec, id).await?;
+        if self.begin(engine, spec, id).await? == Began::NetworkMade
+            && self.begin(engine, spec, id).await? == Began::NetworkMade
+        {
+            return Err(no_network(engine, spec));
+        }
         let container = life::inspect(engine, id).await?.ok_or_else(|| {
             Fault::failed(format!(
                 "`{}` on `{}` was removed as soon as it started",
@@ -87,26 +99,23 @@ impl Runner {
         Ok(container)
     }
 
-    /// Starts what was made, with its network made when it is missing.
+    /// Starts what was made. Engines look for the network only now; what was
+    /// attached to the container by then is lost with that first try, and so
+    /// is a container that the engine removes by itself.
     pub(super) async fn begin(
         &self,
         engine: &Engine,
         spec: &ContainerSpec,
         id: &str,
-    ) -> Result<(), Fault> {
-        let error = match start(engine, id).await {
-            Ok(()) => return Ok(()),
-            // Engines look for the network only now.
+    ) -> Result<Began, Fault> {
+        match start(engine, id).await {
+            Ok(()) => Ok(Began::Running),
             Err(error) if lacks_network(&error) => {
                 self.make_network(engine, spec).await?;
-                match start(engine, id).await {
-                    Ok(()) => return Ok(()),
-                    Err(error) => error,
-                }
+                Ok(Began::NetworkMade)
             }
-            Err(error) => error,
-        };
-        Err(refused(engine, &spec.name, &spec.ports, error).await)
+            Err(error) => Err(refused(engine, &spec.name, &spec.ports, error).await),
+        }
     }
 
     pub(super) async fn start_stopped(
@@ -160,6 +169,14 @@ impl Runner {
             container.image_id, spec.image
         )))
     }
+}
+
+/// It was made, and the engine does not find it.
+pub(super) fn no_network(engine: &Engine, spec: &ContainerSpec) -> Fault {
+    let (name, host) = (&spec.network, engine.host());
+    Fault::failed(format!("cannot start `{}` on `{host}`", spec.name))
+        .because(format!("the network `{name}` was made and is not found"))
+        .hint(format!("look at it: `docker network inspect {name}`"))
 }
 
 async fn start(engine: &Engine, name: &str) -> Result<(), bollard::errors::Error> {

@@ -13,16 +13,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::manifest;
 use super::pin::{Pin, digest_of};
 use crate::docker::dockerignore::clean;
 use crate::model::image::Digest;
-
-const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// No configuration or manifest is anywhere near this long.
 const LONGEST_DOCUMENT: u64 = 32 << 20;
@@ -79,19 +75,13 @@ impl Archive {
     pub(super) fn manifest(&self, digest: &Digest) -> io::Result<Option<(String, Vec<u8>)>> {
         if let Some(made) = &self.made {
             let asked_for = *digest == self.pin.digest;
-            return Ok(asked_for.then(|| (MANIFEST.to_owned(), made.clone())));
-        }
-        #[derive(Deserialize)]
-        struct Typed {
-            #[serde(rename = "mediaType")]
-            media_type: Option<String>,
+            return Ok(asked_for.then(|| (manifest::MADE.to_owned(), made.clone())));
         }
         let Some(part) = self.blobs.get(digest) else {
             return Ok(None);
         };
         let bytes = bytes(&self.file, Some(part), digest.as_str())?;
-        let typed: Typed = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-        let media_type = typed.media_type.unwrap_or_else(|| OCI_MANIFEST.to_owned());
+        let media_type = manifest::type_of(&bytes)?;
         Ok(Some((media_type, bytes)))
     }
 
@@ -110,52 +100,34 @@ impl Archive {
         Ok(wanted)
     }
 
+    /// The whole archive.
+    pub(super) fn whole(&self) -> io::Result<Part> {
+        Ok(Part {
+            offset: 0,
+            size: self.file.metadata()?.len(),
+        })
+    }
+
     fn make_manifest(
         &mut self,
         parts: &HashMap<String, Part>,
         saved: &Saved,
         config: &[u8],
     ) -> io::Result<()> {
-        #[derive(Deserialize)]
-        struct Config {
-            rootfs: RootFs,
-        }
-        #[derive(Deserialize)]
-        struct RootFs {
-            #[serde(default)]
-            diff_ids: Vec<Digest>,
-        }
-        let config_part = parts[&saved.config];
-        self.blobs.insert(self.pin.config.clone(), config_part);
-        let rootfs = serde_json::from_slice::<Config>(config)
-            .map_err(io::Error::other)?
-            .rootfs;
-        if rootfs.diff_ids.len() != saved.layers.len() {
+        let diff_ids = manifest::layers_of(config)?;
+        if diff_ids.len() != saved.layers.len() {
             return Err(damaged("its layers are not those of its configuration"));
         }
         let mut layers = vec![];
-        for (diff_id, path) in rootfs.diff_ids.into_iter().zip(&saved.layers) {
-            let part = parts
-                .get(path)
-                .ok_or_else(|| damaged("a layer is missing"))?;
+        for (diff_id, path) in diff_ids.into_iter().zip(&saved.layers) {
+            let part = parts.get(path);
+            let part = part.ok_or_else(|| damaged("a layer is missing"))?;
             self.blobs.insert(diff_id.clone(), *part);
-            layers.push(Descriptor {
-                media_type: LAYER,
-                size: part.size,
-                digest: diff_id,
-            });
+            layers.push((diff_id, part.size));
         }
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: MANIFEST,
-            config: Descriptor {
-                media_type: CONFIG,
-                size: config_part.size,
-                digest: self.pin.config.clone(),
-            },
-            layers,
-        };
-        let made = serde_json::to_vec(&manifest).map_err(io::Error::other)?;
+        let config = parts[&saved.config];
+        self.blobs.insert(self.pin.config.clone(), config);
+        let made = manifest::of((self.pin.config.clone(), config.size), layers)?;
         self.pin.digest = digest_of(&made);
         self.made = Some(made);
         Ok(())
@@ -169,24 +141,6 @@ struct Saved {
     config: String,
     #[serde(default)]
     layers: Vec<String>,
-}
-
-/// The order of the fields is the order of the bytes, which the digest is of.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Manifest {
-    schema_version: u8,
-    media_type: &'static str,
-    config: Descriptor,
-    layers: Vec<Descriptor>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    media_type: &'static str,
-    size: u64,
-    digest: Digest,
 }
 
 /// Where each file of the archive lies. A layer that occurs twice is written
@@ -320,11 +274,11 @@ mod tests {
         ]);
         let archive = Archive::open(file.path(), &id).unwrap();
         assert_eq!(archive.pin.config, id);
-        let (media_type, manifest) = archive.manifest(&archive.pin.digest).unwrap().unwrap();
-        assert_eq!(media_type, MANIFEST);
-        assert_eq!(digest_of(&manifest), archive.pin.digest);
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        let layers = manifest["layers"].as_array().unwrap();
+        let (media_type, made) = archive.manifest(&archive.pin.digest).unwrap().unwrap();
+        assert_eq!(media_type, manifest::MADE);
+        assert_eq!(digest_of(&made), archive.pin.digest);
+        let made: serde_json::Value = serde_json::from_slice(&made).unwrap();
+        let layers = made["layers"].as_array().unwrap();
         assert_eq!(layers.len(), 3);
         assert_eq!(layers[0], layers[2]);
         assert_eq!(layers[1]["digest"], digest_of(LAYER_TWO).as_str());
@@ -377,7 +331,7 @@ mod tests {
         let (media_type, bytes) = archive.manifest(&id).unwrap().unwrap();
         assert_eq!(
             (media_type.as_str(), &bytes[..]),
-            (OCI_MANIFEST, &manifest[..])
+            ("application/vnd.oci.image.manifest.v1+json", &manifest[..])
         );
     }
 

@@ -1,13 +1,18 @@
 //! One host takes the image: its engine pulls from the registry that stands
-//! behind its loopback, and the image gets its lasting name.
+//! behind its loopback, and the image gets its lasting name. Where a host lends
+//! no port, or its engine has another loopback (rootless), the whole image is
+//! loaded: slower, and only where the image's id does not depend on the way.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 use tokio_stream::StreamExt as _;
 
 use super::archive::Archive;
+use super::pieces::pieces;
 use super::served::Served;
 use crate::docker::client::{Call, Engine, fault};
 use crate::docker::image::{self, Stored};
@@ -16,6 +21,16 @@ use crate::model::event::Unit;
 use crate::model::fault::Fault;
 use crate::model::image::{Digest, PinnedImage};
 use crate::ports::{Cx, HostLink};
+
+/// How long an engine may take to begin a pull.
+const BEGINNING: Duration = Duration::from_secs(120);
+
+/// How long a whole image may take: the answer comes after the last byte.
+const WHOLE: Duration = Duration::from_secs(3600);
+
+/// A line of an engine's answer, of which only the error matters.
+#[derive(Deserialize)]
+struct Line {}
 
 /// The image on this engine, under its lasting name: one that it holds under
 /// another gets it.
@@ -47,22 +62,47 @@ pub(super) struct Errand<'a> {
     pub(super) archive: &'a Arc<Archive>,
 }
 
+/// How the pull ended.
+enum Pulled {
+    Done,
+    /// The host's engine cannot reach our registry.
+    NoWay(Fault),
+}
+
 impl Errand<'_> {
     pub(super) async fn run(&self, cx: &Cx) -> Result<(), Fault> {
-        let host = self.engine.host();
+        match self.by_pull(cx).await? {
+            Pulled::Done => Ok(()),
+            Pulled::NoWay(fault) => {
+                cx.warn(format!(
+                    "the whole image travels, not only missing layers: {fault}"
+                ));
+                self.by_load(cx, fault).await
+            }
+        }
+    }
+
+    async fn by_pull(&self, cx: &Cx) -> Result<Pulled, Fault> {
         let served = Served::stand(Arc::clone(self.archive)).map_err(|error| {
             Fault::internal("cannot offer the image to the hosts").caused_by(&error)
         })?;
-        let forward = self.link.reverse(host, &served.socket()).await?;
+        let host = self.engine.host();
+        let forward = match self.link.reverse(host, &served.socket()).await {
+            Ok(forward) => forward,
+            Err(fault) => return Ok(Pulled::NoWay(fault)),
+        };
         let repository = format!(
             "127.0.0.1:{}/{}/{}",
             forward.port(),
             served.token,
             self.image.repository
         );
-        let digest = &self.archive.pin.digest;
-        self.pull(cx, &served, &repository).await?;
-        let name = format!("{repository}@{digest}");
+        match self.pull(cx, &served, &repository).await {
+            Ok(()) => {}
+            Err(fault) if !served.was_asked() => return Ok(Pulled::NoWay(fault)),
+            Err(fault) => return Err(fault),
+        }
+        let name = format!("{repository}@{}", self.archive.pin.digest);
         image::tag(self.engine, &name, &self.image.local_reference).await?;
         // The name of the way would keep the image from ever being pruned.
         let forget = Call::delete(format!("/images/{name}")).query("noprune", "true");
@@ -70,32 +110,58 @@ impl Errand<'_> {
             let fault = fault(host, format!("cannot remove the name `{name}`"), error);
             cx.warn(fault.to_string());
         }
-        let (bytes, _) = served.bytes();
         // One of the blobs is the configuration.
-        let layers = served.blobs().saturating_sub(1);
-        cx.step(format!(
-            "took {} to {host}: {}, {bytes} bytes",
-            self.image.local_reference,
-            match layers {
-                1 => "1 layer".to_owned(),
-                layers => format!("{layers} layers"),
-            }
-        ));
+        let layers = match served.blobs().saturating_sub(1) {
+            1 => "1 layer".to_owned(),
+            layers => format!("{layers} layers"),
+        };
+        self.say(cx, &layers, served.bytes().0);
+        Ok(Pulled::Done)
+    }
+
+    async fn by_load(&self, cx: &Cx, no_way: Fault) -> Result<(), Fault> {
+        let host = self.engine.host();
+        let unread = |error| Fault::internal("cannot read the image again").caused_by(&error);
+        let whole = self.archive.whole().map_err(unread)?;
+        let taken = Arc::new(AtomicU64::new(0));
+        let body = pieces(Arc::clone(self.archive), whole, 0, Arc::clone(&taken));
+        let watched = Arc::clone(&taken);
+        let reporter = cx.clone();
+        let body = body.map(move |piece| {
+            let done = watched.load(Ordering::Relaxed);
+            reporter.progress("carried", done, Some(whole.size), Unit::Bytes);
+            piece
+        });
+        let call = Call::post("/images/load")
+            .query("quiet", "true")
+            .stream("application/x-tar", body)
+            .within(WHOLE);
+        let failed = |error| fault(host, format!("cannot load the image {}", self.image), error);
+        let mut lines = self.engine.lines::<Line>(call).await.map_err(failed)?;
+        while let Some(line) = lines.next().await {
+            line.map_err(failed)?;
+        }
+        if held(self.engine, self.image).await?.is_none() {
+            return Err(no_way.because(
+                "an engine with the containerd image store gives a loaded image another id",
+            ));
+        }
+        self.say(cx, "the whole image", taken.load(Ordering::Relaxed));
         Ok(())
     }
 
+    fn say(&self, cx: &Cx, what: &str, bytes: u64) {
+        let (image, host) = (&self.image.local_reference, self.engine.host());
+        cx.step(format!("took {image} to {host}: {what}, {bytes} bytes"));
+    }
+
     async fn pull(&self, cx: &Cx, served: &Served, repository: &str) -> Result<(), Fault> {
-        #[derive(Deserialize)]
-        struct Line {}
         let host = self.engine.host();
-        let failed = |error| {
-            fault(host, format!("cannot take the image {}", self.image), error).hint(format!(
-                "its engine must reach the loopback of {host}; where it cannot (rootless), set `project.registry`"
-            ))
-        };
+        let failed = |error| fault(host, format!("cannot take the image {}", self.image), error);
         let call = Call::post("/images/create")
             .query("fromImage", repository)
-            .query("tag", self.archive.pin.digest.as_str());
+            .query("tag", self.archive.pin.digest.as_str())
+            .within(BEGINNING);
         let mut lines = self.engine.lines::<Line>(call).await.map_err(failed)?;
         while let Some(line) = lines.next().await {
             line.map_err(failed)?;

@@ -30,6 +30,8 @@ use crate::ports::{Cx, HostLink};
 
 mod archive;
 mod host;
+mod manifest;
+mod pieces;
 mod pin;
 mod served;
 mod spool;
@@ -130,23 +132,31 @@ impl Carrier {
         let here = self.engines.engine(&this_machine())?;
         let mut problem = None;
         for engine in std::iter::once(&here).chain(holding) {
-            let stored = match host::held(engine, image).await {
-                Ok(Some(stored)) => stored,
-                Ok(None) => continue,
+            match self.from(cx, image, engine).await {
+                Ok(Some(archive)) => return Ok(archive),
+                Ok(None) => {}
                 Err(fault) => {
                     problem.get_or_insert(fault);
-                    continue;
                 }
-            };
-            let archive = self
-                .read(cx, engine, &stored.id, stored.id.as_str())
-                .await?;
-            if archive.pin.digest == image.digest || image.id.as_ref() == Some(&archive.pin.config)
-            {
-                return Ok(archive);
             }
         }
         Err(problem.unwrap_or_else(|| nobody_has(image, lacking)))
+    }
+
+    async fn from(
+        &self,
+        cx: &Cx,
+        image: &PinnedImage,
+        engine: &Engine,
+    ) -> Result<Option<Arc<Archive>>, Fault> {
+        let Some(stored) = host::held(engine, image).await? else {
+            return Ok(None);
+        };
+        let name = stored.id.as_str();
+        let archive = self.read(cx, engine, &stored.id, name).await?;
+        let right =
+            archive.pin.digest == image.digest || image.id.as_ref() == Some(&archive.pin.config);
+        Ok(right.then_some(archive))
     }
 
     async fn read(

@@ -8,9 +8,10 @@ use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -19,17 +20,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixListener;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::archive::{Archive, Part};
+use super::pieces::pieces;
 use crate::model::image::Digest;
-
-/// Bytes that are read at once.
-const PIECE: usize = 256 * 1024;
-
-/// Pieces that may wait for the connection.
-const WAITING: usize = 4;
 
 /// A registry that stands.
 pub(super) struct Served {
@@ -43,7 +38,8 @@ pub(super) struct Served {
 /// What the host took.
 #[derive(Default)]
 struct Counts {
-    bytes: AtomicU64,
+    asked: AtomicBool,
+    bytes: Arc<AtomicU64>,
     asked_bytes: AtomicU64,
     blobs: AtomicUsize,
 }
@@ -96,6 +92,11 @@ impl Served {
         (read(&self.counts.bytes), read(&self.counts.asked_bytes))
     }
 
+    /// Whether anybody came at all.
+    pub(super) fn was_asked(&self) -> bool {
+        self.counts.asked.load(Ordering::Relaxed)
+    }
+
     /// Configurations and layers that were taken.
     pub(super) fn blobs(&self) -> usize {
         self.counts.blobs.load(Ordering::Relaxed)
@@ -116,6 +117,7 @@ struct Shop {
 
 impl Shop {
     fn answer(&self, request: &Request<Incoming>) -> Answer {
+        self.counts.asked.store(true, Ordering::Relaxed);
         let path = request.uri().path();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return plain(StatusCode::METHOD_NOT_ALLOWED);
@@ -179,30 +181,11 @@ impl Shop {
     }
 
     fn stream(&self, part: Part, start: u64) -> BoxBody<Bytes, io::Error> {
-        let (sender, receiver) = tokio::sync::mpsc::channel(WAITING);
-        let archive = Arc::clone(&self.archive);
-        let counts = Arc::clone(&self.counts);
-        counts
-            .asked_bytes
-            .fetch_add(part.size - start, Ordering::Relaxed);
-        tokio::task::spawn_blocking(move || {
-            let mut offset = start;
-            while offset < part.size {
-                let mut piece = vec![0; PIECE];
-                let read = archive.read(part, offset, &mut piece);
-                let failed = read.is_err();
-                let frame = read.map(|read| {
-                    piece.truncate(read);
-                    offset += read as u64;
-                    counts.bytes.fetch_add(read as u64, Ordering::Relaxed);
-                    Frame::data(Bytes::from(piece))
-                });
-                if sender.blocking_send(frame).is_err() || failed {
-                    return;
-                }
-            }
-        });
-        BodyExt::boxed(StreamBody::new(ReceiverStream::new(receiver)))
+        let asked = part.size - start;
+        self.counts.asked_bytes.fetch_add(asked, Ordering::Relaxed);
+        let taken = Arc::clone(&self.counts.bytes);
+        let pieces = pieces(Arc::clone(&self.archive), part, start, taken);
+        BodyExt::boxed(StreamBody::new(pieces.map_ok(Frame::data)))
     }
 }
 

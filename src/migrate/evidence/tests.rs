@@ -1,3 +1,5 @@
+//! What the evidence says.
+
 use super::*;
 use crate::model::migration::MigrationResult;
 

@@ -37,10 +37,17 @@ impl Header {
         let mut header = Self::default();
         let mut problems = vec![];
         let mut head = true;
+        let mut comment = false;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
-            if !line.is_empty() && !line.starts_with("--") {
+            comment |= line.starts_with("/*") && !line.starts_with("/*!");
+            if !line.is_empty() && !line.starts_with("--") && !comment {
                 head = false;
+            }
+            // Text behind the end of a comment is a statement's.
+            if let Some((_, rest)) = line.split_once("*/").filter(|_| comment) {
+                comment = false;
+                head &= rest.trim().is_empty();
             }
             let Some(directives) = directives(line) else {
                 continue;
@@ -91,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_header_is_read_from_the_comments_at_the_top() {
-        let text = "-- who: me\n\n--stagecraft: transaction=off, phase=post\n-- stagecraft: compat=additive\nselect 1;";
+        let text = "/* licence;\n   more */\n-- who: me\n\n--stagecraft: transaction=off, phase=post\n-- stagecraft: compat=additive\nselect 1;";
         let (header, problems) = Header::read(text, "f.sql");
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(

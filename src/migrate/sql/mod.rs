@@ -160,7 +160,7 @@ impl Script {
             (Mode::Apart(reason), Some(doubt)) => Err(Problem {
                 at: doubt.at,
                 what: format!(
-                    "{}, and the file has to run statement by statement ({reason})",
+                    "{}, and the file has to run statement by statement ({reason}): put the two into files of their own",
                     doubt.what
                 ),
             }),

@@ -1,67 +1,14 @@
 //! The whole lock against real shells of this machine: a "host" is a folder.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::ports::{ByteStream, RemoteExit, RemoteProcess, ReverseForward, Target};
 
-use super::super::here;
-
-/// Runs every host's scripts here, each with a state folder of its own.
-struct Machines(HashMap<HostAddress, PathBuf>);
-
-impl Machines {
-    fn script(&self, host: &HostAddress, script: &str) -> Result<String, Fault> {
-        let folder = self
-            .0
-            .get(host)
-            .ok_or_else(|| Fault::unreachable(format!("cannot connect to `{host}`")))?;
-        Ok(script.replace("/var/lib/stagecraft", &folder.display().to_string()))
-    }
-}
-
-#[async_trait]
-impl HostLink for Machines {
-    async fn connect(&self, host: &HostAddress) -> Result<(), Fault> {
-        self.script(host, "").map(|_| ())
-    }
-
-    async fn dial(&self, _: &HostAddress, _: &Target) -> Result<Box<dyn ByteStream>, Fault> {
-        unreachable!("a lock dials nothing")
-    }
-
-    async fn exec(
-        &self,
-        host: &HostAddress,
-        script: &str,
-        input: &[u8],
-    ) -> Result<RemoteExit, Fault> {
-        here::start(host, &self.script(host, script)?)?
-            .run(input)
-            .await
-    }
-
-    async fn spawn(
-        &self,
-        host: &HostAddress,
-        script: &str,
-    ) -> Result<Box<dyn RemoteProcess>, Fault> {
-        Ok(here::start(host, &self.script(host, script)?)?.held())
-    }
-
-    async fn reverse(&self, _: &HostAddress, _: &Path) -> Result<Box<dyn ReverseForward>, Fault> {
-        unreachable!("a lock lends no port")
-    }
-
-    async fn close(&self) {}
-}
+use super::super::machines::Machines;
 
 struct Fleet {
     folder: TempDir,
@@ -80,7 +27,7 @@ impl Fleet {
             .into();
         Self {
             folder,
-            link: Arc::new(Machines(hosts)),
+            link: Arc::new(Machines::new(hosts)),
         }
     }
 

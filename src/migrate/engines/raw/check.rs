@@ -14,7 +14,7 @@ pub(super) enum Work {
     /// From its first statement.
     Fresh,
     /// From where its row says.
-    Resume(LedgerRow),
+    Resume(Box<LedgerRow>),
     /// It is there already: this release did it before it was cut off, or the
     /// plan could not read the database.
     Done,
@@ -85,7 +85,7 @@ fn one(
             "`{id}` was applied meanwhile by {}",
             by(&row.release)
         )),
-        Some(row) if failed || ours(row) => Ok(Work::Resume(row.clone())),
+        Some(row) if failed || ours(row) => Ok(Work::Resume(Box::new(row.clone()))),
         Some(row) => Err(format!(
             "`{id}` was begun meanwhile by {}",
             by(&row.release)

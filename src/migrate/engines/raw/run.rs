@@ -103,7 +103,7 @@ async fn go(
         let done = match work.clone() {
             Work::Done => Ok(()),
             Work::Fresh => steps::run(cx, &mut session, &step, None).await,
-            Work::Resume(row) => steps::run(cx, &mut session, &step, Some(row)).await,
+            Work::Resume(row) => steps::run(cx, &mut session, &step, Some(*row)).await,
         };
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match done {

@@ -84,23 +84,33 @@ async fn settle(
             Ok(())
         }
         Found::Not => Ok(()),
-        Found::Unclear => Err(unclear(step, statement, index)),
+        Found::Unclear => Err(unclear(step, row, statement, index)),
     }
 }
 
-fn unclear(step: &Step<'_>, statement: &Statement, index: usize) -> Fault {
+fn unclear(step: &Step<'_>, row: &LedgerRow, statement: &Statement, index: usize) -> Fault {
     let place = step.script.place(statement.range.start);
     let number = index + 1;
     let lines = step.script.slice(statement).lines().map(str::to_owned);
-    Fault::refused(format!(
+    let row = format!(
+        "database_name = '{}' AND id = '{}'",
+        row.database,
+        row.id.replace('\'', "''")
+    );
+    let fault = Fault::refused(format!(
         "{}:{place}: statement {number} was begun and cut off, and the catalogue cannot tell whether it took effect",
         step.file.shown
     ))
-    .showing(format!("statement {number}"), lines.take(20).collect())
-    .state(format!("the {} before it took effect", plural_statements(index)))
-    .hint(format!(
-        "look into the database. It did take effect: `UPDATE stagecraft_migrations SET statements_done = {number} WHERE id = '{id}'`. It did not: `UPDATE stagecraft_migrations SET statements_begun = {index} WHERE id = '{id}'`. Then run the same command again",
-        id = step.file.name
+    .showing(format!("statement {number}"), lines.take(20).collect());
+    let fault = match index {
+        0 => fault,
+        index => fault.state(format!(
+            "the {} before it took effect",
+            plural_statements(index)
+        )),
+    };
+    fault.hint(format!(
+        "look into the database. It did take effect: `UPDATE stagecraft_migrations SET statements_done = {number} WHERE {row}`. It did not: `UPDATE stagecraft_migrations SET statements_begun = {index} WHERE {row}`. Then run the same command again"
     ))
 }
 
