@@ -20,7 +20,8 @@ use crate::model::fault::Fault;
 
 /// Ours first, because OpenSSH keeps the first value it reads; it is handed on
 /// to jump hosts too. `ClearAllForwardings` drops what the user's configuration
-/// forwards for interactive logins; a patience of their own stays theirs.
+/// forwards for interactive logins; a patience of their own stays theirs. `USER`
+/// becomes [`login_name`].
 const CONFIG: &str = "\
 Host *
   BatchMode yes
@@ -37,7 +38,7 @@ Host *
   UpdateHostKeys no
   LogLevel INFO
 Match all
-Include ~/.ssh/config
+Include ~USER/.ssh/config
 Match all
 Include /etc/ssh/ssh_config
 Match all
@@ -67,7 +68,8 @@ impl ControlDir {
         let dir = private_folder(PREFIX, base)?;
         let alive = File::create_new(dir.path().join("alive"))?;
         alive.lock()?;
-        fs::write(dir.path().join("config"), CONFIG)?;
+        let config = CONFIG.replace("USER", &login_name());
+        fs::write(dir.path().join("config"), config)?;
         Ok(Self {
             dir,
             _alive: alive,
@@ -147,6 +149,23 @@ fn base() -> PathBuf {
         .map(PathBuf::from)
         .filter(|dir| dir.is_dir() && dir.as_os_str().len() <= LONGEST_BASE)
         .unwrap_or_else(|| PathBuf::from("/tmp"))
+}
+
+/// Names the home where `ssh` reads its user's configuration: the password
+/// database's, which is not `HOME` in many containers of CI. Empty (`HOME`
+/// counts then) where this user has no name.
+fn login_name() -> String {
+    let output = std::process::Command::new("id").arg("-un").output();
+    output
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| {
+            name.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+        })
+        .unwrap_or_default()
 }
 
 fn private_folder(prefix: &str, base: &Path) -> io::Result<TempDir> {
