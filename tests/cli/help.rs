@@ -1,0 +1,110 @@
+//! The command line's own words.
+
+use crate::sandbox::Sandbox;
+
+#[test]
+fn the_help_of_every_command_is_the_reference() {
+    let sandbox = Sandbox::empty();
+    let mut commands = vec![String::new()];
+    let mut pages = vec![];
+    while let Some(command) = commands.pop() {
+        let page = sandbox.run(&format!("{command} --help"));
+        assert_eq!((page.code, page.stderr.as_str()), (0, ""), "{command}");
+        let below = subcommands(&page.stdout);
+        commands.extend(
+            below
+                .into_iter()
+                .rev()
+                .map(|name| format!("{command} {name}")),
+        );
+        pages.push(format!("$ stagecraft{command} --help\n\n{}", page.stdout));
+    }
+    assert!(pages.len() > 20, "{}", pages.len());
+    insta::assert_snapshot!(pages.join("\n\n"));
+}
+
+/// The names below `Commands:`.
+fn subcommands(help: &str) -> Vec<&str> {
+    let Some((_, rest)) = help.split_once("\nCommands:\n") else {
+        return vec![];
+    };
+    rest.lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect()
+}
+
+#[test]
+fn the_version_is_one_line() {
+    let run = Sandbox::empty().run("--version");
+    assert_eq!(
+        run.stdout,
+        format!("stagecraft {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(run.code, 0);
+}
+
+#[test]
+fn no_arguments_are_answered_with_the_commands_and_2() {
+    let run = Sandbox::empty().run("");
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("\nCommands:\n"), "{run}");
+}
+
+#[test]
+fn misuse_is_2_and_names_what_is_near() {
+    let sandbox = Sandbox::empty();
+    shows!(sandbox.run("deplyo --env prod"), @r#"
+        exit 2
+        --- stderr
+        error: unrecognized subcommand 'deplyo'
+
+          tip: a similar subcommand exists: 'deploy'
+
+        Usage: stagecraft [OPTIONS] <COMMAND>
+
+        For more information, try '--help'.
+        "#);
+    shows!(sandbox.run("deploy --env prod --resume --abort"), @r#"
+        exit 2
+        --- stderr
+        error: the argument '--resume' cannot be used with '--abort'
+
+        Usage: stagecraft deploy --env <NAME> --resume
+
+        For more information, try '--help'.
+        "#);
+    shows!(sandbox.run("rollback --env prod --to v1"), @r#"
+        exit 2
+        --- stderr
+        error: invalid value 'v1' for '--to <ID>': `v1` is not a release id: expected `rel-YYYYMMDD-HHMMSSmmm`
+
+        For more information, try '--help'.
+        "#);
+    shows!(sandbox.run("migrate plan --env prod --strategy later"), @r#"
+        exit 2
+        --- stderr
+        error: invalid value 'later' for '--strategy <STRATEGY>'
+          [possible values: pre_deploy, post_deploy, manual]
+
+        For more information, try '--help'.
+        "#);
+}
+
+#[test]
+fn a_completion_script_names_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let run = Sandbox::empty().run(&format!("completions {shell}"));
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+        assert!(run.stdout.contains("rollback"), "{shell}");
+    }
+}
+
+#[test]
+fn the_manual_is_a_page_that_names_the_commands() {
+    let run = Sandbox::empty().run("man");
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+    assert!(run.stdout.contains(".TH stagecraft 1"), "{run}");
+    assert!(run.stdout.contains("rollback"));
+}

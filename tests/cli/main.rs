@@ -1,0 +1,15 @@
+//! The real binary, from the outside: what it prints and how it ends, where no
+//! Docker engine is needed. The tests that need one are in `tests/lab`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[macro_use]
+#[path = "../support/sandbox.rs"]
+mod sandbox;
+
+mod config;
+mod help;
+mod history;
+mod lock;
+mod migrations;
+mod refusals;
