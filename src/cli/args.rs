@@ -60,6 +60,9 @@ pub(crate) struct Globals {
     /// Print without colour (also: the variable NO_COLOR)
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// Wait up to 15 minutes for somebody else's environment lock
+    #[arg(long, global = true)]
+    pub(crate) wait_lock: bool,
     /// Answer the question of a protected environment with yes
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
