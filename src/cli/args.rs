@@ -60,6 +60,9 @@ pub(crate) struct Globals {
     /// Print without colour (also: the variable NO_COLOR)
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    /// Wait up to 15 minutes for somebody else's environment lock
+    #[arg(long, global = true)]
+    pub(crate) wait_lock: bool,
     /// Answer the question of a protected environment with yes
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
@@ -238,7 +241,7 @@ pub(crate) struct MigrateCreateArgs {
     pub(crate) database: Option<DatabaseName>,
 }
 
-/// Show past releases
+/// Show past releases and keep their record
 #[derive(Debug, Args)]
 pub(crate) struct ReleasesArgs {
     #[command(subcommand)]
@@ -255,6 +258,14 @@ pub(crate) enum ReleasesCommand {
         #[arg(value_name = "ID")]
         id: ReleaseId,
     },
+    /// Mark a release bad, so that no rollback goes back to it
+    MarkBad {
+        /// The release's id
+        #[arg(value_name = "ID")]
+        id: ReleaseId,
+    },
+    /// Write a damaged record again, from what is readable in it and the hosts' copies
+    Rebuild,
 }
 
 /// Bring back the image of an earlier release; databases are not rolled back
@@ -311,7 +322,7 @@ pub(crate) struct ExecArgs {
     pub(crate) command: Vec<String>,
 }
 
-/// Show who holds the environment lock
+/// Show who holds the environment lock, or end it
 #[derive(Debug, Args)]
 pub(crate) struct LockArgs {
     #[command(subcommand)]
@@ -322,6 +333,8 @@ pub(crate) struct LockArgs {
 pub(crate) enum LockCommand {
     /// Show who holds it, on which hosts and since when
     Show,
+    /// Take it from whoever holds it; that command stops what it is doing
+    Release,
 }
 
 /// Print a completion script for a shell

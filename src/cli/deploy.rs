@@ -11,6 +11,7 @@ use crate::ui::{self, Style, Ui};
 
 use super::approval::{self, Consent};
 use super::args::{DeployArgs, Globals};
+use super::evidence;
 use super::failure::Failure;
 use super::keeper::Access;
 use super::resume;
@@ -139,10 +140,9 @@ pub(crate) async fn settle(
         Ok(release) => release,
         Err(stopped) => &stopped.release,
     };
-    session
-        .keeper
-        .level(&session.cx.uncancellable(), release)
-        .await;
+    let cx = session.cx.uncancellable();
+    evidence::of_nothing_to_do(&cx, &session.environment, release);
+    session.keeper.level(&cx, release).await;
     result.map_err(Failure::from)
 }
 

@@ -1,6 +1,5 @@
 //! Every migration run leaves evidence, failed or not: `migration.json`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,34 +10,67 @@ use crate::migrate::evidence::{self, Step};
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationFailure, MigrationPlan, MigrationReport, MigrationRequest};
+use crate::model::phase::{Phase, Status};
 use crate::model::project::Environment;
-use crate::model::release::ReleaseId;
+use crate::model::release::{Outcome, Release, ReleaseId, ReleaseKind};
 use crate::ports::{Cx, Migrator};
 use crate::release;
 
 use super::source;
 
+/// A release without anything to migrate leaves evidence of that too.
+pub(crate) fn of_nothing_to_do(cx: &Cx, environment: &Environment, release: &Release) {
+    let ran = |phase| release.phase(phase).status != Status::Skipped;
+    if environment.databases.is_empty()
+        || release.kind != ReleaseKind::Deploy
+        || release.outcome != Outcome::Done
+        || ran(Phase::MigratePre)
+        || ran(Phase::MigratePost)
+    {
+        return;
+    }
+    let report = MigrationReport::default();
+    let step = Step {
+        release: &release.id,
+        phase: Some(Phase::MigratePre),
+        head_sha: release.commit_sha.as_deref(),
+        started: release.timestamp,
+        finished: release.timestamp,
+        timeout: Duration::ZERO,
+        outcome: Ok(&report),
+        backup_id: None,
+        approver: None,
+        risk: None,
+    };
+    write(cx, environment, &step);
+}
+
+/// The migrations are done or not; evidence that cannot be written changes
+/// neither.
+fn write(cx: &Cx, environment: &Environment, step: &Step<'_>) {
+    let record = release::path(
+        &environment.root,
+        std::env::var_os(release::STATE_FILE_VARIABLE),
+    );
+    let state = record.parent().unwrap_or(&environment.root);
+    if let Err(fault) = evidence::write(state, &environment.root, step) {
+        cx.warn(format!(
+            "the evidence of the migrations is missing: {fault}"
+        ));
+    }
+}
+
 /// A migrator whose runs are written down.
 pub(crate) struct Witnessed {
     inner: Arc<dyn Migrator>,
     environment: Arc<Environment>,
-    /// The folder of `releases.json`.
-    state: PathBuf,
 }
 
 impl Witnessed {
     pub(crate) fn new(inner: Arc<dyn Migrator>, environment: &Arc<Environment>) -> Self {
-        let record = release::path(
-            &environment.root,
-            std::env::var_os(release::STATE_FILE_VARIABLE),
-        );
-        let state = record
-            .parent()
-            .map_or_else(PathBuf::new, std::path::Path::to_path_buf);
         Self {
             inner,
             environment: Arc::clone(environment),
-            state,
         }
     }
 
@@ -80,13 +112,7 @@ impl Migrator for Witnessed {
             approver: None,
             risk: None,
         };
-        // The migrations are done or not; evidence that cannot be written
-        // changes neither.
-        if let Err(fault) = evidence::write(&self.state, &self.environment.root, &step) {
-            cx.warn(format!(
-                "the evidence of the migrations is missing: {fault}"
-            ));
-        }
+        write(cx, &self.environment, &step);
         result
     }
 }

@@ -1,17 +1,19 @@
 //! Where releases are kept: here, on the primary host (both before a mark
 //! counts as saved), and on the other hosts (brought level later).
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use crate::model::fault::Fault;
+use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::project::Environment;
-use crate::model::release::{History, Release};
+use crate::model::release::{Release, ReleaseId};
 use crate::ports::{Cx, Ledger};
-use crate::release::{self, Source, Store};
+use crate::release::{self, Conflict, Source, Store};
 use crate::ssh::HostFiles;
 
 /// What the names of a host's copies begin with: a file a release, so that a
@@ -22,6 +24,17 @@ pub(crate) struct Keeper {
     environment: Arc<Environment>,
     store: Store,
     files: HostFiles,
+}
+
+/// What a rebuild brought together.
+pub(crate) struct Rebuilt {
+    /// The copy of the damaged file; `None` when it was not damaged.
+    pub(crate) kept: Option<PathBuf>,
+    /// Read out of the damaged file.
+    pub(crate) salvaged: usize,
+    /// New, or newer than what was salvaged, from the hosts.
+    pub(crate) adopted: Vec<ReleaseId>,
+    pub(crate) releases: usize,
 }
 
 /// Whether merged copies are kept here, or only looked at.
@@ -56,19 +69,17 @@ impl Keeper {
             .map(|host| &host.address)
             .collect();
         let copies = join_all(hosts.iter().map(|host| self.copy_of(host))).await;
-        let primary = &self.environment.primary().address;
-        let mut history = self.store.read()?;
+        let release::Contents { mut history, note } = self.store.look()?;
+        if let Some(note) = note {
+            cx.warn(note);
+        }
         let mut conflicts = vec![];
         for (host, copy) in hosts.into_iter().zip(copies) {
             let copy = copy?;
             if copy.is_empty() {
                 continue;
             }
-            let source = if host == primary {
-                Source::PrimaryHost
-            } else {
-                Source::OtherHost
-            };
+            let source = self.source(host);
             let report = match access {
                 Access::Read => {
                     let (merged, report) = release::merge(&history, copy, source);
@@ -90,12 +101,55 @@ impl Keeper {
             );
         }
         for (host, conflict) in conflicts {
-            cx.warn(format!(
-                "{host} and this machine describe release {} differently at revision {}: the primary host's copy counts",
-                conflict.id, conflict.revision
-            ));
+            report_conflict(cx, host, &conflict);
         }
         Ok(history)
+    }
+
+    /// Writes a damaged record again: what is still readable in it, and the
+    /// hosts' copies. A copy that cannot be read itself is named and left out.
+    ///
+    /// # Errors
+    /// A record of a newer format; a disk that does not take it.
+    pub(crate) async fn rebuild(&self, cx: &Cx) -> Result<Rebuilt, Fault> {
+        let hosts: Vec<&HostAddress> = self.environment.hosts.iter().map(|h| &h.address).collect();
+        let copies = join_all(hosts.iter().map(|host| self.copy_of(host))).await;
+        let mut rebuild = self.store.rebuild()?;
+        let mut adopted = vec![];
+        for (host, copy) in hosts.into_iter().zip(copies) {
+            match copy {
+                Ok(copy) => {
+                    let report = rebuild.store.merge(copy, self.source(host))?;
+                    adopted.extend(report.adopted);
+                    for conflict in report.conflicts {
+                        report_conflict(cx, host, &conflict);
+                    }
+                }
+                Err(fault) => cx.warn(format!("the copy on {host} was left out: {fault}")),
+            }
+        }
+        rebuild.store.write_whole()?;
+        adopted.sort();
+        adopted.dedup();
+        Ok(Rebuilt {
+            kept: rebuild.kept,
+            salvaged: rebuild.salvaged,
+            adopted,
+            releases: rebuild.store.history().all().len(),
+        })
+    }
+
+    /// Where the record of this machine is.
+    pub(crate) fn path(&self) -> &Path {
+        self.store.path()
+    }
+
+    fn source(&self, host: &HostAddress) -> Source {
+        if *host == self.environment.primary().address {
+            Source::PrimaryHost
+        } else {
+            Source::OtherHost
+        }
     }
 
     /// The record of this machine alone.
@@ -141,6 +195,13 @@ impl Keeper {
             .write(host, &name, &release::encode(std::slice::from_ref(release)))
             .await
     }
+}
+
+fn report_conflict(cx: &Cx, host: &HostAddress, conflict: &Conflict) {
+    cx.warn(format!(
+        "{host} and this machine describe release {} differently at revision {}: the primary host's copy counts",
+        conflict.id, conflict.revision
+    ));
 }
 
 #[async_trait]

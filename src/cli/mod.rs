@@ -24,6 +24,7 @@ mod releases;
 mod resume;
 mod roles;
 mod rollback;
+mod secrets;
 mod session;
 mod source;
 mod status;

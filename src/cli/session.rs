@@ -3,18 +3,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
+use tokio::time::Instant;
 
 use crate::config::{self, Loaded, Look};
 use crate::deploy::{Observer, Origin, Wanted, close_cut_off};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::history::History;
 use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, ImageSource};
-use crate::model::release::{History, Outcome, Release, ReleaseKind};
+use crate::model::release::{Outcome, Release, ReleaseKind};
 use crate::plan::Facts;
-use crate::ports::{Connections, Cx, Held, Holder, Ledger};
+use crate::ports::{Connections, Cx, Held, Holder, Ledger, Lock};
 use crate::ui::Ui;
 
 use super::args::Globals;
@@ -22,8 +25,14 @@ use super::failure::Failure;
 use super::interrupt;
 use super::judged;
 use super::keeper::{Access, Keeper};
+use super::secrets::Hidden;
 use super::source;
 use super::wiring::{self, House};
+
+/// What `--wait-lock` waits at most.
+const LOCK_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Between two attempts; a remote lock tells nobody when it becomes free.
+const LOCK_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Session<'a> {
     pub(crate) ui: &'a Ui,
@@ -33,6 +42,7 @@ pub(crate) struct Session<'a> {
     pub(crate) keeper: Keeper,
     /// The command as typed, for the lock: `stagecraft deploy`.
     pub(crate) command: &'static str,
+    wait_lock: bool,
 }
 
 /// The configuration file that the options name, or the nearest one.
@@ -68,7 +78,8 @@ pub(crate) async fn on_environment<'a, T>(
     }
     let environment = Arc::new(environment);
     ui.expect_hosts(environment.hosts.iter().map(|host| &host.address));
-    let values: Arc<dyn Connections> = Arc::new(config::values::Values::of(&environment));
+    let values: Arc<dyn Connections> =
+        Arc::new(Hidden::new(config::values::Values::of(&environment), ui));
     let (house, files) = wiring::house(&environment, values)?;
     let session = Session {
         ui,
@@ -77,6 +88,7 @@ pub(crate) async fn on_environment<'a, T>(
         environment,
         house,
         command,
+        wait_lock: globals.wait_lock,
     };
     let result = work(&session).await;
     session.house.link.close().await;
@@ -119,7 +131,7 @@ impl Session<'_> {
         &self,
         work: impl AsyncFnOnce(&Cx) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let held = self.house.lock.acquire(&self.cx, &self.holder()).await?;
+        let held = self.acquire().await?;
         let lost = held.lost();
         let cx = self.cx.child();
         let watcher = tokio::spawn({
@@ -143,6 +155,32 @@ impl Session<'_> {
             }
             failure
         })
+    }
+
+    /// Does not wait unless that was asked for; then asks again and again until
+    /// the holder is done or patience ends.
+    async fn acquire(&self) -> Result<Box<dyn Held>, Fault> {
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        let mut said = false;
+        loop {
+            let fault = match self.house.lock.acquire(&self.cx, &self.holder()).await {
+                Err(fault) if self.wait_lock && fault.kind == FaultKind::Locked => fault,
+                done => return done,
+            };
+            if Instant::now() >= deadline {
+                return Err(fault);
+            }
+            if !said {
+                self.cx.step(format!("waiting: {}", fault.what));
+                said = true;
+            }
+            self.cx
+                .or_interrupted(async {
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                    Ok(())
+                })
+                .await?;
+        }
     }
 
     fn holder(&self) -> Holder {

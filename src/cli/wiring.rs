@@ -11,7 +11,7 @@ use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
 use crate::ports::{
-    Builder, Connections, ContainerRunner, HostLink, Lock, Migrator, Pusher, RolloutStrategy,
+    Builder, Connections, ContainerRunner, HostLink, Migrator, Pusher, RolloutStrategy,
 };
 use crate::rollout;
 use crate::ssh::{EnvironmentLock, HostFiles, Links};
@@ -28,7 +28,8 @@ pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
-    pub(crate) lock: Arc<dyn Lock>,
+    /// Itself, not as the port: `lock release` is beyond the port.
+    pub(crate) lock: EnvironmentLock,
 }
 
 /// This version's engines, for what needs no environment: their ids, and what
@@ -79,7 +80,7 @@ pub(crate) fn house(
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment)),
         strategy: rollout::in_place(Arc::clone(&runner), probe),
-        lock: Arc::new(EnvironmentLock::new(Arc::clone(&link), environment, &state)),
+        lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,
         values,
         link: Arc::clone(&link),

@@ -10,6 +10,7 @@ mod dial;
 mod ledger;
 mod mysql;
 mod postgres;
+mod remote;
 mod route;
 mod sqlite;
 mod url;
@@ -24,7 +25,10 @@ use crate::ports::{
     ContainerRunner, Cx, Database, Databases, Dialect, HostLink, Job, Route, SessionOptions,
 };
 
+pub use remote::helper;
+
 use dial::Dialer;
+use remote::Yard;
 use route::Way;
 use url::{ConnectionUrl, Place};
 
@@ -67,9 +71,15 @@ impl Databases for Opener {
                 let dialer = self.named(cx, job, dialer).await?;
                 open_server(dialer, options).await
             }
-            (Way::Host(_) | Way::Container(_), _) => {
-                Err(Fault::internal("this route is not there yet"))
+            (Way::Container(_), _) => {
+                let yard = Yard {
+                    link: &*self.link,
+                    runner: &*self.runner,
+                };
+                yard.open(cx, job, &url, options).await
             }
+            // `route::way` gives no such way.
+            (Way::Host(_), Place::File(_)) => Err(Fault::internal("a file behind a host")),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Way {
 /// `None`: no container, so the name is one that the host resolves.
 ///
 /// # Errors
-/// The engine cannot be asked, or several containers answer to the name.
+/// The engine cannot be asked, the container does not run, or several containers answer to the name.
 pub(super) async fn container_address(
     cx: &Cx,
     runner: &dyn ContainerRunner,
@@ -74,9 +74,12 @@ pub(super) async fn container_address(
     if name == "localhost" || name.contains('.') || name.parse::<IpAddr>().is_ok() {
         return Ok(None);
     }
-    if let Some(container) = runner.inspect(cx, host, name).await?
-        && container.running()
-    {
+    if let Some(container) = runner.inspect(cx, host, name).await? {
+        if !container.running() {
+            return Err(Fault::unreachable(format!(
+                "the database's container `{name}` on {host} does not run"
+            )));
+        }
         return Ok(container.address);
     }
     let service = BTreeMap::from([("com.docker.compose.service".to_owned(), name.to_owned())]);

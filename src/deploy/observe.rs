@@ -6,11 +6,11 @@ use futures_util::future::try_join_all;
 
 use crate::model::container::{Container, label};
 use crate::model::fault::Fault;
+use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{Environment, ImageSource};
-use crate::model::release::History;
 use crate::plan::{Facts, HostFacts, SourceFacts};
 use crate::ports::{ContainerRunner, Cx, Migrator, Pusher};
 

@@ -16,7 +16,9 @@ pub(super) fn with_standing(mut stopped: Stopped) -> Stopped {
     let release = &stopped.release;
     let mut fault = stopped.fault;
     let kind = fault.kind;
-    if let Some(line) = migrations(release) {
+    // A migrator that failed has told more than the record can.
+    let told = matches!(phase, Phase::MigratePre | Phase::MigratePost) && !fault.state.is_empty();
+    if let Some(line) = migrations(release).filter(|_| !told) {
         fault = fault.state(line);
     }
     fault = fault.state(serving(release, phase, kind));

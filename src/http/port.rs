@@ -253,4 +253,25 @@ mod tests {
         };
         assert!(why.starts_with("GET /up: "), "{why}");
     }
+
+    #[tokio::test]
+    async fn a_port_is_open_when_its_connection_stays_and_not_when_it_is_closed_again() {
+        let host = "deploy@web1".parse().expect("an address");
+        let container = container(None);
+        let open = async |link: &Answering| {
+            let port = Port {
+                link,
+                host: &host,
+                container: &container,
+                number: 3000,
+            };
+            port.opens().await.expect("the host is there")
+        };
+        // Waits for a request that never comes.
+        assert_eq!(open(&answering(b"x")).await, Answer::Healthy);
+        assert_eq!(
+            open(&answering(b"")).await,
+            Answer::Unhealthy("port 3000: nothing listens on it".to_owned())
+        );
+    }
 }

@@ -5,6 +5,7 @@ pub mod command_line;
 pub mod container;
 pub mod event;
 pub mod fault;
+pub mod history;
 pub mod host;
 pub mod image;
 pub mod migration;

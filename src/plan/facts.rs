@@ -2,11 +2,12 @@
 //! read-only.
 
 use crate::model::container::{Container, EngineFacts, label};
+use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::MigrationPlan;
 use crate::model::names::RoleName;
-use crate::model::release::{History, ReleaseId};
+use crate::model::release::ReleaseId;
 
 /// The checkout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 //! finished or undone.
 
 use crate::model::fault::Fault;
+use crate::model::history::History;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::Environment;
-use crate::model::release::{History, Outcome, Release, ReleaseKind};
+use crate::model::release::{Outcome, Release, ReleaseKind};
 
 use super::deploy::{DeployPlan, MigrateStep, PlannedMigration, Step};
 

@@ -1,8 +1,9 @@
 //! Which images are no way back any more.
 
+use crate::model::history::History;
 use crate::model::image::PinnedImage;
 use crate::model::project::Environment;
-use crate::model::release::{History, Outcome, Release};
+use crate::model::release::{Outcome, Release};
 
 /// Older ones than these were forgotten by earlier releases already.
 const AT_ONCE: usize = 8;

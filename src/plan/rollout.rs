@@ -160,7 +160,9 @@ fn host_outline(
     let leftovers = known
         .containers
         .iter()
-        .filter(|container| container.label(label::JOB).is_none())
+        // One-off containers remove themselves; one that does not run was
+        // left by a command that was killed.
+        .filter(|container| container.label(label::JOB).is_none() || !container.running())
         .filter(|container| {
             let ours = container.label(label::RELEASE) == Some(release.as_str())
                 && slots

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::model::fault::Fault;
-use crate::model::release::{History, Release};
+use crate::model::history::History;
+use crate::model::release::Release;
 
 use super::format::File;
 use super::lock_file::LockFile;
@@ -76,6 +77,15 @@ impl LockedStore {
             self.write(file)?;
         }
         Ok(report)
+    }
+
+    /// Writes the history whether it changed or not: what a rebuild found takes
+    /// the damaged file's place even where no copy adds anything.
+    ///
+    /// # Errors
+    /// A disk that did not take it. What is on disk is the old state.
+    pub fn write_whole(&mut self) -> Result<(), Fault> {
+        self.write(self.file.clone())
     }
 
     fn write(&mut self, file: File) -> Result<(), Fault> {

@@ -6,7 +6,8 @@
 
 use uuid::Uuid;
 
-use crate::model::release::{History, Release, ReleaseId};
+use crate::model::history::History;
+use crate::model::release::{Release, ReleaseId};
 
 /// Whose copy is merged into ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

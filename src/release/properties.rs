@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::samples;
 use super::{Source, Store, merge};
-use crate::model::release::{History, Release, ReleaseId};
+use crate::model::history::History;
+use crate::model::release::{Release, ReleaseId};
 
 #[derive(Debug, Clone)]
 enum Act {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 
 use crate::model::fault::Fault;
-use crate::model::release::History;
+use crate::model::history::History;
 
 use super::format::{Damage, File};
 use super::lock_file::LockFile;
@@ -266,6 +266,19 @@ mod tests {
             store.read().expect("readable").all(),
             [release(1), release(2)]
         );
+    }
+
+    #[test]
+    fn a_rebuild_that_no_copy_adds_to_can_be_written_all_the_same() {
+        let (_folder, store) = store();
+        let begun = release(1);
+        store.lock().expect("free").save(&begun).expect("saved");
+        let bytes = fs::read(store.path()).expect("there");
+        fs::write(store.path(), &bytes[..bytes.len() - 3]).expect("written");
+
+        let mut rebuild = store.rebuild().expect("possible");
+        rebuild.store.write_whole().expect("written");
+        assert_eq!(store.read().expect("sound again").all(), [begun]);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use indexmap::IndexMap;
 
+use crate::model::history::History;
 use crate::model::migration::MigrationOutcome;
-use crate::model::release::{History, Outcome, Release, ReleaseKind};
+use crate::model::release::{Outcome, Release, ReleaseKind};
 
 use super::releases::version;
 use super::words::{plural, printable};

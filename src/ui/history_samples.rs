@@ -5,12 +5,12 @@ use chrono::Duration;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
+use crate::model::history::History;
 use crate::model::image::{Carriage, PinnedImage};
 use crate::model::migration::{MigrationOutcome, MigrationResult};
 use crate::model::phase::{Phase, Status};
 use crate::model::release::{
-    History, HostRecord, Outcome, PhaseRecord, PlanRecord, Release, ReleaseId, ReleaseKind,
-    SchemaRecord,
+    HostRecord, Outcome, PhaseRecord, PlanRecord, Release, ReleaseId, ReleaseKind, SchemaRecord,
 };
 
 const DONE: &str = "rel-20260114-101502001";

@@ -9,6 +9,7 @@ pub mod ending;
 mod github;
 mod line;
 mod live;
+mod mask;
 pub mod migrations;
 mod ndjson;
 mod options;
@@ -37,7 +38,9 @@ use tokio::sync::oneshot;
 use crate::model::event::Event;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
+use crate::model::secret::Secret;
 
+use mask::Mask;
 use out::Out;
 use screen::Screen;
 
@@ -52,6 +55,7 @@ pub struct Ui {
     screen: Arc<Mutex<Screen>>,
     events: UnboundedSender<Event>,
     settled: UnboundedSender<oneshot::Sender<()>>,
+    mask: Mask,
 }
 
 impl Ui {
@@ -62,7 +66,9 @@ impl Ui {
     }
 
     fn on(options: UiOptions, out: Out, err: Out) -> Self {
-        let screen = Arc::new(Mutex::new(Screen::new(options, out, err)));
+        let mask = Mask::default();
+        let (out, err) = (out.masked(mask.clone()), err.masked(mask.clone()));
+        let screen = Arc::new(Mutex::new(Screen::new(options, out, err, mask.clone())));
         let (events, incoming) = mpsc::unbounded_channel();
         let (settled, asked) = mpsc::unbounded_channel();
         tokio::spawn(consume(Arc::clone(&screen), incoming, asked));
@@ -71,6 +77,7 @@ impl Ui {
             screen,
             events,
             settled,
+            mask,
         }
     }
 
@@ -83,6 +90,12 @@ impl Ui {
     #[must_use]
     pub fn events(&self) -> UnboundedSender<Event> {
         self.events.clone()
+    }
+
+    /// What is given to this is never shown from now on, whoever prints it.
+    pub fn hider(&self) -> impl Fn(&Secret) + Send + Sync + 'static {
+        let mask = self.mask.clone();
+        move |secret| mask.hide(secret)
     }
 
     /// Makes the column of hosts wide enough from the first line on.

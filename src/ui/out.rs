@@ -4,8 +4,11 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use super::mask::Mask;
+
 pub(super) struct Out {
     to: Box<dyn Write + Send>,
+    mask: Mask,
     state: State,
 }
 
@@ -28,13 +31,19 @@ impl Out {
     pub(super) fn to(to: Box<dyn Write + Send>) -> Self {
         Self {
             to,
+            mask: Mask::default(),
             state: State::Open,
         }
     }
 
+    pub(super) fn masked(mut self, mask: Mask) -> Self {
+        self.mask = mask;
+        self
+    }
+
     /// Writes the text as whole lines, at once.
     pub(super) fn lines(&mut self, text: &str) {
-        let mut text = text.to_owned();
+        let mut text = self.mask.apply(text).into_owned();
         if !text.ends_with('\n') {
             text.push('\n');
         }

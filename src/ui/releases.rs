@@ -6,9 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use crate::model::history::History;
 use crate::model::names::EnvironmentName;
 use crate::model::phase::{Phase, Status};
-use crate::model::release::{History, Outcome, PhaseRecord, Release};
+use crate::model::release::{Outcome, PhaseRecord, Release};
 
 use super::line::{Began, Lines, PhaseLine};
 use super::style::Style;

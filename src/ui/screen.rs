@@ -4,10 +4,11 @@
 use chrono::Utc;
 use serde_json::Value;
 
-use crate::model::event::Event;
+use crate::model::event::{Event, EventKind};
 use crate::model::fault::Fault;
 
 use super::live::Live;
+use super::mask::Mask;
 use super::ndjson::Ndjson;
 use super::options::{Audience, Format, UiOptions, Verbosity};
 use super::out::Out;
@@ -21,6 +22,8 @@ pub(super) struct Screen {
     /// All else.
     err: Out,
     display: Display,
+    /// For the live display, which draws by itself.
+    mask: Mask,
 }
 
 enum Display {
@@ -29,20 +32,38 @@ enum Display {
     Ndjson(Ndjson),
 }
 
+/// An event's text, with hidden values replaced.
+fn masked(mask: &Mask, event: &Event) -> Event {
+    let mut event = event.clone();
+    let text = match &mut event.kind {
+        EventKind::Step { text } | EventKind::Warning { text } => Some(text),
+        EventKind::Output { line } => Some(line),
+        EventKind::Progress { what, .. } => Some(what),
+        EventKind::Retry { reason, .. } => Some(reason),
+        EventKind::PhaseFinished { reason, .. } => reason.as_mut(),
+        EventKind::ReleaseStarted { .. } | EventKind::PhaseStarted => None,
+    };
+    if let Some(text) = text {
+        *text = mask.apply(text).into_owned();
+    }
+    event
+}
+
 impl Screen {
-    pub(super) fn new(options: UiOptions, out: Out, err: Out) -> Self {
+    pub(super) fn new(options: UiOptions, out: Out, err: Out, mask: Mask) -> Self {
         Self {
             options,
             out,
             err,
             display: display(&options),
+            mask,
         }
     }
 
     pub(super) fn event(&mut self, event: &Event) {
         match &mut self.display {
             Display::Plain(plain) => plain.event(event, &mut self.err),
-            Display::Live(live) => live.event(event),
+            Display::Live(live) => live.event(&masked(&self.mask, event)),
             Display::Ndjson(lines) => lines.event(event, &mut self.out),
         }
     }
@@ -167,7 +188,12 @@ mod tests {
 
     fn printed(options: UiOptions, act: impl FnOnce(&mut Screen)) -> (String, String) {
         let (out, err) = (Memory::default(), Memory::default());
-        act(&mut Screen::new(options, out.out(), err.out()));
+        act(&mut Screen::new(
+            options,
+            out.out(),
+            err.out(),
+            Mask::default(),
+        ));
         (out.text(), err.text())
     }
 
@@ -242,7 +268,12 @@ mod tests {
         let options = samples::options();
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let mut screen = Screen::new(options, Out::to(Box::new(writer)), Memory::default().out());
+        let mut screen = Screen::new(
+            options,
+            Out::to(Box::new(writer)),
+            Memory::default().out(),
+            Mask::default(),
+        );
         screen.data("one");
         screen.data("two");
         assert!(screen.trouble().is_none());
@@ -250,7 +281,12 @@ mod tests {
             .write(true)
             .open("/dev/full")
             .expect("a device");
-        let mut screen = Screen::new(options, Out::to(Box::new(full)), Memory::default().out());
+        let mut screen = Screen::new(
+            options,
+            Out::to(Box::new(full)),
+            Memory::default().out(),
+            Mask::default(),
+        );
         screen.data("one");
         assert!(screen.trouble().is_some());
     }

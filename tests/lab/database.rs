@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use stagecraft::model::fault::FaultKind;
 use stagecraft::model::project::Via;
-use stagecraft::ports::{Database, SqlErrorKind};
+use stagecraft::ports::{ContainerRunner, HostLink, SqlErrorKind};
 use stagecraft::ssh::Links;
 
 use crate::support::database::{Bench, Kind, Scratch, Seen, cx, lab, psql, row};
@@ -38,6 +38,7 @@ async fn postgres_runs_a_script_and_its_row_together_or_not_at_all() {
     assert_eq!(rows, Some(vec![row("1")]));
 
     // Position in characters, the failing statement, and nothing left.
+    session.renew().await.expect("settings as at the beginning");
     let script = "INSERT INTO é VALUES (1);\nSELECT 'é' || nope FROM é;";
     let error = session
         .apply(&cx, script, &row("2"))
@@ -291,7 +292,6 @@ async fn postgres_a_thousand_migrations_cost_no_more_than_psql() {
         .expect("psql");
     let psql_time = begun.elapsed();
     assert!(status.success());
-    println!("1000 migrations: {our_time:?}, psql -f: {psql_time:?}");
     // Twice is far above the noise of a shared machine, and far below a round
     // trip more for each migration on a real network.
     assert!(
@@ -421,11 +421,7 @@ async fn mysql_work_ends_by_signal_by_timeout_and_before_it_blocks_others() {
     let begun = Instant::now();
     let row_1 = row("1");
     let (cancelled, ()) = tokio::join!(
-        session.apply(
-            &cx,
-            "UPDATE t SET a = 3; SELECT sleep(30)",
-            &row_1
-        ),
+        session.apply(&cx, "UPDATE t SET a = 3; SELECT sleep(30)", &row_1),
         async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             token.cancel();
@@ -472,8 +468,199 @@ async fn mysql_is_reached_through_a_host() {
     let host = "SELECT substring_index(host, ':', 1) FROM information_schema.processlist WHERE id = connection_id()";
     let host = session.query(host).await.expect("a row");
     assert_eq!(host, [Some(lab("LAB_HOST1"))]);
-    let url = format!("{url}?ssl-mode=VERIFY_IDENTITY");
-    bench.values.0.insert("DATABASE_URL".to_owned(), url);
-    let fault = bench.try_open(&cx().0).await.err().expect("no certificate");
+    let checked = format!("{url}?ssl-mode=VERIFY_IDENTITY");
+    let authority = format!("{checked}&ssl-ca=/tmp/stagecraft-lab/tls/ca.pem");
+    bench.values.0.insert("DATABASE_URL".to_owned(), authority);
+    let mut session = bench.open().await;
+    let version = "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'Ssl_version'";
+    let version = session.query(version).await.expect("a row");
+    assert_eq!(version, [Some("TLSv1.3".to_owned())]);
+    bench.values.0.insert("DATABASE_URL".to_owned(), checked);
+    let fault = bench
+        .try_open(&cx().0)
+        .await
+        .err()
+        .expect("an unknown authority");
     assert_eq!(fault.kind, FaultKind::Unreachable);
+    assert!(fault.to_string().contains("certificate"), "{fault}");
+}
+
+/// Runs itself again with the program of this build as the helper: a test's
+/// own binary cannot serve a session.
+fn with_helper(test: &str) -> Again {
+    if std::env::var_os("STAGECRAFT_HELPER").is_some() {
+        return Again::Inside;
+    }
+    let path = format!(
+        "{}::{test}",
+        module_path!().split_once("::").expect("a module").1
+    );
+    let status = std::process::Command::new(std::env::current_exe().expect("a test"))
+        .args([&path, "--exact", "--nocapture"])
+        .env("STAGECRAFT_HELPER", env!("CARGO_BIN_EXE_stagecraft"))
+        .status()
+        .expect("it runs");
+    assert!(status.success());
+    Again::Done
+}
+
+#[derive(PartialEq, Eq)]
+enum Again {
+    Inside,
+    Done,
+}
+
+#[tokio::test]
+async fn sqlite_is_migrated_in_a_container_on_the_volume_and_planned_without_making_it() {
+    let name = "sqlite_is_migrated_in_a_container_on_the_volume_and_planned_without_making_it";
+    if with_helper(name) == Again::Done {
+        return;
+    }
+    let (links, runner) = real();
+    let url = "sqlite:///data/app.db";
+    let mut bench = Bench::new(url, "local", links, runner).volume("data", "/data");
+    let (prefix, volume) = (
+        bench.environment.prefix(),
+        format!("{}-data", bench.environment.prefix()),
+    );
+    let _volume = Volume(volume.clone());
+
+    assert_eq!(bench.route().await.words, "in a container");
+    assert!(bench.route().await.needs_image);
+    let fault = bench.try_open(&cx().0).await.err().expect("no image");
+    assert_eq!(fault.kind, FaultKind::Refused);
+
+    bench.image = Some(local_image(&lab("LAB_IMAGE_BUSYBOX")));
+    bench.options.read_only = true;
+    assert_eq!(bench.open().await.rows("main").await.expect("rows"), None);
+    assert_eq!(
+        docker(&["volume", "ls", "-q", "-f", &format!("name={volume}")]),
+        ""
+    );
+
+    bench.options.read_only = false;
+    let mut session = bench.migrator().await;
+    let (cx, _, token) = cx();
+    session
+        .apply(&cx, "CREATE TABLE t (a);", &row("1"))
+        .await
+        .expect("applied");
+    let script = "INSERT INTO t VALUES (1);\nSELECT nope";
+    let error = session
+        .apply(&cx, script, &row("2"))
+        .await
+        .expect_err("nope");
+    assert_eq!((error.statement, error.position), (Some(1), Some(34)));
+    let fault = bench
+        .open()
+        .await
+        .lock(&cx, Duration::ZERO)
+        .await
+        .expect_err("held");
+    assert_eq!(fault.kind, FaultKind::Locked);
+
+    let endless = "CREATE TABLE u AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let row_2 = row("2");
+    let (cancelled, ()) = tokio::join!(session.apply(&cx, endless, &row_2), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        token.cancel();
+    });
+    assert_eq!(
+        cancelled.expect_err("cancelled").kind,
+        SqlErrorKind::Cancelled
+    );
+    drop(session);
+
+    bench.options.read_only = true;
+    let rows = bench.open().await.rows("main").await.expect("rows");
+    assert_eq!(rows, Some(vec![row("1")]));
+
+    // The containers go by themselves, and planning made no network.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let ours = ["ps", "-aq", "-f", &format!("name={prefix}-main-session")];
+    while !docker(&ours).is_empty() {
+        assert!(Instant::now() < deadline, "{}", docker(&ours));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(
+        docker(&["network", "ls", "-q", "-f", &format!("name={prefix}")]),
+        ""
+    );
+}
+
+fn real() -> (Arc<dyn HostLink>, Arc<dyn ContainerRunner>) {
+    let links: Arc<dyn HostLink> = Links::new().expect("links");
+    let engines = stagecraft::docker::client::Engines::new(Arc::clone(&links));
+    let auth = Arc::new(stagecraft::docker::auth::Auth::of_docker());
+    let runner = stagecraft::docker::runner(engines, auth);
+    (links, runner)
+}
+
+/// A name that only Docker knows leads to the container that has it.
+#[tokio::test]
+async fn a_server_in_a_container_is_found_by_its_name() {
+    let scratch = Scratch::new(Kind::Postgres);
+    let name = format!("{}-db", scratch.name.replace('_', "-"));
+    let real_one = scratch.url(Seen::FromHosts);
+    let (login, place) = real_one.rsplit_once('@').expect("a login");
+    let (address, _) = place.split_once('/').expect("a database");
+    let (host, port) = address.split_once(':').expect("a port");
+    let relay = format!("nc -ll -p 5432 -e nc {host} {port}");
+    let image = format!("{}:latest", lab("LAB_IMAGE_BUSYBOX"));
+    let _container = Container(name.clone());
+    let id = docker(&["run", "-d", "--name", &name, &image, "sh", "-c", &relay]);
+    assert!(!id.is_empty());
+    let (links, runner) = real();
+    let url = format!("{login}@{name}/{}", scratch.name);
+    let bench = Bench::new(&url, "local", links, runner);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut session = loop {
+        match bench.try_open(&cx().0).await {
+            Ok(session) => break session,
+            // The container runs a moment before it listens.
+            Err(fault) => assert!(Instant::now() < deadline, "{fault}"),
+        }
+    };
+    let here = session
+        .query("SELECT current_database()")
+        .await
+        .expect("a row");
+    assert_eq!(here, [Some(scratch.name.clone())]);
+}
+
+struct Container(String);
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        docker(&["rm", "-f", &self.0]);
+    }
+}
+
+struct Volume(String);
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        docker(&["volume", "rm", "-f", &self.0]);
+    }
+}
+
+fn docker(args: &[&str]) -> String {
+    let output = std::process::Command::new("docker")
+        .args(args)
+        .output()
+        .expect("the docker program");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn local_image(reference: &str) -> stagecraft::model::image::PinnedImage {
+    use stagecraft::model::image::{Carriage, PinnedImage};
+    let id = docker(&["image", "inspect", "-f", "{{.Id}}", reference]);
+    let digest: stagecraft::model::image::Digest = id.parse().expect("an id");
+    PinnedImage {
+        repository: reference.to_owned(),
+        digest: digest.clone(),
+        id: Some(digest),
+        carriage: Carriage::Direct,
+        local_reference: format!("{reference}:latest"),
+    }
 }

@@ -330,3 +330,89 @@ async fn a_change_of_data_that_was_cut_off_waits_for_a_person() {
     server.sql("update stagecraft_migrations set statements_done = 2 where id = '0001_t.sql'");
     assert_eq!(server.project.run().await.applied(), 1);
 }
+
+#[tokio::test]
+async fn mysql_goes_on_at_the_statement_that_failed() {
+    let server = Server::new(Kind::Mysql);
+    let file = |third: &str| {
+        format!(
+            "create table a (id int primary key);\ninsert into a values (1);\n{third};\nDELIMITER //\ncreate trigger t before insert on a for each row begin set new.id = new.id + 1; set @seen = ';'; end//\nDELIMITER ;\n"
+        )
+    };
+    server.project.write(
+        "0001_a.sql",
+        &file("alter table a add b int, add constraint nope check (nope > 0)"),
+    );
+    let ran = server.project.run().await;
+    assert!(
+        ran.fault().causes[0].starts_with("db/migrations/0001_a.sql:3:1: ERROR"),
+        "{:?}",
+        ran.fault()
+    );
+    assert!(ran.fault().state[0].starts_with("the first 2 statements of"));
+    server
+        .project
+        .write("0001_a.sql", &file("alter table a add b int"));
+    server.project.write(
+        "0002_b.sql",
+        "insert into a values (1, 2);\nupdate a set b = 3;",
+    );
+    let ran = server.project.run().await;
+    assert_eq!(
+        ran.results(),
+        ["0001_a.sql applied", "0002_b.sql applied"],
+        "{:?}",
+        ran.outcome
+    );
+    assert_eq!(
+        server
+            .sql("select concat(id, '-', b) from a order by id")
+            .trim(),
+        "1-3\n2-3"
+    );
+    assert_eq!(server.project.run().await.applied(), 0);
+}
+
+#[tokio::test]
+async fn mysql_undoes_changes_of_data_together_with_their_row() {
+    let server = Server::new(Kind::Mysql);
+    server.sql("create table a (id int primary key)");
+    server.project.write(
+        "0001_a.sql",
+        "insert into a values (1);\n\ninsert into a values (1);",
+    );
+    let ran = server.project.run().await;
+    let fault = ran.fault();
+    assert!(
+        fault.causes[0].starts_with("db/migrations/0001_a.sql:3:1: ERROR 1062 (23000)"),
+        "{fault:?}"
+    );
+    assert_eq!(fault.evidence[0].lines, ["insert into a values (1)"]);
+    assert_eq!(server.sql("select count(*) from a").trim(), "0");
+}
+
+#[tokio::test]
+async fn mysql_looks_up_what_a_lost_connection_left() {
+    let server = Server::new(Kind::Mysql);
+    server.project.write(
+        "0001_a.sql",
+        "create table a (id int);\nalter table a add column b int;\nnope;",
+    );
+    server.project.run().await;
+    server.project.write(
+        "0001_a.sql",
+        "create table a (id int);\nalter table a add column b int;\nselect 1;",
+    );
+    // As after a cut in the second statement, which the server finished.
+    server.sql(
+        "update stagecraft_migrations set statements_done = 1, statements_begun = 2, error = null",
+    );
+    let ran = server.project.run().await;
+    assert_eq!(ran.applied(), 1);
+    assert!(
+        ran.texts
+            .contains(&"found statement 2 of 0001_a.sql in effect".to_owned()),
+        "{:?}",
+        ran.texts
+    );
+}

@@ -9,7 +9,7 @@ use stagecraft::model::fault::FaultKind;
 use stagecraft::ports::ImageCheck;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::runner::{Bench, published};
+use crate::support::runner::{Bench, heard_until, published};
 
 const OLD: &str = "stagecraft-lab-1";
 const NEW: &str = "stagecraft-lab-4";
@@ -241,7 +241,7 @@ async fn a_job_is_followed_to_its_end_and_leaves_nothing() {
         let stopped = bench.spec("migrate", "echo here; sleep 60");
         let ((), fault) = tokio::join!(
             async {
-                tokio::time::sleep(Duration::from_millis(900)).await;
+                heard_until(&mut bench.heard, "here").await;
                 cancel.cancel();
             },
             runner.run(&cx, &host, &stopped, MINUTE),
@@ -300,18 +300,26 @@ async fn logs_are_the_last_lines_and_are_followed_until_the_signal() {
     let mut bench = Bench::new("logs", OLD).await;
     bench.pulled().await;
     let (runner, cx, host) = (bench.runner.clone(), bench.cx.clone(), bench.host.clone());
-    let spec = bench.spec("web", "seq 1 50; sleep 1; echo later; sleep 60");
+    let spec = bench.spec("web", "seq 1 50; sleep 5; echo later; sleep 60");
     runner.start(&cx, &host, &spec).await.unwrap();
+    let begun = Instant::now();
+    while runner.logs(&cx, &host, &spec.name, 1).await.unwrap() != ["50"] {
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "it prints nothing"
+        );
+    }
     let cancel = bench.cancel.clone();
-    let ((), followed) = tokio::join!(
+    let (heard, followed) = tokio::join!(
         async {
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            let heard = heard_until(&mut bench.heard, "later").await;
             cancel.cancel();
+            heard
         },
         runner.follow_logs(&cx, &host, &spec.name, 2),
     );
     followed.unwrap();
-    assert_eq!(bench.heard.texts(), ["49", "50", "later"]);
+    assert_eq!(heard, ["49", "50", "later"]);
     bench.cx = cx.uncancellable();
     let last = runner.logs(&bench.cx, &host, &spec.name, 3).await.unwrap();
     assert_eq!(last, ["49", "50", "later"]);
@@ -320,13 +328,13 @@ async fn logs_are_the_last_lines_and_are_followed_until_the_signal() {
 
 #[tokio::test]
 async fn a_job_outlives_a_lost_connection_and_an_engine_that_is_gone_is_said_so() {
-    let bench = Bench::new("cut", "local").await;
+    let mut bench = Bench::new("cut", "local").await;
     bench.pulled().await;
     let (runner, cuts) = bench.fragile();
-    let (cx, host) = (&bench.cx, &bench.host);
-    let spec = bench.spec("migrate", "echo before; sleep 2; echo after; exit 5");
-    let (exit, ()) = tokio::join!(runner.run(cx, host, &spec, MINUTE), async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    let (cx, host) = (bench.cx.clone(), bench.host.clone());
+    let spec = bench.spec("migrate", "echo before; sleep 3; echo after; exit 5");
+    let (exit, ()) = tokio::join!(runner.run(&cx, &host, &spec, MINUTE), async {
+        heard_until(&mut bench.heard, "before").await;
         cuts.cut();
     });
     let exit = exit.unwrap();
@@ -336,15 +344,15 @@ async fn a_job_outlives_a_lost_connection_and_an_engine_that_is_gone_is_said_so(
     );
     assert!(bench.names().await.is_empty());
 
-    let (fault, ()) = tokio::join!(runner.run(cx, host, &spec, MINUTE), async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    let (fault, ()) = tokio::join!(runner.run(&cx, &host, &spec, MINUTE), async {
+        heard_until(&mut bench.heard, "before").await;
         cuts.refuse();
         cuts.cut();
     });
     let fault = fault.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Unreachable);
     assert!(fault.state[0].contains("not known"), "{fault:?}");
-    let fault = runner.engine(cx, host).await.unwrap_err();
+    let fault = runner.engine(&cx, &host).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Unreachable);
     assert_eq!(fault.hints, ["plug it in"], "the link's own words");
     bench.clear().await;

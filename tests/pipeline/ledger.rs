@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use stagecraft::model::fault::Fault;
-use stagecraft::model::release::{History, Release};
+use stagecraft::model::history::History;
+use stagecraft::model::release::Release;
 use stagecraft::ports::Ledger;
 use tokio_util::sync::CancellationToken;
 

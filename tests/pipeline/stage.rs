@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use stagecraft::deploy::{Deployer, Observer, Origin, Stopped, Wanted, new_deploy, new_rollback};
 use stagecraft::model::container::StopPolicy;
 use stagecraft::model::fault::Fault;
+use stagecraft::model::history::History;
 use stagecraft::model::host::Host;
 use stagecraft::model::image::{BuiltImage, Carriage, PinnedImage};
 use stagecraft::model::migration::{
@@ -20,7 +21,7 @@ use stagecraft::model::project::{
     Batch, BuildSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource, MigrationStrategy,
     Mode, OnFailure, Role, Rollout, Strategy,
 };
-use stagecraft::model::release::{History, Release, ReleaseId};
+use stagecraft::model::release::{Release, ReleaseId};
 use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
 use stagecraft::ports::{Builder, Cx, Migrator, Pusher};
 use tokio_util::sync::CancellationToken;

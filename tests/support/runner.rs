@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
@@ -156,6 +156,21 @@ impl Bench {
     }
 }
 
+/// What was heard until this line came.
+pub async fn heard_until(heard: &mut Heard, line: &str) -> Vec<String> {
+    let begun = Instant::now();
+    let mut lines = vec![];
+    while !lines.iter().any(|heard| heard == line) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "not `{line}`: {lines:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        lines.extend(heard.texts());
+    }
+    lines
+}
+
 pub fn published(container: u16, host: u16) -> PortBinding {
     PortBinding {
         container,
@@ -195,7 +210,7 @@ fn push(folder: &Path, registry: &str, test: &str) -> PinnedImage {
         folder,
         &["create", "--label", "stagecraft-lab", base, "true"],
     );
-    run(
+    let id = run(
         folder,
         &[
             "commit",
@@ -207,7 +222,7 @@ fn push(folder: &Path, registry: &str, test: &str) -> PinnedImage {
     );
     run(folder, &["rm", &made]);
     let pushed = run(folder, &["push", &reference]);
-    run(folder, &["rmi", &reference]);
+    run(folder, &["rmi", "--force", &id]);
     let digest = pushed
         .split_whitespace()
         .find(|word| word.starts_with("sha256:"))

@@ -5,12 +5,13 @@ mod plan;
 mod run;
 
 use crate::model::fault::Fault;
+use crate::model::history::History;
 use crate::model::image::PinnedImage;
 use crate::model::migration::MigrationRequest;
 use crate::model::names::DatabaseName;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::Environment;
-use crate::model::release::{History, ReleaseId};
+use crate::model::release::ReleaseId;
 use crate::ports::Cx;
 use crate::ui::{Ui, words};
 

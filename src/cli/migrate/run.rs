@@ -7,10 +7,11 @@ use serde_json::json;
 
 use crate::deploy::{Journal, new_migration, record_run};
 use crate::model::fault::Fault;
+use crate::model::history::History;
 use crate::model::image::PinnedImage;
 use crate::model::migration::MigrationPlan;
 use crate::model::phase::Phase;
-use crate::model::release::{History, Release, ReleaseId};
+use crate::model::release::{Release, ReleaseId};
 use crate::plan::{self, gate};
 use crate::ports::Cx;
 use crate::ui::migrations::Listed;

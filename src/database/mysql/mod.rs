@@ -136,12 +136,11 @@ impl Mysql {
         Ok(first.and_then(|row| row.into_iter().next().flatten()))
     }
 
-    async fn ready(&mut self, cx: &Cx, text: &str) -> Result<(), SqlError> {
+    fn ready(&mut self, cx: &Cx, text: &str) -> Result<(), SqlError> {
         if cx.token().is_cancelled() {
             return Err(stopped(SqlErrorKind::Cancelled));
         }
         let text = text.to_ascii_lowercase();
-        // Within one file a setting holds for the statements after it.
         self.unsettled |= ["set ", "set\t", "set\n", "use "]
             .iter()
             .any(|word| text.contains(word));
@@ -285,10 +284,10 @@ impl Database for Mysql {
     }
 
     async fn renew(&mut self) -> Result<(), Fault> {
-        match self.unsettled {
-            true => self.settle().await,
-            false => Ok(()),
+        if self.unsettled {
+            self.settle().await?;
         }
+        Ok(())
     }
 
     async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError> {
@@ -302,7 +301,7 @@ impl Database for Mysql {
                 ..SqlError::default()
             });
         }
-        self.ready(cx, script).await?;
+        self.ready(cx, script)?;
         let row = ledger::upsert(Dialect::Mysql, &self.table, row);
         let mut message = "START TRANSACTION;\n".to_owned();
         for statement in &statements {
@@ -327,7 +326,7 @@ impl Database for Mysql {
     }
 
     async fn execute(&mut self, cx: &Cx, statement: &str) -> Result<(), SqlError> {
-        self.ready(cx, statement).await?;
+        self.ready(cx, statement)?;
         self.send(cx, statement).await
     }
 

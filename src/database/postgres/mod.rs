@@ -6,6 +6,7 @@
 
 mod connect;
 mod error;
+mod lock;
 mod run;
 mod tls;
 mod watch;
@@ -13,11 +14,9 @@ mod watch;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::model::fault::{Fault, FaultKind};
+use crate::model::fault::Fault;
 use crate::ports::{Cx, Database, Dialect, LedgerRow, SessionOptions, SqlError, SqlErrorKind};
 
 use super::dial::Dialer;
@@ -25,7 +24,6 @@ use super::ledger;
 use connect::{Connector, Wire};
 use run::{Answer, Failure, Lookout};
 
-const POLL: Duration = Duration::from_millis(200);
 const BEGIN: &str = "BEGIN;\n";
 
 struct Postgres {
@@ -143,39 +141,6 @@ impl Postgres {
         Ok(self.table.clone())
     }
 
-    fn pooler(&self) -> Fault {
-        Fault::refused(format!(
-            "the database {} is behind a pooler that gives every transaction another server \
-             process, so no lock can be held there",
-            self.connector.dialer.server
-        ))
-        .hint(
-            "name the variable of a URL past the pooler in `direct_connection_env` of this database",
-        )
-    }
-
-    /// Two sessions at once that share a server process, or one session that
-    /// changed it, are a pooler's.
-    async fn prove_own_process(&mut self, cx: &Cx) -> Result<(), Fault> {
-        if self.second.is_none() {
-            match self.connector.connect().await {
-                Ok(wire) => self.second = Some(wire),
-                // Its uses are courtesies; a server may be short of connections.
-                Err(fault) => cx.warn(format!("no second connection: {fault}")),
-            }
-        }
-        let mut shared = self.process().await? != self.pid;
-        if let Some(second) = &self.second {
-            let messages = second.client.simple_query("SELECT pg_backend_pid()").await;
-            let messages = messages.map_err(|error| self.fault("cannot read", &error))?;
-            shared |= messages.iter().any(|message| match message {
-                SimpleQueryMessage::Row(row) => row.get(0) == Some(self.pid.to_string().as_str()),
-                _ => false,
-            });
-        }
-        if shared { Err(self.pooler()) } else { Ok(()) }
-    }
-
     async fn send(&mut self, cx: &Cx, message: &str) -> Answer {
         let lookout = Lookout {
             connector: &self.connector,
@@ -186,7 +151,7 @@ impl Postgres {
     }
 
     /// What must be right before a text is sent.
-    async fn ready(&mut self, cx: &Cx, text: &str) -> Result<(), SqlError> {
+    fn ready(&mut self, cx: &Cx, text: &str) -> Result<(), SqlError> {
         if cx.token().is_cancelled() {
             return Err(SqlError {
                 message: "cancelled".to_owned(),
@@ -272,36 +237,7 @@ impl Database for Postgres {
     }
 
     async fn lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault> {
-        self.prove_own_process(cx).await?;
-        let name = self.text("SELECT current_database()").await?;
-        let key = key(&name.unwrap_or_default());
-        let deadline = Instant::now() + wait;
-        loop {
-            let taken = self
-                .text(&format!("SELECT pg_try_advisory_lock({key})"))
-                .await?;
-            if taken.as_deref() == Some("t") {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                let client = self.second.as_ref().map_or(&self.wire, |second| second);
-                let holder = watch::holder(&client.client, key).await;
-                let what = format!(
-                    "the database {} is locked by another migration",
-                    self.connector.dialer.server
-                );
-                return Err(Fault::new(FaultKind::Locked, what).because(format!(
-                    "held by {}",
-                    holder.as_deref().unwrap_or("a session that is gone by now")
-                )));
-            }
-            let next = deadline.min(Instant::now() + POLL);
-            cx.or_interrupted(async {
-                tokio::time::sleep_until(next).await;
-                Ok(())
-            })
-            .await?;
-        }
+        self.poll_lock(cx, wait).await
     }
 
     async fn prepare(&mut self) -> Result<(), Fault> {
@@ -322,14 +258,14 @@ impl Database for Postgres {
     }
 
     async fn renew(&mut self) -> Result<(), Fault> {
-        match self.unsettled {
-            true => self.settle().await,
-            false => Ok(()),
+        if self.unsettled {
+            self.settle().await?;
         }
+        Ok(())
     }
 
     async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError> {
-        self.ready(cx, script).await?;
+        self.ready(cx, script)?;
         let table = self
             .table
             .clone()
@@ -368,7 +304,7 @@ impl Database for Postgres {
     }
 
     async fn execute(&mut self, cx: &Cx, statement: &str) -> Result<(), SqlError> {
-        self.ready(cx, statement).await?;
+        self.ready(cx, statement)?;
         let answer = self.send(cx, statement).await;
         self.describe(&answer, statement, 0, 0).map_or(Ok(()), Err)
     }
@@ -396,11 +332,3 @@ impl Database for Postgres {
 
 const NESTING: &str = "take BEGIN, COMMIT and ROLLBACK out of the file: \
                        what ran before them is not undone with the rest";
-
-/// One key a database: all entries that share it share the lock.
-fn key(database: &str) -> i64 {
-    let hash = Sha256::digest(format!("stagecraft\0{database}"));
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&hash[..8]);
-    i64::from_be_bytes(bytes)
-}

@@ -1,0 +1,91 @@
+//! The lock that every migrator of a database takes, polled: one who waits
+//! inside the server would stand in the way of `CREATE INDEX CONCURRENTLY`.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tokio_postgres::SimpleQueryMessage;
+
+use crate::model::fault::{Fault, FaultKind};
+use crate::ports::Cx;
+
+use super::{Postgres, watch};
+
+const POLL: Duration = Duration::from_millis(200);
+
+impl Postgres {
+    pub(super) async fn poll_lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault> {
+        self.prove_own_process(cx).await?;
+        let name = self.text("SELECT current_database()").await?;
+        let key = key(&name.unwrap_or_default());
+        let deadline = Instant::now() + wait;
+        loop {
+            let taken = self
+                .text(&format!("SELECT pg_try_advisory_lock({key})"))
+                .await?;
+            if taken.as_deref() == Some("t") {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let client = self.second.as_ref().map_or(&self.wire, |second| second);
+                let holder = watch::holder(&client.client, key).await;
+                let what = format!(
+                    "the database {} is locked by another migration",
+                    self.connector.dialer.server
+                );
+                return Err(Fault::new(FaultKind::Locked, what).because(format!(
+                    "held by {}",
+                    holder.as_deref().unwrap_or("a session that is gone by now")
+                )));
+            }
+            let next = deadline.min(Instant::now() + POLL);
+            cx.or_interrupted(async {
+                tokio::time::sleep_until(next).await;
+                Ok(())
+            })
+            .await?;
+        }
+    }
+
+    pub(super) fn pooler(&self) -> Fault {
+        Fault::refused(format!(
+            "the database {} is behind a pooler that gives every transaction another server \
+             process, so no lock can be held there",
+            self.connector.dialer.server
+        ))
+        .hint(
+            "name the variable of a URL past the pooler in `direct_connection_env` of this database",
+        )
+    }
+
+    /// Two sessions at once that share a server process, or one session that
+    /// changed it, are a pooler's.
+    async fn prove_own_process(&mut self, cx: &Cx) -> Result<(), Fault> {
+        if self.second.is_none() {
+            match self.connector.connect().await {
+                Ok(wire) => self.second = Some(wire),
+                // Its uses are courtesies; a server may be short of connections.
+                Err(fault) => cx.warn(format!("no second connection: {fault}")),
+            }
+        }
+        let mut shared = self.process().await? != self.pid;
+        if let Some(second) = &self.second {
+            let messages = second.client.simple_query("SELECT pg_backend_pid()").await;
+            let messages = messages.map_err(|error| self.fault("cannot read", &error))?;
+            shared |= messages.iter().any(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0) == Some(self.pid.to_string().as_str()),
+                _ => false,
+            });
+        }
+        if shared { Err(self.pooler()) } else { Ok(()) }
+    }
+}
+
+/// One key a database: all entries that share it share the lock.
+fn key(database: &str) -> i64 {
+    let hash = Sha256::digest(format!("stagecraft\0{database}"));
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hash[..8]);
+    i64::from_be_bytes(bytes)
+}
