@@ -51,8 +51,10 @@ async fn stop_old(
     {
         return Ok(());
     }
+    // The engine stops it whether or not it is waited for: an undo that begins
+    // earlier would take a container that is about to end for one that serves.
     let ended = runner
-        .stop(cx, &step.host, &old.name, &slot.new.stop)
+        .stop(&cx.uncancellable(), &step.host, &old.name, &slot.new.stop)
         .await?;
     cx.step(match ended {
         Some(exit) if exit.code == 137 => {
