@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::lab::{Checkout, Project, Run, Running, processes_of, within};
+use crate::support::lab::{Breakage, Checkout, Project, Run, Running, processes_of, within};
 
 /// What is left of a killed process must be gone within this.
 const SOON: Duration = Duration::from_secs(10);
@@ -13,8 +13,8 @@ const SOON: Duration = Duration::from_secs(10);
 fn of_two_deploys_at_once_one_goes_on_and_the_other_names_it() {
     let shop = Project::new("locked").on(&[1, 2]);
     let other = shop.second_checkout();
-    let mut first = shop.starts_to_deploy("v1");
-    first.until_phase("build");
+    let mut first = shop.breaks(Breakage::WaitsForLeave).starts_to_deploy("v1");
+    first.until_step("started");
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
 
     // The same folder, another folder, another command.
@@ -28,6 +28,7 @@ fn of_two_deploys_at_once_one_goes_on_and_the_other_names_it() {
     let shown = other.runs(&["lock", "show", "--env", "prod"]).succeeds();
     shown.saying(&["dana", machine.trim(), "stagecraft deploy"]);
 
+    shop.gives_leave();
     first.ends().succeeds();
     shop.serves("v1");
     other.runs(&["lock", "show", "--env", "prod"])
@@ -43,8 +44,9 @@ fn killed(shop: &Project, at: impl FnOnce(&mut Running)) {
     let run = run.is_killed();
     assert_eq!(run.code, None, "{run}");
     within(SOON, "the lock is free on every host", || shop.is_unlocked());
-    within(SOON, "no process is left", || processes_of(shop).is_empty());
     refused(shop);
+    // The next command also ends the connections that the killed one left.
+    within(SOON, "no process is left", || processes_of(shop).is_empty());
 }
 
 /// A new deploy does not begin beside the one that was cut off.
@@ -131,6 +133,25 @@ fn killed_with_every_old_container_stopped_it_is_aborted() {
 }
 
 #[test]
+fn killed_while_old_containers_end_it_is_aborted_and_they_serve_again() {
+    let shop = Project::new("cut-slowly").on(&[1, 2]);
+    shop.breaks(Breakage::EndsSlowly).deploy("v1").succeeds();
+    let mut run = shop.starts_to_deploy("v2");
+    run.until_phase("rollout");
+    within(SOON, "they are asked to end", || {
+        let mut hosts = shop.hosts().into_iter();
+        hosts.all(|host| shop.printed_on(host).contains("asked to end"))
+    });
+    run.is_killed();
+    shop.runs(&["deploy", "--env", "prod", "--abort"])
+        .succeeds();
+    shop.serves("v1");
+    shop.is_whole();
+    std::thread::sleep(Duration::from_secs(4));
+    shop.serves("v1");
+}
+
+#[test]
 fn killed_before_the_end_it_can_only_be_finished() {
     let shop = live("cut-end", &[4, 2]);
     killed(&shop, |run| run.until_phase("finalize"));
@@ -171,7 +192,7 @@ fn interrupted_in_the_rollout_every_host_serves_the_old_release() {
     run.until_step("is healthy");
     run.is_interrupted();
     let run = run.ends().fails_with(130);
-    run.saying(&["interrupted", "v1", "taken back on every host"]);
+    run.saying(&["interrupted", "taken back on every host", " serves"]);
     shop.serves("v1");
     shop.is_whole();
     let newest = shop.newest();

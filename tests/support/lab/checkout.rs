@@ -10,13 +10,17 @@ use serde_json::{Value, json};
 
 use super::{Host, Run, Running};
 
-/// What a version of the sample application does instead of serving.
+/// What a version of the sample application does instead of only serving.
 #[derive(Clone, Copy)]
 pub(crate) enum Breakage {
     /// It runs and answers, but never well.
     NeverHealthy,
     /// It says why and ends with 7.
     DiesAtOnce,
+    /// It becomes healthy only when [`super::Project::gives_leave`] is called.
+    WaitsForLeave,
+    /// It serves for three more seconds after it was asked to end.
+    EndsSlowly,
     /// It serves, and does not hear that it should end.
     IgnoresSigterm,
     /// It takes all memory as soon as there is a limit to it.
@@ -157,6 +161,15 @@ impl Checkout {
                 "echo looking for the moon\ntrap 'exit 0' TERM\nhttpd -f -p $PORT -h /bin &\nwait"
             }
             Breakage::DiesAtOnce => "echo cannot find my way >&2\nexit 7",
+            Breakage::WaitsForLeave => {
+                "until [ -e /go ]; do sleep 0.1; done
+                 trap 'exit 0' TERM\nhttpd -f -p $PORT -h /www &\nwait"
+            }
+            Breakage::EndsSlowly => {
+                "trap 'echo asked to end; sleep 3; exit 0' TERM
+                 httpd -f -p $PORT -h /www &
+                 wait"
+            }
             Breakage::IgnoresSigterm => "trap '' TERM\nhttpd -f -p $PORT -h /www &\nwait",
             Breakage::EatsMemory => {
                 "limit=/sys/fs/cgroup/memory/memory.limit_in_bytes

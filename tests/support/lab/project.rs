@@ -99,6 +99,26 @@ impl Project {
         }
     }
 
+    /// Lets everything that [`super::Breakage::WaitsForLeave`] become healthy.
+    #[track_caller]
+    pub(crate) fn gives_leave(&self) {
+        for host in self.hosts() {
+            engine(host.0).sh(&format!(
+                "docker ps --quiet --filter label=stagecraft.project={} | xargs -r -n 1 sh -c 'docker exec $0 touch /go'",
+                self.name
+            ));
+        }
+    }
+
+    /// What its containers on a host printed.
+    #[track_caller]
+    pub(crate) fn printed_on(&self, host: Host) -> String {
+        engine(host.0).sh(&format!(
+            "docker ps --all --quiet --filter label=stagecraft.project={} | xargs -r -n 1 sh -c 'docker logs $0 2>&1'",
+            self.name
+        ))
+    }
+
     /// The records that a host keeps.
     #[track_caller]
     pub(crate) fn records_on(&self, host: Host) -> Vec<Value> {
