@@ -99,7 +99,8 @@ impl Push {
             Ok(found) => Ok(found.descriptor.digest),
             Err(Error::DockerResponseServerError { message, .. }) => {
                 let refusal = Refusal::of(&message);
-                let fault = refusal.fault(&doing, &parts.repository, &message);
+                let login = self.auth.login_from(&parts.repository);
+                let fault = refusal.fault(&doing, &parts.repository, &message, &login);
                 Err(Unresolved::Registry(refusal, fault))
             }
             Err(error) => Err(Unresolved::Engine(fault(
