@@ -93,8 +93,8 @@ fn an_open_registry_carries_the_image_and_its_digest_is_what_runs() {
     // A tag that there is not.
     shop.set("/build/image", json!(format!("{repository}:v9")));
     shop.runs(&["deploy", "--env", "prod"])
-        .fails_with(13)
-        .saying(&["v9"]);
+        .fails_with(10)
+        .saying(&["v9", "does not know it", "nothing was changed"]);
     shop.serves("v1");
 }
 
@@ -133,6 +133,10 @@ fn a_wrong_password_ends_the_push_and_is_not_repeated() {
     run.saying(&["docker login"]);
     let shop = private("no-login");
     shop.deploy("v1").fails_with(21).saying(&["docker login"]);
+    let image = format!("{}/{}:v1", lab("LAB_REGISTRY_AUTH"), shop.name);
+    shop.runs(&["deploy", "--env", "prod", "--image", &image])
+        .fails_with(13)
+        .saying(&["docker login"]);
 }
 
 #[test]

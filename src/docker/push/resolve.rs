@@ -23,6 +23,25 @@ enum Unresolved {
     Engine(Fault),
 }
 
+/// The fault of somebody who named an image, before anything was begun.
+fn not_pinned(refusal: Refusal, fault: Fault) -> Fault {
+    match refusal {
+        Refusal::Unknown => Fault {
+            kind: FaultKind::Config,
+            ..fault
+        }
+        .hint("see whether its name, tag or digest is right, and whether it was pushed"),
+        Refusal::Unreachable
+        | Refusal::PlainHttp
+        | Refusal::Certificate
+        | Refusal::Login
+        | Refusal::Other => Fault {
+            kind: FaultKind::Unreachable,
+            ..fault
+        },
+    }
+}
+
 impl Push {
     pub(super) async fn pinned(&self, cx: &Cx, reference: &str) -> Result<PinnedImage, Fault> {
         let parts = Reference::parse(reference);
@@ -43,7 +62,7 @@ impl Push {
                         image.local_reference = self.local_reference(&image.digest);
                         Ok(image)
                     }
-                    None => Err(fault),
+                    None => Err(not_pinned(refusal, fault)),
                 }
             }
         }
