@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_days;
+mod bad_hosts;
 mod build;
 mod cut_off;
 mod database;

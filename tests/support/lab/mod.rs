@@ -19,7 +19,7 @@ mod run;
 mod running;
 
 pub(crate) use engine::{engine, here};
-pub(crate) use host::{Host, lab};
+pub(crate) use host::{Breakable, Host, lab};
 pub(crate) use checkout::{Breakage, Checkout};
 pub(crate) use project::Project;
 pub(crate) use run::Run;
