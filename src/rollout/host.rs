@@ -1,12 +1,20 @@
 //! One host: replacing its containers, and putting them back.
 
+use std::time::Duration;
+
 use futures_util::future::{join_all, try_join_all};
+use tokio::time::Instant;
 
 use crate::model::container::{Container, StopPolicy};
 use crate::model::fault::Fault;
 use crate::ports::{ContainerRunner, Cx, HostStep, Probe, Slot};
 
 use super::health;
+
+/// Between two looks at a container that may be about to end.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long a killed container may take to be gone.
+const AFTER_A_KILL: Duration = Duration::from_secs(1);
 
 /// Stops the old containers, starts the new ones in their place and waits
 /// until they are healthy. Looks before it acts: what is done already is left.
@@ -51,8 +59,10 @@ async fn stop_old(
     {
         return Ok(());
     }
+    // The engine stops it whether or not it is waited for: an undo that begins
+    // earlier would take a container that is about to end for one that serves.
     let ended = runner
-        .stop(cx, &step.host, &old.name, &slot.new.stop)
+        .stop(&cx.uncancellable(), &step.host, &old.name, &slot.new.stop)
         .await?;
     cx.step(match ended {
         Some(exit) if exit.code == 137 => {
@@ -122,6 +132,34 @@ pub(super) async fn undo(
     } else {
         Err(failures.join("; "))
     }
+}
+
+/// Waits out what a deployer that is gone may have asked for: its old
+/// containers run, yet the engine may be about to stop them. One that has a
+/// new container beside it was stopped for sure, and is not in doubt.
+pub(super) async fn settle(cx: &Cx, runner: &dyn ContainerRunner, step: &HostStep) {
+    let cx = cx.on_host(&step.host);
+    join_all(step.slots.iter().map(|slot| async {
+        let new = runner.inspect(&cx, &step.host, &slot.new.name).await;
+        if matches!(new, Ok(Some(_))) {
+            return;
+        }
+        let over = Instant::now() + slot.new.stop.timeout + AFTER_A_KILL;
+        for old in slot.old.iter().filter(|old| old.running()) {
+            cx.step(format!(
+                "waiting for at most {} s: {} may have been told to stop",
+                slot.new.stop.timeout.as_secs_f64(),
+                old.name
+            ));
+            while Instant::now() < over {
+                match runner.inspect(&cx, &step.host, &old.name).await {
+                    Ok(Some(now)) if now.running() => tokio::time::sleep(LOOK).await,
+                    Ok(_) | Err(_) => break,
+                }
+            }
+        }
+    }))
+    .await;
 }
 
 async fn start_old(

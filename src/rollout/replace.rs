@@ -36,6 +36,12 @@ impl RolloutStrategy for Replace {
 
     async fn put_back(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), RolloutFailure> {
         let all: Vec<&HostStep> = plan.batches.iter().flatten().collect();
+        let deaf = cx.uncancellable();
+        join_all(
+            all.iter()
+                .map(|step| host::settle(&deaf, &*self.runner, step)),
+        )
+        .await;
         let not_undone = self.undo_it(cx, &all).await;
         if not_undone.is_empty() {
             return Ok(());

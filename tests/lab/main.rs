@@ -1,0 +1,29 @@
+//! Everything on real machines: hosts with their own sshd and Docker engine,
+//! registries, databases. The lab must be up: `tests/lab/up`.
+//!
+//! `build` to `runner` try one adapter each. The others drive the program
+//! itself, as its user would.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod bad_days;
+mod build;
+mod cut_off;
+mod database;
+mod deploys;
+mod link;
+mod migrate;
+mod push;
+mod registries;
+mod runner;
+mod secrets;
+
+#[path = "../support"]
+mod support {
+    pub(crate) mod build;
+    pub(crate) mod database;
+    pub(crate) mod lab;
+    pub(crate) mod migrations;
+    pub(crate) mod no_runner;
+    pub(crate) mod runner;
+}
