@@ -28,6 +28,7 @@ mod secrets;
 mod session;
 mod source;
 mod status;
+mod target;
 mod wiring;
 
 use std::process::ExitCode;
