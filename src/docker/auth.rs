@@ -77,6 +77,15 @@ pub struct Auth {
     known: Mutex<HashMap<String, Option<Credentials>>>,
 }
 
+/// Where the login for a registry comes from, for words about a refused one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginFrom {
+    /// The variables of these names.
+    Variables { username: String, password: String },
+    /// The Docker client's own store, which may know none.
+    Store,
+}
+
 /// `registry_username_env` and `registry_password_env`, for one registry.
 struct Named {
     registry: String,
@@ -141,6 +150,17 @@ impl Auth {
         };
         known.insert(registry.to_owned(), credentials.clone());
         Ok(credentials)
+    }
+
+    #[must_use]
+    pub fn login_from(&self, repository: &str) -> LoginFrom {
+        match &self.named {
+            Some(named) if named.registry == registry_of(repository) => LoginFrom::Variables {
+                username: named.username.clone(),
+                password: named.password.clone(),
+            },
+            _ => LoginFrom::Store,
+        }
     }
 
     /// The header for requests about `repository`, where there is a login.

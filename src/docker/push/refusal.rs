@@ -1,6 +1,6 @@
 //! What a registry's refusal means, and the way out of it.
 
-use crate::docker::auth::registry_of;
+use crate::docker::auth::{LoginFrom, registry_of};
 use crate::model::fault::Fault;
 
 /// Why a registry gave no good answer.
@@ -58,13 +58,15 @@ impl Refusal {
     }
 
     /// `doing` is what was tried: `push shop:1`.
-    pub(super) fn fault(self, doing: &str, repository: &str, message: &str) -> Fault {
+    pub(super) fn fault(
+        self,
+        doing: &str,
+        repository: &str,
+        message: &str,
+        login: &LoginFrom,
+    ) -> Fault {
         let registry = registry_of(repository);
         let what = format!("cannot {doing}");
-        let login = match registry {
-            "docker.io" => "docker login".to_owned(),
-            registry => format!("docker login {registry}"),
-        };
         match self {
             Self::Unreachable => Fault::unreachable(what)
                 .because(format!("the registry `{registry}` cannot be reached"))
@@ -84,14 +86,29 @@ impl Refusal {
                 )),
             Self::Login => Fault::failed(what)
                 .because(format!("the registry `{registry}` refused: {message}"))
-                .hint(format!(
-                    "log in with `{login}`, or name the variables that hold the credentials in `project.registry_username_env` and `project.registry_password_env`"
-                ))
+                .hint(log_in(registry, login))
                 .hint(format!("see that this login may use the repository `{repository}`")),
             Self::Unknown => Fault::failed(what)
                 .because(format!("the registry `{registry}` does not know it: {message}")),
             Self::Other => Fault::failed(what)
                 .because(format!("the registry `{registry}` answered: {message}")),
+        }
+    }
+}
+
+fn log_in(registry: &str, login: &LoginFrom) -> String {
+    match login {
+        LoginFrom::Variables { username, password } => {
+            format!("see whether `{username}` and `{password}` hold a login of `{registry}`")
+        }
+        LoginFrom::Store => {
+            let command = match registry {
+                "docker.io" => "docker login".to_owned(),
+                registry => format!("docker login {registry}"),
+            };
+            format!(
+                "log in with `{command}`, or name the variables that hold the credentials in `project.registry_username_env` and `project.registry_password_env`"
+            )
         }
     }
 }
@@ -131,15 +148,31 @@ mod tests {
 
     #[test]
     fn a_refused_login_says_how_to_log_in() {
-        let fault =
-            Refusal::Login.fault("push `ghcr.io/acme/shop:1`", "ghcr.io/acme/shop", "denied");
+        let refused = |login| {
+            let doing = "push `ghcr.io/acme/shop:1`";
+            Refusal::Login.fault(doing, "ghcr.io/acme/shop", "denied", login)
+        };
+        let fault = refused(&LoginFrom::Store);
         assert_eq!(fault.kind, FaultKind::Failed);
         assert_eq!(
             fault.to_string(),
             "cannot push `ghcr.io/acme/shop:1`: the registry `ghcr.io` refused: denied"
         );
         assert!(fault.hints[0].contains("`docker login ghcr.io`"));
-        let hub = Refusal::Unreachable.fault("push `acme/shop:1`", "acme/shop", "no such host");
+        let fault = refused(&LoginFrom::Variables {
+            username: "HUB_USER".into(),
+            password: "HUB_PASSWORD".into(),
+        });
+        assert_eq!(
+            fault.hints[0],
+            "see whether `HUB_USER` and `HUB_PASSWORD` hold a login of `ghcr.io`"
+        );
+        let hub = Refusal::Unreachable.fault(
+            "push `acme/shop:1`",
+            "acme/shop",
+            "no such host",
+            &LoginFrom::Store,
+        );
         assert_eq!(hub.kind, FaultKind::Unreachable);
     }
 }

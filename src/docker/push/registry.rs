@@ -12,7 +12,7 @@ use tokio_stream::StreamExt as _;
 
 use super::Push;
 use super::refusal::Refusal;
-use crate::docker::auth::REGISTRY_AUTH;
+use crate::docker::auth::{LoginFrom, REGISTRY_AUTH};
 use crate::docker::client::{Call, Engine, fault};
 use crate::docker::{image, this_machine};
 use crate::model::event::Unit;
@@ -45,7 +45,8 @@ impl Push {
             .query("tag", tag)
             .header(REGISTRY_AUTH, login)
             .within(BEGINNING);
-        let refused = |error| refused(&engine, &reference, repository, error);
+        let from = self.auth.login_from(repository);
+        let refused = |error| refused(&engine, &reference, repository, &from, error);
         let mut lines = engine.lines::<Line>(call).await.map_err(refused)?;
         let mut pushed = Layers::default();
         let mut digest = None;
@@ -87,12 +88,18 @@ impl Push {
     }
 }
 
-fn refused(engine: &Engine, reference: &str, repository: &str, error: Error) -> Fault {
+fn refused(
+    engine: &Engine,
+    reference: &str,
+    repository: &str,
+    login: &LoginFrom,
+    error: Error,
+) -> Fault {
     let doing = format!("push `{reference}`");
     match &error {
         Error::DockerStreamError { error: message }
         | Error::DockerResponseServerError { message, .. } => {
-            Refusal::of(message).fault(&doing, repository, message)
+            Refusal::of(message).fault(&doing, repository, message, login)
         }
         _ => fault(engine.host(), format!("cannot {doing}"), error),
     }

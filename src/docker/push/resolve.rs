@@ -23,6 +23,25 @@ enum Unresolved {
     Engine(Fault),
 }
 
+/// The fault of somebody who named an image, before anything was begun.
+fn not_pinned(refusal: Refusal, fault: Fault) -> Fault {
+    match refusal {
+        Refusal::Unknown => Fault {
+            kind: FaultKind::Config,
+            ..fault
+        }
+        .hint("see whether its name, tag or digest is right, and whether it was pushed"),
+        Refusal::Unreachable
+        | Refusal::PlainHttp
+        | Refusal::Certificate
+        | Refusal::Login
+        | Refusal::Other => Fault {
+            kind: FaultKind::Unreachable,
+            ..fault
+        },
+    }
+}
+
 impl Push {
     pub(super) async fn pinned(&self, cx: &Cx, reference: &str) -> Result<PinnedImage, Fault> {
         let parts = Reference::parse(reference);
@@ -43,7 +62,7 @@ impl Push {
                         image.local_reference = self.local_reference(&image.digest);
                         Ok(image)
                     }
-                    None => Err(fault),
+                    None => Err(not_pinned(refusal, fault)),
                 }
             }
         }
@@ -99,7 +118,8 @@ impl Push {
             Ok(found) => Ok(found.descriptor.digest),
             Err(Error::DockerResponseServerError { message, .. }) => {
                 let refusal = Refusal::of(&message);
-                let fault = refusal.fault(&doing, &parts.repository, &message);
+                let login = self.auth.login_from(&parts.repository);
+                let fault = refusal.fault(&doing, &parts.repository, &message, &login);
                 Err(Unresolved::Registry(refusal, fault))
             }
             Err(error) => Err(Unresolved::Engine(fault(

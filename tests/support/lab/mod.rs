@@ -64,6 +64,11 @@ fn next_number() -> u16 {
     number
 }
 
+/// A port on the hosts that no project has.
+pub(crate) fn free_port() -> u16 {
+    next_number()
+}
+
 fn lab_folder() -> String {
     std::env::var("STAGECRAFT_LAB").unwrap_or_else(|_| "/tmp/stagecraft-lab".to_owned())
 }
