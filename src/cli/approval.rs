@@ -43,7 +43,7 @@ pub(crate) async fn pass(
         Answer::NoTerminal => Err(Fault::refused("nobody approved the plan")
             .because("the environment is protected, and there is no terminal to ask at")
             .state("nothing was changed")
-            .hint("look at the plan with `--dry-run`, then add `--yes`")),
+            .hint("when the plan above is right, run the same command with `--yes`")),
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct Globals {
         hide_env_values = true
     )]
     pub(crate) env: Option<EnvironmentName>,
-    /// How results are written to standard output
+    /// How results are written: for people, as one JSON document, or a JSON object a line
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub(crate) format: Format,
     /// Print results and errors only
@@ -69,12 +69,11 @@ pub(crate) struct Globals {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+// No help of their own: it would stretch the help of every command.
 pub(crate) enum Format {
-    /// For people
     Text,
-    /// One JSON document
     Json,
-    /// One JSON object a line: every event, then the result
+    // Every event, then the result.
     Ndjson,
 }
 

@@ -3,20 +3,19 @@
 use serde_json::json;
 
 use crate::config::{self, Look};
-use crate::model::fault::Fault;
 use crate::ui::{Ui, words};
 
 use super::args::Globals;
 use super::failure::Failure;
 use super::judged;
-use super::session::config_file;
+use super::target::{config_file, mended};
 use super::wiring;
 
 pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let file = config_file(globals)?;
     let registry = wiring::registry()?;
     let engines = config::Engines::new(registry.known());
-    let summary = config::check_all(&file, &engines).map_err(Fault::from)?;
+    let summary = config::check_all(&file, &engines).map_err(mended)?;
     if !summary.warnings.is_empty() {
         ui.warn(summary.warnings.render_warnings(Look::Plain).trim_end())
             .await;

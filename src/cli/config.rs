@@ -1,12 +1,11 @@
 //! `stagecraft config`.
 
 use crate::config;
-use crate::model::fault::Fault;
 use crate::ui::Ui;
 
 use super::args::{ConfigArgs, ConfigCommand, Globals};
 use super::failure::Failure;
-use super::session::{config_file, engines};
+use super::target;
 
 pub(crate) async fn run(args: &ConfigArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     match args.command {
@@ -16,17 +15,10 @@ pub(crate) async fn run(args: &ConfigArgs, globals: &Globals, ui: &Ui) -> Result
             ui.show(&text, &schema).await;
         }
         ConfigCommand::Show => {
-            let file = config_file(globals)?;
-            let Some(name) = &globals.env else {
-                let mut fault = Fault::config(
-                    "`stagecraft config show` shows one environment, and none was named",
-                );
-                for name in config::environments(&file).unwrap_or_default() {
-                    fault = fault.hint(format!("`stagecraft config show --env {name}`"));
-                }
-                return Err(fault.into());
-            };
-            let shown = config::show(&file, name.as_str(), &engines()?).map_err(Fault::from)?;
+            let file = target::config_file(globals)?;
+            let name = target::environment("stagecraft config show", globals, &file)?;
+            let shown =
+                config::show(&file, name.as_str(), &target::engines()?).map_err(target::mended)?;
             ui.show(shown.yaml.trim_end(), &shown.json).await;
         }
     }

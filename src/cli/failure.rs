@@ -28,10 +28,15 @@ impl From<Stopped> for Failure {
 }
 
 impl Failure {
-    /// Outside a phase nothing is changed, unless whoever failed says otherwise.
+    /// Outside a phase nothing is changed, unless whoever failed says
+    /// otherwise; what cannot be reached can be tried again then.
     pub(crate) fn with_standing(mut self) -> Self {
         if self.phase.is_none() && self.fault.state.is_empty() {
             self.fault = self.fault.state("nothing was changed");
+        }
+        if self.fault.kind == FaultKind::Unreachable && self.fault.hints.is_empty() {
+            let hint = "when it can be reached again, run the same command";
+            self.fault = self.fault.hint(hint);
         }
         self
     }

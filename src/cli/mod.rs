@@ -28,6 +28,7 @@ mod secrets;
 mod session;
 mod source;
 mod status;
+mod target;
 mod wiring;
 
 use std::process::ExitCode;
@@ -46,8 +47,9 @@ use failure::Failure;
 pub fn main() -> ExitCode {
     // clap answers `--help` and `--version` itself and ends with 2 on misuse.
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: the work is waiting for others, and a message that changes
+    // threads on its way costs more than it saves.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, FaultKind};
 use crate::model::history::History;
+use crate::model::names::EnvironmentName;
 use crate::model::release::{Release, ReleaseId};
 use crate::ports::Ledger;
 use crate::release::{self, Store};
@@ -14,7 +15,8 @@ use crate::ui::{self, Ui, words};
 use super::args::{Globals, ReleasesArgs, ReleasesCommand};
 use super::failure::Failure;
 use super::keeper::{Access, Rebuilt};
-use super::session::{Session, config_file, on_environment};
+use super::session::{Session, on_environment};
+use super::target::config_file;
 
 pub(crate) async fn run(args: &ReleasesArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     match &args.command {
@@ -111,6 +113,41 @@ fn unknown<'a>(id: &ReleaseId, newest_first: impl Iterator<Item = &'a Release>) 
     }
 }
 
+/// Why an id names no release of this environment.
+fn not_of(environment: &EnvironmentName, id: &ReleaseId, history: &History) -> Fault {
+    match history.find(id) {
+        Some(elsewhere) => Fault::refused(format!("release `{id}` is not of `{environment}`"))
+            .because(format!("it was made in `{}`", elsewhere.environment))
+            .hint(format!(
+                "`stagecraft releases mark-bad {id} --env {}`",
+                elsewhere.environment
+            )),
+        None => unknown(id, history.of(environment).rev()).hint(format!(
+            "see `stagecraft releases list --env {environment}`"
+        )),
+    }
+}
+
+/// The record here is written before the primary host's.
+fn unsaved(fault: Fault, release: &Release) -> Fault {
+    match fault.kind {
+        FaultKind::Unreachable => fault
+            .state("the mark is on this machine, and not on the primary host yet")
+            .hint(format!(
+                "set it again: `stagecraft releases mark-bad {} --env {}`",
+                release.id, release.environment
+            )),
+        FaultKind::Config
+        | FaultKind::Locked
+        | FaultKind::Refused
+        | FaultKind::Cancelled
+        | FaultKind::Failed
+        | FaultKind::UndoFailed
+        | FaultKind::Interrupted
+        | FaultKind::Internal => fault,
+    }
+}
+
 async fn mark_bad(session: &Session<'_>, id: &ReleaseId) -> Result<(), Failure> {
     let release = session
         .locked(async |cx| {
@@ -118,24 +155,18 @@ async fn mark_bad(session: &Session<'_>, id: &ReleaseId) -> Result<(), Failure> 
             let history = session.history(cx, Access::Write).await?;
             let found = history.of(environment).find(|release| release.id == *id);
             let Some(mut release) = found.cloned() else {
-                return Err(unknown(id, history.of(environment).rev())
-                    .hint(format!(
-                        "see `stagecraft releases list --env {environment}`"
-                    ))
-                    .into());
+                return Err(not_of(environment, id, &history).into());
             };
             if !release.bad {
                 release.bad = true;
                 release.revision += 1;
             }
             // Also when it was marked before: a host may not know it yet.
-            session.keeper.save(&release).await.map_err(|fault| {
-                fault
-                    .state("the mark may be on this machine alone")
-                    .hint(format!(
-                        "set it again: `stagecraft releases mark-bad {id} --env {environment}`"
-                    ))
-            })?;
+            session
+                .keeper
+                .save(&release)
+                .await
+                .map_err(|fault| unsaved(fault, &release))?;
             session.keeper.level(&cx.uncancellable(), &release).await;
             Ok(release)
         })

@@ -26,7 +26,7 @@ pub(crate) async fn finish(
     let found = plan::resumable(&history, environment)?;
     let mut release = found.release;
     if release.kind == ReleaseKind::Rollback {
-        return finish_rollback(session, cx, release).await;
+        return finish_rollback(session, cx, release, consent).await;
     }
     let mut facts = session
         .observe(cx, Wanted::Everything, Access::Write)
@@ -74,6 +74,7 @@ async fn finish_rollback(
     session: &Session<'_>,
     cx: &Cx,
     mut release: Release,
+    consent: Consent,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
     let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
@@ -83,6 +84,14 @@ async fn finish_rollback(
     };
     let plan = plan::rollback(environment, &facts, &request)?;
     let ready = roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
+    let question = format!("finish {} ({})", release.id, release.version);
+    approval::pass(
+        session.ui,
+        gate(environment, &[], &question),
+        consent,
+        &ui::plan_text::rollback(&plan, style(session)),
+    )
+    .await?;
     reopen(&mut release)?;
     let result = deployer(session)
         .roll_back(cx, release, &plan, &facts, &ready)

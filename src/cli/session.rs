@@ -1,7 +1,6 @@
 //! What every command on an environment shares: its configuration, its ports,
 //! the signal, the lock, and an end that leaves nothing behind.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use super::judged;
 use super::keeper::{Access, Keeper};
 use super::secrets::Hidden;
 use super::source;
+use super::target;
 use super::wiring::{self, House};
 
 /// What `--wait-lock` waits at most.
@@ -45,14 +45,6 @@ pub(crate) struct Session<'a> {
     wait_lock: bool,
 }
 
-/// The configuration file that the options name, or the nearest one.
-///
-/// # Errors
-/// There is none.
-pub(crate) fn config_file(globals: &Globals) -> Result<PathBuf, Fault> {
-    config::find(globals.config.as_deref())
-}
-
 /// Loads the environment that was named and runs `work` on it. Connections are
 /// closed whatever happens.
 ///
@@ -68,7 +60,7 @@ pub(crate) async fn on_environment<'a, T>(
     let Loaded {
         mut environment,
         warnings,
-    } = load(command, globals)?;
+    } = target::load(command, globals)?;
     if !warnings.is_empty() {
         ui.warn(warnings.render_warnings(Look::Plain).trim_end())
             .await;
@@ -95,32 +87,6 @@ pub(crate) async fn on_environment<'a, T>(
     result
 }
 
-fn load(command: &str, globals: &Globals) -> Result<Loaded, Fault> {
-    let file = config_file(globals)?;
-    let Some(name) = &globals.env else {
-        let known = config::environments(&file).unwrap_or_default();
-        let mut fault = Fault::config(format!(
-            "`{command}` acts on an environment, and none was named"
-        ))
-        .because("no command acts on an environment that was not named")
-        .state("nothing was changed");
-        for name in known {
-            fault = fault.hint(format!("`{command} --env {name}`"));
-        }
-        return Err(fault);
-    };
-    let loaded = config::load(&file, Some(name.as_str()), &engines()?)?;
-    Ok(loaded)
-}
-
-/// The engine ids that the configuration may name.
-///
-/// # Errors
-/// A defect in the registry.
-pub(crate) fn engines() -> Result<config::Engines, Fault> {
-    Ok(config::Engines::new(wiring::registry()?.known()))
-}
-
 impl Session<'_> {
     /// Runs `work` under the environment lock. If the lock is lost, the work
     /// is stopped as by a signal and the fault says why.
@@ -145,15 +111,9 @@ impl Session<'_> {
         watcher.abort();
         let was_lost = lost.is_cancelled();
         release(held).await;
-        result.map_err(|mut failure| {
-            if was_lost && failure.fault.kind == FaultKind::Interrupted {
-                failure.fault.kind = FaultKind::Unreachable;
-                failure.fault.what = "the environment lock was lost".to_owned();
-                failure.fault = failure
-                    .fault
-                    .because("the connection to a host that held it ended");
-            }
-            failure
+        result.map_err(|failure| match was_lost {
+            true => without_lock(failure, &self.environment),
+            false => failure,
         })
     }
 
@@ -273,6 +233,27 @@ impl Session<'_> {
             });
         }
     }
+}
+
+/// A failure of work whose lock was lost: mostly because of it.
+fn without_lock(mut failure: Failure, environment: &Environment) -> Failure {
+    const WHY: &str =
+        "the connection to a host that held it ended, or it was taken by `stagecraft lock release`";
+    let mut fault = failure.fault;
+    if fault.kind == FaultKind::Interrupted {
+        fault.kind = FaultKind::Unreachable;
+        // The signal was ours.
+        fault.causes.retain(|cause| cause != "interrupted");
+        fault.what = "the environment lock was lost".to_owned();
+        fault = fault.because(WHY);
+    } else {
+        fault = fault.because(format!("the environment lock was lost meanwhile: {WHY}"));
+    }
+    failure.fault = fault.hint(format!(
+        "see who holds it now: `stagecraft lock show --env {}`",
+        environment.name
+    ));
+    failure
 }
 
 async fn release(held: Box<dyn Held>) {

@@ -78,15 +78,35 @@ pub(super) fn select(dialect: Dialect, table: &str, database: &str) -> String {
 }
 
 pub(super) fn upsert(dialect: Dialect, table: &str, row: &LedgerRow) -> String {
-    let columns = COLUMNS.join(", ");
-    let values = cells(row)
+    upsert_values(dialect, table, &values(dialect, row))
+}
+
+/// PostgreSQL plans a prepared statement once, not once a migration.
+pub(super) fn prepare(name: &str, table: &str) -> String {
+    let places: Vec<String> = (1..=COLUMNS.len())
+        .map(|place| format!("${place}"))
+        .collect();
+    let insert = upsert_values(Dialect::Postgres, table, &places.join(", "));
+    format!("PREPARE {name} AS {insert} RETURNING pg_backend_pid()")
+}
+
+pub(super) fn execute(name: &str, row: &LedgerRow) -> String {
+    format!("EXECUTE {name}({})", values(Dialect::Postgres, row))
+}
+
+fn values(dialect: Dialect, row: &LedgerRow) -> String {
+    cells(row)
         .map(|cell| match cell {
             Cell::Text(Some(text)) => literal(dialect, text),
             Cell::Number(Some(number)) => number.to_string(),
             Cell::Truth(truth) => if truth { "true" } else { "false" }.to_owned(),
             Cell::Text(None) | Cell::Number(None) => "NULL".to_owned(),
         })
-        .join(", ");
+        .join(", ")
+}
+
+fn upsert_values(dialect: Dialect, table: &str, values: &str) -> String {
+    let columns = COLUMNS.join(", ");
     let conflict = match dialect {
         Dialect::Postgres | Dialect::Sqlite => "ON CONFLICT (database_name, id) DO UPDATE SET",
         Dialect::Mysql => "ON DUPLICATE KEY UPDATE",

@@ -84,7 +84,11 @@ impl Lines {
         let about = event.scope.phase.map_or("", Phase::key);
         match &event.kind {
             EventKind::ReleaseStarted { release, version } => {
-                let what = format!("{release}  version {}", printable(version));
+                // A `migrate run` outside a repository has no version.
+                let what = match version.as_str() {
+                    "-" => release.clone(),
+                    version => format!("{release}  version {}", printable(version)),
+                };
                 self.line("release", &Scope::default(), &what)
             }
             EventKind::PhaseStarted => {

@@ -7,6 +7,7 @@ fn the_help_of_every_command_is_the_reference() {
     let sandbox = Sandbox::empty();
     let mut commands = vec![String::new()];
     let mut pages = vec![];
+    let mut globals: Option<String> = None;
     while let Some(command) = commands.pop() {
         let page = sandbox.run(&format!("{command} --help"));
         assert_eq!((page.code, page.stderr.as_str()), (0, ""), "{command}");
@@ -17,9 +18,17 @@ fn the_help_of_every_command_is_the_reference() {
                 .rev()
                 .map(|name| format!("{command} {name}")),
         );
-        pages.push(format!("$ stagecraft{command} --help\n\n{}", page.stdout));
+        // The global options are the same everywhere: they stand on the first page.
+        let (own, shared) = page.stdout.split_once("\nGlobal options:\n").unwrap();
+        assert_eq!(
+            shared,
+            globals.get_or_insert(shared.to_owned()),
+            "{command}"
+        );
+        pages.push(format!("$ stagecraft{command} --help\n\n{own}"));
     }
     assert!(pages.len() > 20, "{}", pages.len());
+    pages.insert(1, format!("Global options:\n{}", globals.unwrap()));
     insta::assert_snapshot!(pages.join("\n\n"));
 }
 

@@ -1,1 +1,123 @@
-//!
+//! What stops a command before it begins: no engine to ask, nothing to act on.
+
+use crate::sandbox::Sandbox;
+
+const SHOP: &str = "\
+version: 1
+project: { name: $project }
+build: { context: . }
+env:
+  secret: [SESSION_KEY]
+roles:
+  web: { port: 3000, health: { path: /up } }
+environments:
+  prod:
+    hosts: [{ address: local, roles: [primary, web] }]
+";
+
+fn shop() -> Sandbox {
+    let sandbox = Sandbox::with(SHOP);
+    sandbox.file("Dockerfile", "FROM scratch\n");
+    sandbox
+}
+
+#[test]
+fn without_an_engine_a_deploy_is_13_and_says_how_to_get_one() {
+    shows!(shop().run("deploy --env prod"), @r#"
+        exit 13
+        --- stderr
+        error: cannot ask the engine on `local`
+          caused by: cannot reach the Docker engine on this machine
+          caused by: there is no `/nonexistent.sock`
+
+        state: nothing was changed
+        hint: install Docker, or start it: `sudo systemctl start docker`
+        "#);
+}
+
+#[test]
+fn without_an_engine_every_command_that_needs_one_is_13() {
+    let sandbox = shop();
+    for command in [
+        "deploy --env prod --dry-run",
+        "rollback --env prod",
+        "rollback --env prod --dry-run",
+        "status --env prod",
+        "logs --env prod",
+        "exec --env prod -- true",
+    ] {
+        let run = sandbox.run(command);
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (13, ""),
+            "{command}: {run}"
+        );
+        assert!(
+            run.stderr.contains("state: nothing was changed"),
+            "{command}: {run}"
+        );
+        assert!(run.stderr.contains("hint: "), "{command}: {run}");
+    }
+}
+
+#[test]
+fn programs_are_told_the_same_in_one_document() {
+    let run = shop().run("deploy --env prod --format json");
+    let document = run.document();
+    assert_eq!(document["exit_code"], 13);
+    assert_eq!(document["error"]["kind"], "unreachable");
+    let run = shop().run("deploy --env prod --format ndjson");
+    let last: serde_json::Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(last["exit_code"], 13, "{last}");
+}
+
+#[test]
+fn a_failed_command_leaves_no_lock_behind() {
+    let sandbox = shop();
+    assert_eq!(sandbox.run("deploy --env prod").code, 13);
+    shows!(sandbox.run("lock show --env prod"), @r#"
+        exit 0
+        --- stdout
+        nobody holds the lock of prod
+        "#);
+}
+
+#[test]
+fn quiet_prints_errors_all_the_same() {
+    let run = shop().run("deploy --env prod --quiet");
+    assert!(run.stderr.starts_with("error: "), "{run}");
+}
+
+#[test]
+fn an_unknown_docker_context_is_named() {
+    let sandbox = shop();
+    sandbox.set("DOCKER_HOST", "").set("DOCKER_CONTEXT", "gone");
+    shows!(sandbox.run("deploy --env prod"), @r#"
+        exit 13
+        --- stderr
+        error: cannot ask the engine on `local`
+          caused by: cannot reach the Docker engine on this machine
+          caused by: the Docker context `gone` cannot be read from `[HOME]/.docker/contexts/meta/[SHA256]/meta.json`
+          caused by: No such file or directory (os error 2)
+
+        state: nothing was changed
+        hint: see the contexts with `docker context ls`, choose one with `docker context use NAME`
+        "#);
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_13() {
+    let sandbox = Sandbox::with(&SHOP.replace("address: local", "address: deploy@127.0.0.1:1"));
+    shows!(sandbox.run("deploy --env prod"), @r#"
+        exit 13
+        --- stderr
+        error: cannot connect to `deploy@127.0.0.1:1`
+          caused by: nothing listens on its SSH port
+
+          what `ssh` said of deploy@127.0.0.1:1
+            ssh: connect to host 127.0.0.1 port 1: Connection refused
+
+        state: nothing was changed
+        hint: check that `sshd` runs there and the port is right: `ssh -p 1 deploy@127.0.0.1`
+        "#);
+}

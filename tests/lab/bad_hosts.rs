@@ -65,7 +65,9 @@ fn a_host_that_is_killed_in_the_rollout_is_named_and_the_next_deploy_makes_all_w
     let mut run = shop.breaks(Breakage::WaitsForLeave).starts_to_deploy("v2");
     run.until("its new container runs", |event| {
         event["host"] == victim.host.address()
-            && event["text"].as_str().is_some_and(|text| text.starts_with("started"))
+            && event["text"]
+                .as_str()
+                .is_some_and(|text| text.starts_with("started"))
     });
     victim.suffers("kill", &[]);
     let run = run.ends().fails_with(30);
@@ -92,7 +94,9 @@ fn a_host_that_is_cut_off_in_the_rollout_is_named_and_rollback_makes_all_whole()
     let mut run = shop.breaks(Breakage::WaitsForLeave).starts_to_deploy("v3");
     run.until("its new container runs", |event| {
         event["host"] == victim.host.address()
-            && event["text"].as_str().is_some_and(|text| text.starts_with("started"))
+            && event["text"]
+                .as_str()
+                .is_some_and(|text| text.starts_with("started"))
     });
     victim.suffers("cut", &[]);
     let run = run.ends().fails_with(30);
@@ -125,7 +129,8 @@ fn a_primary_that_is_cut_off_in_the_rollout_leaves_a_release_that_is_aborted() {
     let next = shop.deploy("v3");
     if next.code == Some(12) {
         next.saying(&["--abort"]);
-        shop.runs(&["deploy", "--env", "prod", "--abort"]).succeeds();
+        shop.runs(&["deploy", "--env", "prod", "--abort"])
+            .succeeds();
         shop.serves("v1");
         shop.deploy("v3").succeeds();
     } else {
@@ -145,7 +150,9 @@ fn a_host_that_restarts_serves_what_it_served() {
         victim.host.get(shop.port, "/up").as_deref() == Ok("v1")
     });
     shop.is_whole();
-    shop.runs(&["status", "--env", "prod"]).succeeds().saying(&["running"]);
+    shop.runs(&["status", "--env", "prod"])
+        .succeeds()
+        .saying(&["running"]);
 }
 
 #[test]

@@ -31,7 +31,8 @@ fn of_two_deploys_at_once_one_goes_on_and_the_other_names_it() {
     shop.gives_leave();
     first.ends().succeeds();
     shop.serves("v1");
-    other.runs(&["lock", "show", "--env", "prod"])
+    other
+        .runs(&["lock", "show", "--env", "prod"])
         .succeeds()
         .saying(&["nobody holds the lock"]);
     assert_eq!(shop.releases().len(), 1);
@@ -43,7 +44,9 @@ fn killed(shop: &Project, at: impl FnOnce(&mut Running)) {
     at(&mut run);
     let run = run.is_killed();
     assert_eq!(run.code, None, "{run}");
-    within(SOON, "the lock is free on every host", || shop.is_unlocked());
+    within(SOON, "the lock is free on every host", || {
+        shop.is_unlocked()
+    });
     refused(shop);
     // The next command also ends the connections that the killed one left.
     within(SOON, "no process is left", || processes_of(shop).is_empty());
@@ -119,7 +122,8 @@ fn killed_with_one_host_changed_it_is_aborted_from_another_machine() {
     killed(&shop, |run| run.until_step("is healthy"));
     let other = shop.second_checkout();
     refused(&other);
-    other.runs(&["deploy", "--env", "prod", "--abort"])
+    other
+        .runs(&["deploy", "--env", "prod", "--abort"])
         .succeeds();
     shop.serves("v1");
     shop.is_whole();
@@ -170,7 +174,9 @@ fn a_rollback_that_was_killed_is_resumed() {
     let mut run = shop.starts(&["rollback", "--env", "prod"]);
     run.until_step("is healthy");
     run.is_killed();
-    within(SOON, "the lock is free on every host", || shop.is_unlocked());
+    within(SOON, "the lock is free on every host", || {
+        shop.is_unlocked()
+    });
     refused(&shop);
     shop.runs(&["deploy", "--env", "prod", "--resume"])
         .succeeds();

@@ -13,7 +13,10 @@ fn three_hosts_take_versions_refuse_a_bad_one_and_go_back() {
     shop.serves("v2");
 
     shop.is_patient_for("3s");
-    let bad = shop.breaks(Breakage::NeverHealthy).deploy("v3").fails_with(23);
+    let bad = shop
+        .breaks(Breakage::NeverHealthy)
+        .deploy("v3")
+        .fails_with(23);
     let bad = bad.saying(&[
         "did not become healthy within 3 s",
         "last probe: GET /up answered 404",
@@ -37,7 +40,10 @@ fn three_hosts_take_versions_refuse_a_bad_one_and_go_back() {
         .collect();
     assert_eq!(outcomes, ["done", "done", "failed", "done"]);
     assert_eq!(releases[3]["target_id"], releases[0]["id"]);
-    assert_eq!(releases[3]["image"]["digest"], releases[0]["image"]["digest"]);
+    assert_eq!(
+        releases[3]["image"]["digest"],
+        releases[0]["image"]["digest"]
+    );
     assert_eq!(releases[2]["phases"]["finalize"]["status"], "skipped");
     for host in shop.hosts() {
         let digest = &releases[0]["image"]["digest"];
@@ -79,7 +85,10 @@ fn a_second_checkout_sees_the_same_history_and_goes_on_with_it() {
     shop.deploy("v4").succeeds();
     shop.serves("v4");
     assert_eq!(shop.releases().len(), 5);
-    assert_eq!(shop.releases()[3]["actor"].as_str().map(|it| &it[..5]), Some("erin@"));
+    assert_eq!(
+        shop.releases()[3]["actor"].as_str().map(|it| &it[..5]),
+        Some("erin@")
+    );
 }
 
 #[test]
@@ -100,9 +109,12 @@ fn what_runs_where_is_shown_and_can_be_spoken_to() {
     let shown = shown.succeeds().json();
     assert_eq!(shown["id"], id, "{shown:#}");
     assert_eq!(shown["phases"]["rollout"]["status"], "completed");
-    shop.runs(&["releases", "show", &id])
-        .succeeds()
-        .saying(&[&id, "rollout", "completed", "done, live"]);
+    shop.runs(&["releases", "show", &id]).succeeds().saying(&[
+        &id,
+        "rollout",
+        "completed",
+        "done, live",
+    ]);
     shop.runs(&["releases", "show", "rel-20200101-000000000"])
         .fails_with(12)
         .saying(&["there is no release"]);
@@ -112,9 +124,17 @@ fn what_runs_where_is_shown_and_can_be_spoken_to() {
         .saying(&["this is v1", &shop.hosts()[1].address()]);
     let logs = shop.runs(&["logs", "--env", "prod", "--format", "json"]);
     assert_eq!(logs.succeeds().json()["logs"][0]["lines"][0], "this is v1");
-    shop.runs(&["exec", "--env", "prod", "--", "sh", "-c", "cat /www/up; exit 3"])
-        .ends_with(3)
-        .saying(&["v1"]);
+    shop.runs(&[
+        "exec",
+        "--env",
+        "prod",
+        "--",
+        "sh",
+        "-c",
+        "cat /www/up; exit 3",
+    ])
+    .ends_with(3)
+    .saying(&["v1"]);
     let one = shop.hosts()[1].address();
     let words = ["exec", "--env", "prod", "--host", &one, "--format", "json"];
     let run = shop.runs(&[&words[..], &["--", "echo", "it's"]].concat());

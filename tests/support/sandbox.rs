@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// What every run sees of a project's own name: eight characters of it differ
 /// from one sandbox to the next, because hosts keep files by project.
@@ -61,7 +61,8 @@ impl Sandbox {
 
     /// Sets a variable for later runs.
     pub(crate) fn set(&self, name: &str, value: &str) -> &Self {
-        let value = value.replace("$shop", &self.path("").display().to_string());
+        let folder = self.root.path().join("shop").display().to_string();
+        let value = value.replace("$shop", &folder);
         self.variables.borrow_mut().push((name.to_owned(), value));
         self
     }
@@ -72,7 +73,26 @@ impl Sandbox {
     }
 
     pub(crate) fn run_words(&self, words: &[&str]) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_stagecraft"))
+        self.ended(self.command(words).output().expect("it runs"))
+    }
+
+    /// Starts a run that goes on beside the test.
+    pub(crate) fn start(&self, words: &str) -> Running<'_> {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut command = self.command(&words);
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Running {
+            sandbox: self,
+            child: child.expect("it starts"),
+        }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stagecraft"));
+        command
             .args(words)
             .stdin(Stdio::null())
             .current_dir(self.path(""))
@@ -84,9 +104,11 @@ impl Sandbox {
             .env("COLUMNS", "100")
             .env("NO_COLOR", "1")
             .env("DOCKER_HOST", "unix:///nonexistent.sock")
-            .envs(self.variables.borrow().iter().cloned())
-            .output()
-            .expect("it runs");
+            .envs(self.variables.borrow().iter().cloned());
+        command
+    }
+
+    fn ended(&self, output: Output) -> Run {
         let text = |bytes: &[u8]| self.normal(&String::from_utf8_lossy(bytes));
         Run {
             code: output.status.code().expect("no signal"),
@@ -103,6 +125,7 @@ impl Sandbox {
         text.replace(&folder, "[SHOP]")
             .replace(&state, "[STATE]")
             .replace(&format!("{home}/.stagecraft/{}", self.project), "[STATE]")
+            .replace(&home, "[HOME]")
             .replace(&self.project, PROJECT)
             .replace(&machine(), "[MACHINE]")
     }
@@ -123,6 +146,20 @@ fn machine() -> String {
     }
 }
 
+/// A run that goes on.
+pub(crate) struct Running<'a> {
+    sandbox: &'a Sandbox,
+    child: Child,
+}
+
+impl Running<'_> {
+    /// Waits for its end.
+    pub(crate) fn end(self) -> Run {
+        let output = self.child.wait_with_output().expect("it ends");
+        self.sandbox.ended(output)
+    }
+}
+
 /// What a run left: look at it with `shows!`, or take it apart.
 #[must_use = "snapshot it, or assert its code"]
 pub(crate) struct Run {
@@ -132,6 +169,21 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// With every gap two blanks wide: for tables of paths and machine names.
+    pub(crate) fn squeezed(mut self) -> Self {
+        let squeeze = |line: &str| {
+            let cells = line.split("  ").filter(|cell| !cell.is_empty());
+            cells.map(str::trim).collect::<Vec<_>>().join("  ")
+        };
+        self.stdout = self
+            .stdout
+            .lines()
+            .map(squeeze)
+            .collect::<Vec<_>>()
+            .join("\n");
+        self
+    }
+
     /// The one JSON document on standard output.
     pub(crate) fn document(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).expect("one JSON document")
@@ -158,7 +210,7 @@ pub(crate) const FILTERS: [(&str, &str); 8] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD HH:MM:SS"),
     (r"\d{8}T\d{9}Z", "[STAMP]"),
-    (r"\(\d+ ms\)", "([TOOK])"),
+    (r"\((\d+ ms|\d+\.\d s)\)", "([TOOK])"),
     (r"  +(\d+ ms|\d+\.\d s)\b", "  [TOOK]"),
     (
         r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b",
@@ -166,6 +218,15 @@ pub(crate) const FILTERS: [(&str, &str); 8] = [
     ),
     (r"\b[0-9a-f]{64}\b", "[SHA256]"),
 ];
+
+/// The same for runs on a recorded history, whose ids and times are fixed.
+macro_rules! shows_ids {
+    ($run:expr, @$expected:literal) => {
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!($run, @$expected);
+        });
+    };
+}
 
 /// A run's code, standard output and standard error, as an inline snapshot.
 macro_rules! shows {

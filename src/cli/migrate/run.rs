@@ -86,7 +86,7 @@ async fn run_locked(
         session
             .ui
             .show(
-                "nothing pending",
+                &format!("nothing is pending in {}", environment.name),
                 &json!({ "status": "done", "applied": 0, "databases": plans }),
             )
             .await;
@@ -142,10 +142,13 @@ async fn record(
                     }
                     Err(failure) => {
                         record_run(release, &failure.report);
-                        Err(failure.fault.hint(format!(
-                            "see where it stands: `stagecraft migrate status --env {}`",
-                            session.environment.name
-                        )))
+                        Err(failure
+                            .fault
+                            .state("no container was touched")
+                            .hint(format!(
+                                "see where it stands: `stagecraft migrate status --env {}`",
+                                session.environment.name
+                            )))
                     }
                 }
             })

@@ -26,6 +26,9 @@ use run::{Answer, Failure, Lookout};
 
 const BEGIN: &str = "BEGIN;\n";
 
+/// The name of the prepared statement.
+const ROW: &str = "stagecraft_row";
+
 struct Postgres {
     connector: Connector,
     wire: Wire,
@@ -36,6 +39,9 @@ struct Postgres {
     /// The ledger table with its schema, once it was seen: a script may leave
     /// another `search_path` behind.
     table: Option<String>,
+    /// The row's statement was prepared in this session, and nothing took it
+    /// away since.
+    prepared: bool,
     /// A script may have changed settings that the next one must not see.
     unsettled: bool,
     /// Another process answered than the one that holds the lock.
@@ -57,6 +63,7 @@ pub(super) async fn open(
         pid: 0,
         second: None,
         table: None,
+        prepared: false,
         unsettled: false,
         pooled: false,
     };
@@ -88,6 +95,35 @@ impl Postgres {
             })?;
         }
         self.unsettled = false;
+        Ok(())
+    }
+
+    /// Once a session; a script that takes prepared statements away, or makes
+    /// the table another one, goes without.
+    async fn prepare_row(&mut self, table: &str, script: &str) -> Result<(), SqlError> {
+        let text = script.to_ascii_lowercase();
+        let hostile = ["deallocate", "discard", ledger::TABLE, ROW]
+            .iter()
+            .any(|word| text.contains(word));
+        if hostile {
+            if self.prepared {
+                let gone = self
+                    .wire
+                    .client
+                    .batch_execute(&format!("DEALLOCATE {ROW}"))
+                    .await;
+                gone.map_err(|error| error::describe(&error, 0, 0))?;
+            }
+            self.prepared = false;
+        } else if !self.prepared {
+            let made = self
+                .wire
+                .client
+                .batch_execute(&ledger::prepare(ROW, table))
+                .await;
+            made.map_err(|error| error::describe(&error, 0, 0))?;
+            self.prepared = true;
+        }
         Ok(())
     }
 
@@ -270,9 +306,16 @@ impl Database for Postgres {
             .table
             .clone()
             .unwrap_or_else(|| ledger::TABLE.to_owned());
-        let row = ledger::upsert(Dialect::Postgres, &table, row);
+        self.prepare_row(&table, script).await?;
+        let row = match self.prepared {
+            true => ledger::execute(ROW, row),
+            false => {
+                let insert = ledger::upsert(Dialect::Postgres, &table, row);
+                format!("{insert} RETURNING pg_backend_pid()")
+            }
+        };
         // The line break ends a last comment, the semicolon a last statement.
-        let message = format!("{BEGIN}{script}\n;\n{row} RETURNING pg_backend_pid();\nCOMMIT");
+        let message = format!("{BEGIN}{script}\n;\n{row};\nCOMMIT");
         let mut answer = self.send(cx, &message).await;
         let before = u64::try_from(BEGIN.len()).unwrap_or_default();
         if let Some(mut error) = self.describe(&answer, script, before, 1) {

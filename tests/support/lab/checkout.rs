@@ -182,7 +182,10 @@ impl Checkout {
 
     /// What the container runs.
     pub(crate) fn app(&self, script: &str) {
-        self.file("app", &format!("echo \"this is $(cat /www/up)\"\n{script}\n"));
+        self.file(
+            "app",
+            &format!("echo \"this is $(cat /www/up)\"\n{script}\n"),
+        );
     }
 
     /// Deploys the checkout as this version.

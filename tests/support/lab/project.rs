@@ -159,7 +159,9 @@ impl DerefMut for Project {
 impl Drop for Project {
     fn drop(&mut self) {
         let name = &self.name;
-        let images = format!("docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep '/{name}[:]' | xargs -r docker rmi --force");
+        let images = format!(
+            "docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep '/{name}[:]' | xargs -r docker rmi --force"
+        );
         here().try_sh(&images);
         for host in self.hosts() {
             engine(host.0).try_sh(&format!(

@@ -26,10 +26,7 @@ impl Run {
     pub(crate) fn fails_with(self, code: i32) -> Self {
         let run = self.ends_with(code);
         assert!(run.stderr.contains("error: "), "says what failed: {run}");
-        assert!(
-            run.stderr.contains("hint: "),
-            "says what to do next: {run}"
-        );
+        assert!(run.stderr.contains("hint: "), "says what to do next: {run}");
         run
     }
 

@@ -98,7 +98,9 @@ impl Running {
     #[track_caller]
     pub(crate) fn until_step(&mut self, text: &str) {
         self.until(text, |event| {
-            event["text"].as_str().is_some_and(|step| step.contains(text))
+            event["text"]
+                .as_str()
+                .is_some_and(|step| step.contains(text))
         });
     }
 
