@@ -10,7 +10,8 @@ use crate::support::lab::{Breakable, Breakage, Host, PATIENCE, Project, within};
 /// Two hosts, `v1` live on both; the second one is the victim.
 fn live(name: &str, victim: &Breakable) -> Project {
     let mut shop = Project::new(name).on(&[1, victim.host.0]);
-    shop.is_patient_for("10s");
+    // What goes wrong with the host is noticed before this is over.
+    shop.is_patient_for("60s");
     shop.deploy("v1").succeeds();
     shop
 }
@@ -71,7 +72,7 @@ fn a_host_that_is_killed_in_the_rollout_is_named_and_the_next_deploy_makes_all_w
     });
     victim.suffers("kill", &[]);
     let run = run.ends().fails_with(30);
-    run.saying(&[
+    run.never_saying(&["interrupted"]).saying(&[
         &victim.host.address(),
         "could not be put back",
         "stagecraft deploy --env prod",
@@ -100,7 +101,8 @@ fn a_host_that_is_cut_off_in_the_rollout_is_named_and_rollback_makes_all_whole()
     });
     victim.suffers("cut", &[]);
     let run = run.ends().fails_with(30);
-    run.saying(&[&victim.host.address(), "could not be put back"])
+    run.never_saying(&["interrupted"])
+        .saying(&[&victim.host.address(), "could not be put back"])
         .within(Duration::from_secs(90));
     assert_eq!(Host(1).get(shop.port, "/up").as_deref(), Ok("v2"));
 
@@ -114,7 +116,7 @@ fn a_host_that_is_cut_off_in_the_rollout_is_named_and_rollback_makes_all_whole()
 fn a_primary_that_is_cut_off_in_the_rollout_leaves_a_release_that_is_aborted() {
     let victim = Host::alone();
     let mut shop = Project::new("headless").on(&[victim.host.0, 1]);
-    shop.is_patient_for("10s");
+    shop.is_patient_for("60s");
     shop.deploy("v1").succeeds();
     let mut run = shop.breaks(Breakage::WaitsForLeave).starts_to_deploy("v2");
     run.until_step("started");
