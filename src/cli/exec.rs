@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &ExecArgs, globals: &Globals, ui: &Ui) -> Result<u
                     && role.is_some_and(|role| container.label(label::ROLE) == Some(role.as_str()))
             });
         let Some((host, container)) = found else {
-            return Err(Fault::failed(format!(
+            return Err(Fault::unreachable(format!(
                 "no container of `{}` that matches is running",
                 session.environment.name
             ))

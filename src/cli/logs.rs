@@ -22,7 +22,7 @@ pub(crate) async fn run(args: &LogsArgs, globals: &Globals, ui: &Ui) -> Result<(
             .await?;
         let chosen = chosen(&facts, args);
         if chosen.is_empty() {
-            return Err(Fault::failed(format!(
+            return Err(Fault::unreachable(format!(
                 "no container of `{}` matches",
                 session.environment.name
             ))

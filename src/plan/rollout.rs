@@ -16,6 +16,7 @@ use crate::model::release::{ReleaseId, RoleRecord};
 use crate::model::secret::Secret;
 
 use super::facts::{Facts, HostFacts};
+use super::unbuilt;
 
 /// One replica of one role on one host.
 #[derive(Debug, Clone, Serialize)]
@@ -62,7 +63,7 @@ pub fn outline(
     facts: &Facts,
     release: &ReleaseId,
 ) -> Result<RolloutOutline, Fault> {
-    refuse_unbuilt(environment)?;
+    unbuilt::rollout(environment)?;
     let live = facts
         .history
         .live(&environment.name)
@@ -100,33 +101,6 @@ pub fn outline(
         pause_seconds: environment.rollout.pause.as_secs_f64(),
         notes,
     })
-}
-
-fn refuse_unbuilt(environment: &Environment) -> Result<(), Fault> {
-    let refuse = |key: &str, way_out: &str| {
-        Err(
-            Fault::config(format!("`{key}` is not built yet in this version"))
-                .because("the configuration is valid, but this version cannot roll it out")
-                .state("nothing was changed")
-                .hint(way_out),
-        )
-    };
-    if environment.proxy.is_some() {
-        return refuse(
-            "proxy",
-            "leave `proxy` out: the role then publishes its port itself (`publish`)",
-        );
-    }
-    if environment.schema_gate.is_some() {
-        return refuse("schema_gate", "leave `schema_gate` out");
-    }
-    match environment.rollout.strategy {
-        Strategy::Rolling | Strategy::Recreate => Ok(()),
-        Strategy::BlueGreen | Strategy::Swarm => refuse(
-            &format!("rollout.strategy: {}", environment.rollout.strategy.label()),
-            "set `rollout: { strategy: recreate }` or `rolling`",
-        ),
-    }
 }
 
 fn host_outline(
