@@ -22,5 +22,6 @@ pub use resume::{
 pub use retention::forgettable;
 pub use rollback::{RollbackPlan, RollbackRequest, rollback};
 pub use rollout::{
-    HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, role_record,
+    HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, refuse_unbuilt,
+    role_record,
 };

@@ -102,7 +102,11 @@ pub fn outline(
     })
 }
 
-fn refuse_unbuilt(environment: &Environment) -> Result<(), Fault> {
+/// What is valid, but cannot be rolled out yet. Known without looking at a host.
+///
+/// # Errors
+/// `Config`, with the way around it.
+pub fn refuse_unbuilt(environment: &Environment) -> Result<(), Fault> {
     let refuse = |key: &str, way_out: &str| {
         Err(
             Fault::config(format!("`{key}` is not built yet in this version"))

@@ -11,7 +11,10 @@ use crate::support::lab::{Breakage, Host, Project, engine, free_port, here};
 fn a_container_that_dies_at_once_shows_its_code_and_last_words() {
     let shop = Project::new("dies").on(&[1, 2]);
     shop.deploy("v1").succeeds();
-    let run = shop.breaks(Breakage::DiesAtOnce).deploy("v2").fails_with(23);
+    let run = shop
+        .breaks(Breakage::DiesAtOnce)
+        .deploy("v2")
+        .fails_with(23);
     run.saying(&["exited with code 7", "cannot find my way", "serves"])
         .within(Duration::from_secs(15));
     shop.serves("v1");
@@ -20,8 +23,15 @@ fn a_container_that_dies_at_once_shows_its_code_and_last_words() {
     // Without a check it must live for a moment at least.
     let mut shop = Project::new("dies-unseen").on(&[1]);
     shop.set("/roles/web/health", json!("none"));
-    let run = shop.breaks(Breakage::DiesAtOnce).deploy("v1").fails_with(23);
-    run.saying(&["exited with code 7", "cannot find my way", "nothing was live before"]);
+    let run = shop
+        .breaks(Breakage::DiesAtOnce)
+        .deploy("v1")
+        .fails_with(23);
+    run.saying(&[
+        "exited with code 7",
+        "cannot find my way",
+        "nothing was live before",
+    ]);
     assert!(shop.containers(Host(1)).is_empty());
 }
 
@@ -45,7 +55,9 @@ fn a_container_that_runs_out_of_memory_says_so() {
 fn a_container_that_ignores_its_signal_is_killed_and_the_release_goes_on() {
     let mut shop = Project::new("stubborn").on(&[1, 4]);
     shop.set("/roles/web/stop/timeout", json!("1s"));
-    shop.breaks(Breakage::IgnoresSigterm).deploy("v1").succeeds();
+    shop.breaks(Breakage::IgnoresSigterm)
+        .deploy("v1")
+        .succeeds();
     let run = shop.deploy("v2").succeeds();
     run.saying(&["killed: it ignored SIGTERM for 1 s"])
         .within(Duration::from_secs(15));
@@ -61,7 +73,8 @@ fn hosts_that_let_nobody_in_are_told_apart() {
         shop.on_addresses(&addresses);
         let run = shop.deploy("v1").fails_with(13);
         let run = run.within(Duration::from_secs(25));
-        run.saying(&["nothing was changed"]).saying(&[addresses[0].as_str()])
+        run.saying(&["nothing was changed"])
+            .saying(&[addresses[0].as_str()])
     };
     let good = Host(2).address();
     refused(&["deploy@nowhere.invalid"]).saying(&["nowhere.invalid", "name"]);
@@ -104,7 +117,11 @@ fn a_port_that_somebody_else_has_leaves_the_old_release_serving() {
     let (mine, taken) = (shop.port, neighbour.port);
     shop.set("/roles/web/publish", json!(taken));
     let run = shop.deploy("v2").fails_with(23);
-    run.saying(&[&format!("port {taken}"), &neighbour.name, &Host(4).address()]);
+    run.saying(&[
+        &format!("port {taken}"),
+        &neighbour.name,
+        &Host(4).address(),
+    ]);
     shop.serves("v1");
     shop.is_whole();
     neighbour.serves("v1");
@@ -134,13 +151,17 @@ fn a_build_that_fails_shows_its_last_lines_and_nothing_else_is_touched() {
     let run = shop.deploy("v2").fails_with(20);
     run.saying(&["it went wrong", "42", "RUN echo step one", "is still live"]);
     shop.file("Dockerfile", "FROM stagecraft-lab/busybox\nRUNN x\n");
-    shop.deploy("v3").fails_with(20).saying(&["RUNN", "Dockerfile"]);
+    shop.deploy("v3")
+        .fails_with(20)
+        .saying(&["RUNN", "Dockerfile"]);
     std::fs::remove_file(shop.path().join("Dockerfile")).unwrap();
     let run = shop.deploy("v4");
     assert!(matches!(run.code, Some(10 | 20)), "{run}");
     run.saying(&["Dockerfile"]);
     shop.file("Dockerfile", "FROM nowhere.invalid/none:1\n");
-    shop.deploy("v5").fails_with(20).saying(&["nowhere.invalid"]);
+    shop.deploy("v5")
+        .fails_with(20)
+        .saying(&["nowhere.invalid"]);
     shop.serves("v1");
     shop.is_whole();
 }
@@ -149,9 +170,11 @@ fn a_build_that_fails_shows_its_last_lines_and_nothing_else_is_touched() {
 fn a_configuration_that_lacks_something_is_refused_before_anything_happens() {
     let mut shop = Project::new("lacking").on(&[1]);
     shop.set("/env/clear", json!({ "GREETING": "${NOT_SET_ANYWHERE}" }));
-    shop.deploy("v1")
-        .ends_with(10)
-        .saying(&["NOT_SET_ANYWHERE", "stagecraft.yml:", "nothing was changed"]);
+    shop.deploy("v1").ends_with(10).saying(&[
+        "NOT_SET_ANYWHERE",
+        "stagecraft.yml:",
+        "nothing was changed",
+    ]);
     shop.set("/env/clear", json!({}));
     shop.set("/env/secret", json!(["NOT_THERE"]));
     shop.deploy("v1").fails_with(10).saying(&["NOT_THERE"]);

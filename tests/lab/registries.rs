@@ -32,7 +32,12 @@ fn log_in(shop: &Project, password: &str) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    encode.stdin.take().unwrap().write_all(login.as_bytes()).unwrap();
+    encode
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(login.as_bytes())
+        .unwrap();
     let encoded = encode.wait_with_output().unwrap().stdout;
     let encoded = String::from_utf8(encoded).unwrap();
     let store = json!({ "auths": { lab("LAB_REGISTRY_AUTH"): { "auth": encoded } } });
@@ -59,14 +64,25 @@ fn an_open_registry_carries_the_image_and_its_digest_is_what_runs() {
     shop.set("/project/registry", json!(repository));
     shop.deploy("v1").succeeds();
     shop.serves("v1");
-    let v1 = shop.newest()["image"]["digest"].as_str().unwrap().to_owned();
+    let v1 = shop.newest()["image"]["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(v1, digest(&registry, &shop.name, "v1"));
     shop.deploy("v2").succeeds();
     shop.serves("v2");
 
     // An older image again, by digest, without building anything.
     let pinned = format!("{repository}@{v1}");
-    let words = ["deploy", "--env", "prod", "--image", &pinned, "--version", "v1-again"];
+    let words = [
+        "deploy",
+        "--env",
+        "prod",
+        "--image",
+        &pinned,
+        "--version",
+        "v1-again",
+    ];
     shop.runs(&words).succeeds();
     shop.serves("v1");
     let replay = shop.newest();
@@ -86,7 +102,10 @@ fn an_open_registry_carries_the_image_and_its_digest_is_what_runs() {
     shop.set("/build/image", json!(format!("{repository}:v2")));
     shop.runs(&["deploy", "--env", "prod"]).succeeds();
     shop.serves("v2");
-    assert_eq!(shop.newest()["image"]["digest"], digest(&registry, &shop.name, "v2"));
+    assert_eq!(
+        shop.newest()["image"]["digest"],
+        digest(&registry, &shop.name, "v2")
+    );
     shop.runs(&["rollback", "--env", "prod"]).succeeds();
     shop.serves("v1");
 

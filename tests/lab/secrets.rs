@@ -14,8 +14,14 @@ fn awkward() -> Vec<(&'static str, String)> {
     vec![
         ("LINES", "first\nsecond\r\n\n\tfourth\n".to_owned()),
         ("QUOTES", r#"'single' "double" `back` \n \\ \"#.to_owned()),
-        ("DOLLARS", "$HOME ${HOME} $$ $(id) ${NO:-x} %PATH% !!".to_owned()),
-        ("UNICODE", "zażółć gęślą jaźń 😀 \u{202e}\u{feff}".to_owned()),
+        (
+            "DOLLARS",
+            "$HOME ${HOME} $$ $(id) ${NO:-x} %PATH% !!".to_owned(),
+        ),
+        (
+            "UNICODE",
+            "zażółć gęślą jaźń 😀 \u{202e}\u{feff}".to_owned(),
+        ),
         ("SPACES", "  around  ".to_owned()),
         ("EQUALS", "=a=b#c;d&e|f".to_owned()),
         ("EMPTY", String::new()),
@@ -45,7 +51,9 @@ fn every_byte_of_a_secret_reaches_the_container() {
         for (name, value) in &values {
             let script = format!("printf %s \"${name}\" | sha256sum");
             let address = host.address();
-            let words = ["exec", "--env", "prod", "--host", &address, "--", "sh", "-c"];
+            let words = [
+                "exec", "--env", "prod", "--host", &address, "--", "sh", "-c",
+            ];
             let run = shop.runs(&[&words[..], &[&script]].concat()).succeeds();
             assert_eq!(run.stdout.split(' ').next(), Some(&*sum(value)), "{name}");
         }
@@ -110,9 +118,7 @@ fn with_a_login_of_its_own(scratch: &Scratch, password: &str) -> String {
     let url = scratch.url(Seen::FromHosts);
     let (_, place) = url.split_once('@').unwrap();
     let (_, name) = place.rsplit_once('/').unwrap();
-    scratch.admin(&format!(
-        "CREATE ROLE {name} LOGIN PASSWORD '{password}'"
-    ));
+    scratch.admin(&format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"));
     scratch.admin(&format!("ALTER DATABASE {name} OWNER TO {name}"));
     format!("postgres://{name}:{password}@{place}")
 }
@@ -126,7 +132,13 @@ fn a_whole_deploy_leaves_no_secret_anywhere() {
     let scratch = Scratch::new(Kind::Postgres);
     let password = own("database");
     let database = with_a_login_of_its_own(&scratch, &password);
-    let values = vec![token.clone(), key.clone(), broken.clone(), hub.clone(), password];
+    let values = vec![
+        token.clone(),
+        key.clone(),
+        broken.clone(),
+        hub.clone(),
+        password,
+    ];
 
     let repository = format!("{}/{}", lab("LAB_REGISTRY_AUTH"), shop.name);
     shop.set("/project/registry", json!(repository));
@@ -170,13 +182,19 @@ CMD [\"sh\", \"/app\"]
     // One that fails, and whose words would show it.
     shop.app("echo \"no such key: $API_KEY\"; exit 1");
     shop.variable("API_KEY", &broken);
-    shop.file("db/002_wrong.sql", "-- stagecraft: phase=post\nSELECT wrong;");
+    shop.file(
+        "db/002_wrong.sql",
+        "-- stagecraft: phase=post\nSELECT wrong;",
+    );
     for format in ["text", "json", "ndjson"] {
         let words = ["deploy", "--env", "prod", "--verbose", "--format", format];
         runs.push(shop.runs(&words).ends_with(23));
     }
     shop.serves_well();
-    runs.push(shop.runs(&["deploy", "--env", "prod", "--verbose"]).ends_with(24));
+    runs.push(
+        shop.runs(&["deploy", "--env", "prod", "--verbose"])
+            .ends_with(24),
+    );
     for words in ["status", "releases list", "config show", "migrate status"] {
         let words: Vec<&str> = words.split(' ').chain(["--env", "prod"]).collect();
         runs.push(shop.runs(&words).succeeds());
@@ -194,7 +212,10 @@ CMD [\"sh\", \"/app\"]
         let grep = |folder: &str| format!("grep -rl -e '{value}' {folder} || true");
         let here_is = here().lines(&grep(&shop.path().display().to_string()));
         assert_eq!(here_is, [""; 0], "{value}");
-        assert_eq!(here().lines(&grep(&shop.home().display().to_string())), [""; 0]);
+        assert_eq!(
+            here().lines(&grep(&shop.home().display().to_string())),
+            [""; 0]
+        );
         for host in shop.hosts() {
             let folders = "/home/deploy /var/lib/stagecraft /tmp /var/tmp 2>/dev/null";
             assert_eq!(engine(host.0).lines(&grep(folders)), [""; 0], "{value}");
