@@ -71,7 +71,7 @@ pub fn outline(
         .hosts
         .iter()
         .filter_map(|host| facts.host(&host.address).map(|known| (host, known)))
-        .map(|(host, known)| host_outline(&host.roles, roles, known, release, live))
+        .map(|(host, known)| host_outline(environment, &host.roles, roles, known, release, live))
         .filter(|host| !host.slots.is_empty() || !host.leftovers.is_empty())
         .collect();
     let size = match environment.rollout.strategy {
@@ -134,6 +134,7 @@ pub fn refuse_unbuilt(environment: &Environment) -> Result<(), Fault> {
 }
 
 fn host_outline(
+    environment: &Environment,
     wanted: &[RoleName],
     roles: &IndexMap<RoleName, Role>,
     known: &HostFacts,
@@ -142,15 +143,23 @@ fn host_outline(
 ) -> HostOutline {
     let mut slots: Vec<SlotOutline> = vec![];
     for role in wanted.iter().filter_map(|name| roles.get(name)) {
-        // What serves now, or served until a cut-off run stopped it.
-        let mut old: Vec<String> = known
+        // What the live release has here, running or stopped by a run that was
+        // cut off; else whatever runs. Others that run are leftovers.
+        let of_live: Vec<String> = known
             .others_of(&role.name, release)
             .filter(|container| {
-                container.running()
-                    || container.label(label::RELEASE) == live.map(ReleaseId::as_str)
+                live.is_some() && container.label(label::RELEASE) == live.map(ReleaseId::as_str)
             })
             .map(|container| container.name.clone())
             .collect();
+        let mut old = if of_live.is_empty() {
+            let running = known
+                .others_of(&role.name, release)
+                .filter(|container| container.running());
+            running.map(|container| container.name.clone()).collect()
+        } else {
+            of_live
+        };
         for replica in 1..=role.replicas {
             slots.push(SlotOutline {
                 role: role.name.clone(),
@@ -161,6 +170,7 @@ fn host_outline(
             });
         }
     }
+    let name_of = |role: &RoleName, replica| container_name(environment, role, replica, release);
     let leftovers = known
         .containers
         .iter()
@@ -168,14 +178,13 @@ fn host_outline(
         // left by a command that was killed.
         .filter(|container| container.label(label::JOB).is_none() || !container.running())
         .filter(|container| {
-            let ours = container.label(label::RELEASE) == Some(release.as_str())
-                && slots
-                    .iter()
-                    .any(|slot| container.label(label::ROLE) == Some(slot.role.as_str()));
-            !ours
-                && !slots
-                    .iter()
-                    .any(|slot| slot.replaces.contains(&container.name))
+            let ours = slots
+                .iter()
+                .any(|slot| name_of(&slot.role, slot.replica) == container.name);
+            let replaced = slots
+                .iter()
+                .any(|slot| slot.replaces.contains(&container.name));
+            !ours && !replaced
         })
         .map(|container| container.name.clone())
         .collect();

@@ -83,7 +83,10 @@ pub(crate) fn role(name: &str) -> Role {
         },
         replicas: 1,
         volumes: vec![],
-        stop: StopPolicy::default(),
+        stop: StopPolicy {
+            timeout: Duration::from_millis(20),
+            ..StopPolicy::default()
+        },
         overlap: true,
     }
 }

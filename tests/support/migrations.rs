@@ -409,6 +409,16 @@ impl ContainerRunner for Processes {
     ) -> Result<Vec<Container>, Fault> {
         unused()
     }
+    async fn publisher_of(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        port: u16,
+    ) -> Result<Option<String>, Fault> {
+        let _ = (host, port);
+        Ok(None)
+    }
+
     async fn logs(&self, _: &Cx, _: &HostAddress, _: &str, _: usize) -> Result<Vec<String>, Fault> {
         unused()
     }
