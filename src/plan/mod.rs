@@ -25,4 +25,4 @@ pub use rollback::{RollbackPlan, RollbackRequest, rollback};
 pub use rollout::{
     HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, role_record,
 };
-pub use unbuilt::migrations as refuse_unbuilt_migrations;
+pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};

@@ -9,7 +9,7 @@ use crate::model::project::{DatabaseSpec, Environment, OnFailure, Safety, Strate
 ///
 /// # Errors
 /// `Config`, naming the key.
-pub(super) fn rollout(environment: &Environment) -> Result<(), Fault> {
+pub fn rollout(environment: &Environment) -> Result<(), Fault> {
     if environment.proxy.is_some() {
         return Err(refuse(
             "proxy",

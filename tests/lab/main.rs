@@ -6,8 +6,13 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[macro_use]
+#[path = "../support/sandbox.rs"]
+mod sandbox;
+
 mod bad_days;
 mod build;
+mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
