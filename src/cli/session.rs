@@ -102,19 +102,24 @@ impl Session<'_> {
         let lost = held.lost();
         let cx = self.cx.child();
         let watcher = tokio::spawn({
-            let (lost, cx) = (lost.clone(), cx.clone());
+            let (lost, cx, reason) = (lost.clone(), cx.clone(), lock_lost(&self.environment));
             async move {
                 lost.cancelled().await;
-                cx.token().cancel();
+                cx.stop(reason);
             }
         });
         let result = work(&cx).await;
         watcher.abort();
         let was_lost = lost.is_cancelled();
         release(held).await;
-        result.map_err(|failure| match was_lost {
-            true => without_lock(failure, &self.environment),
-            false => failure,
+        result.map_err(|failure| {
+            let fault = cx.explained(failure.fault);
+            let fault = if was_lost {
+                without_lock(fault, &self.environment)
+            } else {
+                fault
+            };
+            Failure { fault, ..failure }
         })
     }
 
@@ -236,25 +241,33 @@ impl Session<'_> {
     }
 }
 
+const WHY_LOST: &str =
+    "the connection to a host that held it ended, or it was taken by `stagecraft lock release`";
+
+/// Why the work of a command was stopped.
+fn lock_lost(environment: &Environment) -> Fault {
+    Fault::unreachable("the environment lock was lost")
+        .because(WHY_LOST)
+        .hint(who_holds_it(environment))
+}
+
 /// A failure of work whose lock was lost: mostly because of it.
-fn without_lock(mut failure: Failure, environment: &Environment) -> Failure {
-    const WHY: &str =
-        "the connection to a host that held it ended, or it was taken by `stagecraft lock release`";
-    let mut fault = failure.fault;
-    if fault.kind == FaultKind::Interrupted {
-        fault.kind = FaultKind::Unreachable;
-        // The signal was ours.
-        fault.causes.retain(|cause| cause != "interrupted");
-        fault.what = "the environment lock was lost".to_owned();
-        fault = fault.because(WHY);
-    } else {
-        fault = fault.because(format!("the environment lock was lost meanwhile: {WHY}"));
+fn without_lock(fault: Fault, environment: &Environment) -> Fault {
+    if fault.causes.iter().any(|cause| cause == WHY_LOST) {
+        return fault;
     }
-    failure.fault = fault.hint(format!(
+    fault
+        .because(format!(
+            "the environment lock was lost meanwhile: {WHY_LOST}"
+        ))
+        .hint(who_holds_it(environment))
+}
+
+fn who_holds_it(environment: &Environment) -> String {
+    format!(
         "see who holds it now: `stagecraft lock show --env {}`",
         environment.name
-    ));
-    failure
+    )
 }
 
 async fn release(held: Box<dyn Held>) {

@@ -199,7 +199,7 @@ impl Deployer<'_> {
         plan: &RolloutPlan,
     ) -> Result<RolloutReport, Fault> {
         let report = self.strategy.roll(cx, plan).await.map_err(|failure| {
-            let mut fault = failure.fault;
+            let mut fault = cx.explained(failure.fault);
             for (host, reason) in &failure.not_undone {
                 fault.kind = FaultKind::UndoFailed;
                 fault = fault.state(format!("{host} could not be put back: {reason}"));

@@ -75,6 +75,7 @@ impl<'a> Journal<'a> {
             });
         }
         if let Err(fault) = self.cx.check() {
+            let fault = self.cx.explained(fault);
             return Err(self.fail(phase, fault, Instant::now()).await);
         }
         let begun = Instant::now();
@@ -94,7 +95,7 @@ impl<'a> Journal<'a> {
                 self.finished(phase, Status::Completed, None, begun);
                 Ok(output)
             }
-            Err(fault) => Err(self.fail(phase, fault, begun).await),
+            Err(fault) => Err(self.fail(phase, self.cx.explained(fault), begun).await),
         }
     }
 

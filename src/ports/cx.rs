@@ -1,11 +1,13 @@
 //! What every port method is given.
 
+use std::sync::{Arc, OnceLock};
+
 use chrono::Utc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::event::{Event, EventKind, Scope, Unit};
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::names::DatabaseName;
 use crate::model::phase::Phase;
@@ -16,6 +18,8 @@ pub struct Cx {
     events: UnboundedSender<Event>,
     scope: Scope,
     cancel: CancellationToken,
+    /// Why it was cancelled, when that was no signal.
+    reason: Arc<OnceLock<Fault>>,
 }
 
 /// An alias for readers: the reporting half of a [`Cx`].
@@ -28,6 +32,7 @@ impl Cx {
             events,
             scope: Scope::default(),
             cancel,
+            reason: Arc::default(),
         }
     }
 
@@ -130,6 +135,26 @@ impl Cx {
         &self.cancel
     }
 
+    /// Stops the work as a signal would, for a reason of its own.
+    pub fn stop(&self, reason: Fault) {
+        let _ = self.reason.set(reason);
+        self.cancel.cancel();
+    }
+
+    /// The fault, with the real reason where it only says `interrupted`.
+    #[must_use]
+    pub fn explained(&self, fault: Fault) -> Fault {
+        match self.reason.get() {
+            Some(reason) if fault.kind == FaultKind::Interrupted => {
+                let mut explained = reason.clone();
+                explained.evidence.extend(fault.evidence);
+                explained.state.extend(fault.state);
+                explained
+            }
+            _ => fault,
+        }
+    }
+
     /// # Errors
     /// [`Fault::interrupted`] once the signal came.
     pub fn check(&self) -> Result<(), Fault> {
@@ -154,5 +179,23 @@ impl Cx {
             () = self.cancel.cancelled() => Err(Fault::interrupted()),
             done = work => done,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_is_stopped_for_a_reason_gives_that_reason() {
+        let (events, _) = tokio::sync::mpsc::unbounded_channel();
+        let cx = Cx::new(events, CancellationToken::new());
+        let below = cx.child().in_phase(Phase::Rollout);
+        assert_eq!(cx.explained(Fault::interrupted()), Fault::interrupted());
+        cx.stop(Fault::unreachable("the lock was lost"));
+        let fault = below.check().expect_err("stopped");
+        assert_eq!(below.explained(fault).what, "the lock was lost");
+        let other = Fault::failed("it died");
+        assert_eq!(below.explained(other.clone()), other);
     }
 }

@@ -11,6 +11,7 @@
 mod sandbox;
 
 mod bad_days;
+mod bad_hosts;
 mod build;
 mod cli_local;
 mod cut_off;

@@ -1,6 +1,6 @@
 //! A run that goes on: its events as they come, and ways to disturb it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
@@ -139,13 +139,16 @@ impl Running {
         let took = self.started.elapsed();
         self.take_lines();
         let stderr = self.stderr.take().map(|reader| reader.join());
-        Run {
+        let run = Run {
             command: std::mem::take(&mut self.command),
             code: status.code(),
             stdout: std::mem::take(&mut self.stdout),
             stderr: stderr.and_then(Result::ok).unwrap_or_default(),
             took,
-        }
+        };
+        // What was run before is what one wants to know when a test fails.
+        let _ = writeln!(std::io::stderr(), "{run}");
+        run
     }
 
     fn take_lines(&mut self) {
