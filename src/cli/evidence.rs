@@ -16,6 +16,7 @@ use crate::model::release::{Outcome, Release, ReleaseId, ReleaseKind};
 use crate::ports::{Cx, Migrator};
 use crate::release;
 
+use super::secrets::{Masker, without_in_fault};
 use super::source;
 
 /// A release without anything to migrate leaves evidence of that too.
@@ -64,13 +65,19 @@ fn write(cx: &Cx, environment: &Environment, step: &Step<'_>) {
 pub(crate) struct Witnessed {
     inner: Arc<dyn Migrator>,
     environment: Arc<Environment>,
+    mask: Masker,
 }
 
 impl Witnessed {
-    pub(crate) fn new(inner: Arc<dyn Migrator>, environment: &Arc<Environment>) -> Self {
+    pub(crate) fn new(
+        inner: Arc<dyn Migrator>,
+        environment: &Arc<Environment>,
+        mask: Masker,
+    ) -> Self {
         Self {
             inner,
             environment: Arc::clone(environment),
+            mask,
         }
     }
 
@@ -99,6 +106,10 @@ impl Migrator for Witnessed {
     ) -> Result<MigrationReport, MigrationFailure> {
         let started = Utc::now();
         let result = self.inner.run(cx, plans, image, release).await;
+        let shown = result.clone().map_err(|failure| MigrationFailure {
+            fault: without_in_fault(&self.mask, &failure.fault),
+            report: failure.report,
+        });
         let commit = source::observe(&self.environment.root).await.commit;
         let step = Step {
             release,
@@ -107,7 +118,7 @@ impl Migrator for Witnessed {
             started,
             finished: Utc::now(),
             timeout: self.timeout(plans),
-            outcome: result.as_ref(),
+            outcome: shown.as_ref(),
             backup_id: None,
             approver: None,
             risk: None,

@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::deploy::Wanted;
 use crate::model::command_line::CommandLine;
 use crate::model::container::label;
-use crate::model::fault::Fault;
 use crate::ui::Ui;
 
 use super::args::{ExecArgs, Globals};
+use super::choice::found_nothing;
 use super::failure::Failure;
 use super::keeper::Access;
 use super::session::on_environment;
@@ -43,15 +43,8 @@ pub(crate) async fn run(args: &ExecArgs, globals: &Globals, ui: &Ui) -> Result<u
                     && role.is_some_and(|role| container.label(label::ROLE) == Some(role.as_str()))
             });
         let Some((host, container)) = found else {
-            return Err(Fault::failed(format!(
-                "no container of `{}` that matches is running",
-                session.environment.name
-            ))
-            .hint(format!(
-                "see what runs: `stagecraft status --env {}`",
-                session.environment.name
-            ))
-            .into());
+            let host = args.host.as_deref();
+            return Err(found_nothing(&session.environment, role, host).into());
         };
         let command = CommandLine::from_words(args.command.iter().cloned());
         let deadline = Duration::from_secs(args.timeout);

@@ -16,12 +16,15 @@ use crate::ports::{Cx, Ledger};
 use crate::release::{self, Conflict, Source, Store};
 use crate::ssh::HostFiles;
 
+use super::secrets::{self, Masker};
+
 /// What the names of a host's copies begin with: a file a release, so that a
 /// mark writes little however long the history is.
 const PREFIX: &str = "release-";
 
 pub(crate) struct Keeper {
     environment: Arc<Environment>,
+    mask: Masker,
     store: Store,
     files: HostFiles,
 }
@@ -45,13 +48,14 @@ pub(crate) enum Access {
 }
 
 impl Keeper {
-    pub(crate) fn new(environment: Arc<Environment>, files: HostFiles) -> Self {
+    pub(crate) fn new(environment: Arc<Environment>, files: HostFiles, mask: Masker) -> Self {
         let path = release::path(
             &environment.root,
             std::env::var_os(release::STATE_FILE_VARIABLE),
         );
         Self {
             environment,
+            mask,
             store: Store::at(path),
             files,
         }
@@ -89,7 +93,7 @@ impl Keeper {
                 Access::Write => {
                     let mut locked = self.store.lock()?;
                     let report = locked.merge(copy, source)?;
-                    history = locked.history();
+                    history = self.ours(locked.history());
                     report
                 }
             };
@@ -157,7 +161,19 @@ impl Keeper {
     /// # Errors
     /// A damaged or unreadable record.
     pub(crate) fn here(&self) -> Result<History, Fault> {
-        self.store.read()
+        self.store.read().map(|history| self.ours(history))
+    }
+
+    /// Without the releases of other projects that keep the same file.
+    fn ours(&self, history: History) -> History {
+        let project = &self.environment.project;
+        let ours = history.all().iter().filter(|release| {
+            release
+                .project
+                .as_ref()
+                .is_none_or(|other| other == project)
+        });
+        History::new(ours.cloned().collect())
     }
 
     async fn copy_of(&self, host: &HostAddress) -> Result<Vec<Release>, Fault> {
@@ -190,6 +206,7 @@ impl Keeper {
     }
 
     async fn write(&self, host: &HostAddress, release: &Release) -> Result<(), Fault> {
+        let release = &secrets::without(&self.mask, release);
         let name = format!("{PREFIX}{}.{}.json", release.id, release.uuid);
         self.files
             .write(host, &name, &release::encode(std::slice::from_ref(release)))
@@ -207,6 +224,7 @@ fn report_conflict(cx: &Cx, host: &HostAddress, conflict: &Conflict) {
 #[async_trait]
 impl Ledger for Keeper {
     async fn save(&self, release: &Release) -> Result<(), Fault> {
+        let release = &secrets::without(&self.mask, release);
         self.store.lock()?.save(release)?;
         self.write(&self.environment.primary().address, release)
             .await

@@ -5,12 +5,13 @@ use serde_json::json;
 
 use crate::deploy::Wanted;
 use crate::model::container::{Container, label};
-use crate::model::fault::{Fault, FaultKind};
+use crate::model::fault::FaultKind;
 use crate::model::host::HostAddress;
 use crate::plan::Facts;
 use crate::ui::Ui;
 
 use super::args::{Globals, LogsArgs};
+use super::choice::found_nothing;
 use super::failure::Failure;
 use super::keeper::Access;
 use super::session::{Session, on_environment};
@@ -22,15 +23,8 @@ pub(crate) async fn run(args: &LogsArgs, globals: &Globals, ui: &Ui) -> Result<(
             .await?;
         let chosen = chosen(&facts, args);
         if chosen.is_empty() {
-            return Err(Fault::failed(format!(
-                "no container of `{}` matches",
-                session.environment.name
-            ))
-            .hint(format!(
-                "see what runs: `stagecraft status --env {}`",
-                session.environment.name
-            ))
-            .into());
+            let (role, host) = (args.role.as_ref(), args.host.as_deref());
+            return Err(found_nothing(&session.environment, role, host).into());
         }
         if args.follow {
             follow(session, args, &chosen).await

@@ -7,6 +7,7 @@
 mod approval;
 mod args;
 mod check;
+mod choice;
 mod config;
 mod deploy;
 mod evidence;

@@ -1,11 +1,14 @@
 //! Secret values on their way to their users: each one that is read is hidden
 //! from everything this command prints, whoever prints it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use url::Url;
 
 use crate::config::values::Values;
 use crate::model::fault::Fault;
+use crate::model::release::Release;
 use crate::model::secret::Secret;
 use crate::ports::Connections;
 use crate::ui::Ui;
@@ -42,6 +45,39 @@ impl Connections for Hidden {
 fn password_of(value: &str) -> Option<Secret> {
     let url = Url::parse(value).ok()?;
     url.password().map(Secret::new)
+}
+
+/// Takes every known secret out of a text.
+pub(crate) type Masker = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// A release's record without secrets: the reason of a failed phase may quote
+/// what a container or database said.
+pub(crate) fn without(mask: &Masker, release: &Release) -> Release {
+    let mut release = release.clone();
+    for record in release.phases.values_mut() {
+        record.reason = record.reason.as_deref().map(|reason| mask(reason));
+    }
+    release
+}
+
+/// A fault without secrets, for what is written to files.
+pub(crate) fn without_in_fault(mask: &Masker, fault: &Fault) -> Fault {
+    let mut fault = fault.clone();
+    fault.what = mask(&fault.what);
+    let lines = fault
+        .evidence
+        .iter_mut()
+        .flat_map(|evidence| &mut evidence.lines);
+    for text in fault
+        .causes
+        .iter_mut()
+        .chain(&mut fault.state)
+        .chain(&mut fault.hints)
+        .chain(lines)
+    {
+        *text = mask(text);
+    }
+    fault
 }
 
 #[cfg(test)]

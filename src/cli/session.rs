@@ -24,7 +24,7 @@ use super::failure::Failure;
 use super::interrupt;
 use super::judged;
 use super::keeper::{Access, Keeper};
-use super::secrets::Hidden;
+use super::secrets::{Hidden, Masker};
 use super::source;
 use super::target;
 use super::wiring::{self, House};
@@ -72,11 +72,12 @@ pub(crate) async fn on_environment<'a, T>(
     ui.expect_hosts(environment.hosts.iter().map(|host| &host.address));
     let values: Arc<dyn Connections> =
         Arc::new(Hidden::new(config::values::Values::of(&environment), ui));
-    let (house, files) = wiring::house(&environment, values)?;
+    let mask: Masker = Arc::new(ui.masker());
+    let (house, files) = wiring::house(&environment, values, Arc::clone(&mask))?;
     let session = Session {
         ui,
         cx: Cx::new(ui.events(), interrupt::token()?),
-        keeper: Keeper::new(Arc::clone(&environment), files),
+        keeper: Keeper::new(Arc::clone(&environment), files, mask),
         environment,
         house,
         command,
@@ -280,6 +281,7 @@ fn who() -> (String, String) {
         .or_else(|| variable("GITLAB_USER_LOGIN"))
         .or_else(|| variable("USER"))
         .or_else(|| variable("LOGNAME"))
+        .or_else(account)
         .unwrap_or_else(|| "unknown".to_owned());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::fs::read_to_string("/etc/hostname"))
@@ -289,4 +291,17 @@ fn who() -> (String, String) {
         .or_else(|| variable("HOSTNAME"))
         .unwrap_or_else(|| "unknown".to_owned());
     (who, machine)
+}
+
+/// The name of the account that this process runs as, from the password file:
+/// containers and CI jobs often set no variable.
+fn account() -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let id = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    })
 }

@@ -17,6 +17,7 @@ use crate::rollout;
 use crate::ssh::{EnvironmentLock, HostFiles, Links};
 
 use super::evidence::Witnessed;
+use super::secrets::Masker;
 
 /// Everything a command on one environment works with.
 pub(crate) struct House {
@@ -48,6 +49,7 @@ pub(crate) fn registry() -> Result<Registry, Fault> {
 pub(crate) fn house(
     environment: &Arc<Environment>,
     values: Arc<dyn Connections>,
+    mask: Masker,
 ) -> Result<(House, HostFiles), Fault> {
     let link: Arc<dyn HostLink> = Links::new()?;
     let engines = Engines::new(Arc::clone(&link));
@@ -78,7 +80,7 @@ pub(crate) fn house(
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
         pusher: pusher(engines, Arc::clone(&link), auth, delivery),
         registry,
-        migrator: Arc::new(Witnessed::new(migrator, environment)),
+        migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
         strategy: rollout::in_place(Arc::clone(&runner), probe),
         lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,

@@ -57,10 +57,9 @@ roles:
   #   command: [bin/jobs]
 
 {databases}
-# Zero-downtime switching needs the proxy; without it the role publishes its port.
-# proxy:
-#   hosts: [{project}.example.com]
-#   tls: auto
+# Without a proxy the role publishes its port, and each host pauses for a moment
+# while its container is replaced; `rolling` takes the hosts batch by batch.
+# rollout: {{ strategy: rolling, batch: 1 }}
 
 environments:
   # Any key above can be overridden in an environment.

@@ -62,6 +62,7 @@ impl Deployer<'_> {
                     phase: Some(Phase::Rollout),
                     fault,
                     release: Box::new(release),
+                    unsaved: false,
                 });
             }
         }
@@ -69,6 +70,7 @@ impl Deployer<'_> {
             phase: None,
             fault,
             release: Box::new(release.clone()),
+            unsaved: false,
         })?;
         release.revision += 1;
         match self.ledger.save(&release).await {
@@ -77,6 +79,7 @@ impl Deployer<'_> {
                 phase: None,
                 fault: fault.state("every host was put back, but the record does not say so yet"),
                 release: Box::new(release),
+                unsaved: false,
             }),
         }
     }

@@ -268,6 +268,11 @@ pub(super) fn rollout_plan(
     facts: &Facts,
     roles: &IndexMap<RoleName, ReadyRole>,
 ) -> RolloutPlan {
+    let live = facts
+        .history
+        .live(&environment.name)
+        .filter(|live| live.id != *release);
+    let before = |role: &RoleName| live.and_then(|live| live.roles.get(role));
     let batches = outline
         .batches
         .iter()
@@ -285,6 +290,12 @@ pub(super) fn rollout_plan(
                             new: materialise(environment, slot, ready, image, release, version),
                             health: ready.role.health.clone(),
                             old: containers_named(facts, &host.host, &slot.replaces),
+                            old_health: before(&slot.role).map_or_else(
+                                || ready.role.health.clone(),
+                                |role| role.health.clone(),
+                            ),
+                            old_stop: before(&slot.role)
+                                .map_or_else(|| ready.role.stop.clone(), |role| role.stop.clone()),
                         })
                         .collect(),
                     leftovers: containers_named(facts, &host.host, &host.leftovers),
@@ -294,6 +305,7 @@ pub(super) fn rollout_plan(
         .collect();
     RolloutPlan {
         release: release.clone(),
+        live: live.map(|live| live.id.clone()),
         image: image.clone(),
         rollout: environment.rollout.clone(),
         batches,

@@ -15,11 +15,14 @@ use crate::ports::{Cx, Ledger};
 /// Why a release ended before its end.
 #[derive(Debug, Clone)]
 pub struct Stopped {
-    /// `None`: the record itself could not be kept.
+    /// `None`: nothing was begun.
     pub phase: Option<Phase>,
     pub fault: Fault,
-    /// As it was recorded last.
+    /// As it was recorded last; where `unsaved`, as it should have been.
     pub release: Box<Release>,
+    /// The record could not be kept: the disk or the primary host says less
+    /// than what was done.
+    pub unsaved: bool,
 }
 
 pub struct Journal<'a> {
@@ -127,16 +130,17 @@ impl<'a> Journal<'a> {
     /// Ends the release as failed: this phase, and all later ones skipped.
     async fn fail(&mut self, phase: Phase, fault: Fault, begun: Instant) -> Stopped {
         let reason = fault.to_string();
-        // A phase that was not begun yet (interrupted between two) stays
-        // without a start.
-        if self.release.phase(phase).status == Status::Running {
-            if let Err(stopped) = self.mark(phase, Mark::Fail, Some(reason.clone())) {
-                return stopped;
-            }
-            self.finished(phase, Status::Failed, Some(reason), begun);
-        } else if let Err(stopped) = self.skip(phase, &format!("not begun: {reason}")) {
+        // One that was not begun (interrupted between two) is marked too:
+        // `--resume` takes up at the first phase that failed.
+        if self.release.phase(phase).status == Status::Pending
+            && let Err(stopped) = self.mark(phase, Mark::Start, None)
+        {
             return stopped;
         }
+        if let Err(stopped) = self.mark(phase, Mark::Fail, Some(reason.clone())) {
+            return stopped;
+        }
+        self.finished(phase, Status::Failed, Some(reason), begun);
         let why = if fault.kind == FaultKind::Interrupted {
             format!("not reached: interrupted in {phase}")
         } else {
@@ -149,7 +153,11 @@ impl<'a> Journal<'a> {
                 return stopped;
             }
         }
-        self.release.outcome = Outcome::Failed;
+        // Hosts that could not be put back keep the release open: `--resume` and
+        // `--abort` finish what this run could not.
+        if fault.kind != FaultKind::UndoFailed {
+            self.release.outcome = Outcome::Failed;
+        }
         match self.save(Some(phase)).await {
             Ok(()) => self.stopped(Some(phase), fault),
             Err(unsaved) => {
@@ -178,15 +186,11 @@ impl<'a> Journal<'a> {
         self.release.revision += 1;
         match self.ledger.save(&self.release).await {
             Ok(()) => Ok(()),
-            Err(fault) => Err(self.stopped(
-                None,
-                match phase {
-                    Some(phase) => fault.state(format!(
-                        "stopped at {phase}: without its record the deploy does not go on"
-                    )),
-                    None => fault.state("nothing was changed"),
-                },
-            )),
+            Err(fault) => {
+                let mut stopped = self.stopped(phase, fault);
+                stopped.unsaved = true;
+                Err(stopped)
+            }
         }
     }
 
@@ -204,6 +208,7 @@ impl<'a> Journal<'a> {
             phase,
             fault,
             release: Box::new(self.release.clone()),
+            unsaved: false,
         }
     }
 }

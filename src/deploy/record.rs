@@ -110,6 +110,7 @@ fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &O
         timestamp: id.time(),
         id,
         uuid: Uuid::now_v7(),
+        project: Some(environment.project.clone()),
         environment: environment.name.clone(),
         kind,
         version: String::new(),

@@ -3,7 +3,7 @@
 
 use crate::model::fault::FaultKind;
 use crate::model::migration::MigrationOutcome;
-use crate::model::phase::Phase;
+use crate::model::phase::{Phase, Status};
 use crate::model::release::{Release, ReleaseKind};
 
 use super::journal::Stopped;
@@ -11,8 +11,12 @@ use super::journal::Stopped;
 /// Adds state and hints to a failure, after those that the failing port gave.
 pub(super) fn with_standing(mut stopped: Stopped) -> Stopped {
     let Some(phase) = stopped.phase else {
+        stopped.fault = stopped.fault.state("nothing was changed");
         return stopped;
     };
+    if stopped.unsaved {
+        return without_record(stopped, phase);
+    }
     let release = &stopped.release;
     let mut fault = stopped.fault;
     let kind = fault.kind;
@@ -87,7 +91,10 @@ fn ways_on(release: &Release, phase: Phase, kind: FaultKind) -> Vec<String> {
     match (phase, kind) {
         (_, FaultKind::UndoFailed) => vec![
             format!("look at the hosts: `stagecraft status --env {env}`"),
-            format!("when they can be reached again: {again}"),
+            format!(
+                "when they can be reached again, put them back: `stagecraft deploy --env {env} --abort`"
+            ),
+            format!("or try the new release again: `stagecraft deploy --env {env} --resume`"),
         ],
         (_, FaultKind::Interrupted) => vec![format!("to try again: {again}")],
         (Phase::Build | Phase::Push | Phase::Rollout, _) => {
@@ -100,4 +107,32 @@ fn ways_on(release: &Release, phase: Phase, kind: FaultKind) -> Vec<String> {
             ),
         ],
     }
+}
+
+/// A mark could not be saved: what was done is done, and the record is behind.
+/// The next command finds the release open and looks at the hosts.
+fn without_record(mut stopped: Stopped, phase: Phase) -> Stopped {
+    let release = &stopped.release;
+    let env = &release.environment;
+    let done = release.phase(phase).status == Status::Completed;
+    let state = match (phase, done) {
+        (Phase::Rollout | Phase::MigratePost | Phase::Finalize, true)
+        | (Phase::MigratePost | Phase::Finalize, false) => {
+            format!(
+                "the new release ({}) serves; its record stops at {phase}",
+                release.version
+            )
+        }
+        (Phase::Build | Phase::Push | Phase::MigratePre | Phase::Rollout, _) => {
+            format!("stopped at {phase}: without its record the release does not go on")
+        }
+    };
+    stopped.fault = stopped
+        .fault
+        .state(state)
+        .hint(format!(
+            "when the record can be written again: `stagecraft deploy --env {env} --resume`"
+        ))
+        .hint(format!("see what runs: `stagecraft status --env {env}`"));
+    stopped
 }

@@ -209,6 +209,16 @@ impl ContainerRunner for Runner {
         cx.or_interrupted(life::volume_exists(&engine, name)).await
     }
 
+    async fn publisher_of(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        port: u16,
+    ) -> Result<Option<String>, Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(refusal::publisher(&engine, port)).await
+    }
+
     async fn logs(
         &self,
         cx: &Cx,

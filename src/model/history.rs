@@ -134,6 +134,7 @@ mod tests {
             timestamp: id.time(),
             id,
             uuid: Uuid::now_v7(),
+            project: None,
             environment: "prod".parse().expect("a name"),
             kind,
             version: "v".into(),

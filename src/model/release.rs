@@ -14,7 +14,7 @@ use super::container::{PortBinding, StopPolicy};
 use super::host::HostAddress;
 use super::image::PinnedImage;
 use super::migration::MigrationResult;
-use super::names::{DatabaseName, EnvironmentName, RoleName};
+use super::names::{DatabaseName, EnvironmentName, ProjectName, RoleName};
 use super::phase::{Mark, Phase, Status};
 use super::project::{Health, Volume};
 
@@ -225,6 +225,10 @@ pub struct PlanRecord {
 pub struct Release {
     pub id: ReleaseId,
     pub uuid: Uuid,
+    /// Several projects may keep one file; absent in none that this version
+    /// writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
     pub environment: EnvironmentName,
     pub kind: ReleaseKind,
     pub version: String,

@@ -13,6 +13,7 @@ use crate::model::release::ReleaseId;
 use super::facts::Facts;
 use super::identity::plan_id;
 use super::rollout::{RolloutOutline, outline};
+use super::unbuilt;
 
 /// A phase's work, or why there is none.
 #[derive(Debug, Clone, Serialize)]
@@ -111,6 +112,7 @@ pub fn deploy(
     facts: &Facts,
     request: &DeployRequest,
 ) -> Result<DeployPlan, Fault> {
+    unbuilt::migrations(environment)?;
     let reference = format!("stagecraft/{}:{}", environment.project, request.release);
     let version = version(facts, request);
     let (build, push) = image_steps(environment, facts, &reference, &version)?;

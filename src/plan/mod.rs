@@ -9,6 +9,7 @@ mod resume;
 mod retention;
 mod rollback;
 mod rollout;
+mod unbuilt;
 
 pub use deploy::{
     BuildStep, DeployPlan, DeployRequest, MigrateStep, PlannedMigration, PushStep, Step, deploy,
@@ -24,3 +25,4 @@ pub use rollback::{RollbackPlan, RollbackRequest, rollback};
 pub use rollout::{
     HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, role_record,
 };
+pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};

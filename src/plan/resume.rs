@@ -39,14 +39,15 @@ pub fn open_release_fault(environment: &Environment, found: &Interrupted) -> Fau
     let env = &environment.name;
     let release = &found.release;
     let mut fault = Fault::refused(format!(
-        "release `{}` ({} {}) was cut off",
+        "release `{}` ({} {}) is not at its end",
         release.id,
         release.kind.label(),
         release.version
     ))
     .because(match release.phase(found.at).status {
         Status::Running => format!("it ended while {} was running", found.at),
-        Status::Pending | Status::Completed | Status::Failed | Status::Skipped => {
+        Status::Failed => format!("{} failed, and not every host could be put back", found.at),
+        Status::Pending | Status::Completed | Status::Skipped => {
             format!("it ended before {}", found.at)
         }
     });
@@ -70,8 +71,10 @@ fn standing(release: &Release) -> Vec<String> {
     let status = |phase| release.phase(phase).status;
     lines.push(match status(Phase::Rollout) {
         Status::Completed => format!("the new release ({}) serves", release.version),
-        Status::Running => "some hosts may run the new release, others the old one".to_owned(),
-        Status::Pending | Status::Failed | Status::Skipped => match &release.previous_id {
+        Status::Running | Status::Failed => {
+            "some hosts may run the new release, others the old one".to_owned()
+        }
+        Status::Pending | Status::Skipped => match &release.previous_id {
             Some(previous) => format!("{previous} is still live"),
             None => "nothing was live before, and nothing of it serves".to_owned(),
         },
@@ -161,7 +164,35 @@ pub fn matches_today(release: &Release, today: &DeployPlan) -> Result<(), Fault>
     if today.config_hash != release.config_hash {
         differences.push("the configuration is another one now".to_owned());
     }
-    for (database, then) in &release.plan.migrations {
+    if unfinished_from_checkout(release) {
+        if today.commit_sha != release.commit_sha {
+            differences.push(format!(
+                "the checkout is at {}, it was at {} then",
+                today.commit_sha.as_deref().unwrap_or("no commit"),
+                release.commit_sha.as_deref().unwrap_or("no commit"),
+            ));
+        } else if today.dirty != release.dirty {
+            differences.push("the working tree has other changes now".to_owned());
+        }
+    }
+    for plan in &today.migrations {
+        let planned = release.plan.migrations.get(&plan.database);
+        for (id, _) in planned.into_iter().flatten() {
+            if !plan.migrations.iter().any(|migration| migration.id == *id) {
+                differences.push(format!(
+                    "`{id}` of `{}` was in the plan and is gone",
+                    plan.database
+                ));
+            }
+        }
+    }
+    let databases = today.migrations.iter().map(|plan| &plan.database);
+    for database in databases {
+        let then = release
+            .plan
+            .migrations
+            .get(database)
+            .map_or(&[][..], Vec::as_slice);
         let now: Vec<&PlannedMigration> = [&today.migrate_pre, &today.migrate_post]
             .into_iter()
             .flat_map(pending)
@@ -192,6 +223,27 @@ pub fn matches_today(release: &Release, today: &DeployPlan) -> Result<(), Fault>
             "undo it: `stagecraft deploy --env {} --abort`, then deploy again",
             release.environment
         )))
+}
+
+/// Whether something that comes from the checkout is still to be done.
+fn unfinished_from_checkout(release: &Release) -> bool {
+    [Phase::Build, Phase::MigratePre, Phase::MigratePost]
+        .into_iter()
+        .any(|phase| {
+            match release.phase(phase).status {
+                Status::Pending | Status::Running | Status::Failed => true,
+                // Skipped for a reason of its own, or because of an earlier failure.
+                Status::Skipped => {
+                    phase != Phase::Build
+                        && release
+                            .plan
+                            .migrations
+                            .values()
+                            .any(|planned| !planned.is_empty())
+                }
+                Status::Completed => false,
+            }
+        })
 }
 
 fn pending(step: &Step<MigrateStep>) -> impl Iterator<Item = &PlannedMigration> {

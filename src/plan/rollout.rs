@@ -16,6 +16,7 @@ use crate::model::release::{ReleaseId, RoleRecord};
 use crate::model::secret::Secret;
 
 use super::facts::{Facts, HostFacts};
+use super::unbuilt;
 
 /// One replica of one role on one host.
 #[derive(Debug, Clone, Serialize)]
@@ -62,7 +63,7 @@ pub fn outline(
     facts: &Facts,
     release: &ReleaseId,
 ) -> Result<RolloutOutline, Fault> {
-    refuse_unbuilt(environment)?;
+    unbuilt::rollout(environment)?;
     let live = facts
         .history
         .live(&environment.name)
@@ -71,7 +72,7 @@ pub fn outline(
         .hosts
         .iter()
         .filter_map(|host| facts.host(&host.address).map(|known| (host, known)))
-        .map(|(host, known)| host_outline(&host.roles, roles, known, release, live))
+        .map(|(host, known)| host_outline(environment, &host.roles, roles, known, release, live))
         .filter(|host| !host.slots.is_empty() || !host.leftovers.is_empty())
         .collect();
     let size = match environment.rollout.strategy {
@@ -102,34 +103,8 @@ pub fn outline(
     })
 }
 
-fn refuse_unbuilt(environment: &Environment) -> Result<(), Fault> {
-    let refuse = |key: &str, way_out: &str| {
-        Err(
-            Fault::config(format!("`{key}` is not built yet in this version"))
-                .because("the configuration is valid, but this version cannot roll it out")
-                .state("nothing was changed")
-                .hint(way_out),
-        )
-    };
-    if environment.proxy.is_some() {
-        return refuse(
-            "proxy",
-            "leave `proxy` out: the role then publishes its port itself (`publish`)",
-        );
-    }
-    if environment.schema_gate.is_some() {
-        return refuse("schema_gate", "leave `schema_gate` out");
-    }
-    match environment.rollout.strategy {
-        Strategy::Rolling | Strategy::Recreate => Ok(()),
-        Strategy::BlueGreen | Strategy::Swarm => refuse(
-            &format!("rollout.strategy: {}", environment.rollout.strategy.label()),
-            "set `rollout: { strategy: recreate }` or `rolling`",
-        ),
-    }
-}
-
 fn host_outline(
+    environment: &Environment,
     wanted: &[RoleName],
     roles: &IndexMap<RoleName, Role>,
     known: &HostFacts,
@@ -138,15 +113,23 @@ fn host_outline(
 ) -> HostOutline {
     let mut slots: Vec<SlotOutline> = vec![];
     for role in wanted.iter().filter_map(|name| roles.get(name)) {
-        // What serves now, or served until a cut-off run stopped it.
-        let mut old: Vec<String> = known
+        // What the live release has here, running or stopped by a run that was
+        // cut off; else whatever runs. Others that run are leftovers.
+        let of_live: Vec<String> = known
             .others_of(&role.name, release)
             .filter(|container| {
-                container.running()
-                    || container.label(label::RELEASE) == live.map(ReleaseId::as_str)
+                live.is_some() && container.label(label::RELEASE) == live.map(ReleaseId::as_str)
             })
             .map(|container| container.name.clone())
             .collect();
+        let mut old = if of_live.is_empty() {
+            let running = known
+                .others_of(&role.name, release)
+                .filter(|container| container.running());
+            running.map(|container| container.name.clone()).collect()
+        } else {
+            of_live
+        };
         for replica in 1..=role.replicas {
             slots.push(SlotOutline {
                 role: role.name.clone(),
@@ -157,6 +140,7 @@ fn host_outline(
             });
         }
     }
+    let name_of = |role: &RoleName, replica| container_name(environment, role, replica, release);
     let leftovers = known
         .containers
         .iter()
@@ -164,14 +148,13 @@ fn host_outline(
         // left by a command that was killed.
         .filter(|container| container.label(label::JOB).is_none() || !container.running())
         .filter(|container| {
-            let ours = container.label(label::RELEASE) == Some(release.as_str())
-                && slots
-                    .iter()
-                    .any(|slot| container.label(label::ROLE) == Some(slot.role.as_str()));
-            !ours
-                && !slots
-                    .iter()
-                    .any(|slot| slot.replaces.contains(&container.name))
+            let ours = slots
+                .iter()
+                .any(|slot| name_of(&slot.role, slot.replica) == container.name);
+            let replaced = slots
+                .iter()
+                .any(|slot| slot.replaces.contains(&container.name));
+            !ours && !replaced
         })
         .map(|container| container.name.clone())
         .collect();

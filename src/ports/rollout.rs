@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::model::container::{Container, ContainerSpec};
+use crate::model::container::{Container, ContainerSpec, StopPolicy};
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
@@ -17,8 +17,11 @@ pub struct Slot {
     pub role: RoleName,
     pub new: ContainerSpec,
     pub health: Health,
-    /// The containers that it takes the place of.
+    /// The containers that it takes the place of, and the rules that they were
+    /// started under: an undo judges them by these, never by the new ones.
     pub old: Vec<Container>,
+    pub old_health: Health,
+    pub old_stop: StopPolicy,
 }
 
 /// What happens on one host.
@@ -27,7 +30,8 @@ pub struct HostStep {
     pub host: HostAddress,
     pub slots: Vec<Slot>,
     /// Containers that no longer belong here: of roles that this host no longer
-    /// runs, or left by earlier releases.
+    /// runs, or left by earlier releases. They stop with the old ones; the live
+    /// release's come back with an undo.
     pub leftovers: Vec<Container>,
 }
 
@@ -35,6 +39,8 @@ pub struct HostStep {
 #[derive(Debug, Clone)]
 pub struct RolloutPlan {
     pub release: ReleaseId,
+    /// The release that serves until this one does.
+    pub live: Option<ReleaseId>,
     pub image: PinnedImage,
     pub rollout: Rollout,
     /// In running order; hosts of one batch go at the same time.

@@ -119,6 +119,15 @@ pub trait ContainerRunner: Send + Sync {
     /// Read-only: mounting one that is missing would make it.
     async fn volume_exists(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<bool, Fault>;
 
+    /// The name of the running container that publishes this port of the host,
+    /// whosever it is. Read-only.
+    async fn publisher_of(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        port: u16,
+    ) -> Result<Option<String>, Fault>;
+
     /// The last lines of its log, standard output and error together.
     async fn logs(
         &self,

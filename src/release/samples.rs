@@ -13,6 +13,7 @@ pub(super) fn release(n: u32) -> Release {
         timestamp: id.time(),
         id,
         uuid: Uuid::from_u128(u128::from(n)),
+        project: None,
         environment: "prod".parse().expect("a name"),
         kind: ReleaseKind::Deploy,
         version: format!("v{n}"),

@@ -51,7 +51,7 @@ pub(super) async fn wait(
             Answer::Unhealthy(answer) => last = answer,
         }
         let now = runner.inspect(cx, host, &container.name).await?;
-        if let Some(ended) = ended(now.as_ref()) {
+        if let Some(ended) = ended(container, now.as_ref()) {
             return Err(explain(cx, runner, host, container, now.as_ref(), &ended, &last).await);
         }
         if Instant::now() >= deadline {
@@ -69,13 +69,14 @@ pub(super) async fn wait(
     }
 }
 
-/// Why it cannot become healthy any more, in words.
-fn ended(now: Option<&Container>) -> Option<String> {
+/// Why it cannot become healthy any more, in words. `then` is how it was when
+/// the wait began: an old container may have been restarted long ago.
+fn ended(then: &Container, now: Option<&Container>) -> Option<String> {
     let Some(now) = now else {
         return Some("is gone".to_owned());
     };
     match now.state {
-        ContainerState::Running | ContainerState::Created if now.restarts == 0 => None,
+        ContainerState::Running | ContainerState::Created if now.restarts <= then.restarts => None,
         // A restart is a death: the new release must stand on its own.
         ContainerState::Running | ContainerState::Created | ContainerState::Restarting => {
             Some("dies and is restarted again and again".to_owned())

@@ -16,6 +16,14 @@ use crate::ports::{
 
 use super::{health, host};
 
+/// The hosts that were changed, or may have been.
+#[derive(Default)]
+struct Touched<'a> {
+    steps: Vec<&'a HostStep>,
+    /// Where an old container may be about to end.
+    doubtful: Vec<&'a HostStep>,
+}
+
 pub(super) struct Replace {
     pub(super) runner: Arc<dyn ContainerRunner>,
     pub(super) probe: Arc<dyn Probe>,
@@ -24,13 +32,18 @@ pub(super) struct Replace {
 #[async_trait]
 impl RolloutStrategy for Replace {
     async fn roll(&self, cx: &Cx, plan: &RolloutPlan) -> Result<RolloutReport, RolloutFailure> {
-        let mut touched: Vec<&HostStep> = vec![];
+        let mut touched = Touched::default();
         match self.do_it(cx, plan, &mut touched).await {
             Ok(report) => Ok(report),
-            Err(fault) => Err(RolloutFailure {
-                not_undone: self.undo_it(cx, &touched).await,
-                fault,
-            }),
+            Err(fault) => {
+                let deaf = cx.uncancellable();
+                let doubtful = touched.doubtful.iter();
+                join_all(doubtful.map(|step| host::settle(&deaf, &*self.runner, step))).await;
+                Err(RolloutFailure {
+                    not_undone: self.undo_it(cx, plan, &touched.steps).await,
+                    fault,
+                })
+            }
         }
     }
 
@@ -42,7 +55,7 @@ impl RolloutStrategy for Replace {
                 .map(|step| host::settle(&deaf, &*self.runner, step)),
         )
         .await;
-        let not_undone = self.undo_it(cx, &all).await;
+        let not_undone = self.undo_it(cx, plan, &all).await;
         if not_undone.is_empty() {
             return Ok(());
         }
@@ -57,7 +70,7 @@ impl RolloutStrategy for Replace {
             let old = step
                 .slots
                 .iter()
-                .flat_map(|slot| slot.old.iter().map(|old| (old, slot.new.stop.clone())));
+                .flat_map(|slot| slot.old.iter().map(|old| (old, slot.old_stop.clone())));
             let left = step
                 .leftovers
                 .iter()
@@ -87,14 +100,16 @@ impl Replace {
         &self,
         cx: &Cx,
         plan: &'a RolloutPlan,
-        touched: &mut Vec<&'a HostStep>,
+        touched: &mut Touched<'a>,
     ) -> Result<RolloutReport, Fault> {
-        // Every host has the image before the first container stops.
+        // Every host has the image and the ports before the first container
+        // stops.
         try_join_all(plan.batches.iter().flatten().map(|step| {
             let cx = cx.on_host(&step.host);
             async move {
-                cx.or_interrupted(self.runner.ensure_image(&cx, &step.host, &plan.image))
-                    .await
+                let image = self.runner.ensure_image(&cx, &step.host, &plan.image);
+                let both = async { tokio::try_join!(image, self.ports_are_free(&cx, step)) };
+                cx.or_interrupted(both).await
             }
         }))
         .await?;
@@ -110,19 +125,54 @@ impl Replace {
                     () = tokio::time::sleep(plan.rollout.pause) => {}
                 }
             }
-            touched.extend(batch);
-            report.hosts.extend(self.batch(cx, batch).await?);
+            touched.steps.extend(batch);
+            report.hosts.extend(self.batch(cx, batch, touched).await?);
         }
         self.confirm(cx, plan).await?;
         Ok(report)
     }
 
+    /// Nobody but the containers that go publishes a port that a new one needs.
+    async fn ports_are_free(&self, cx: &Cx, step: &HostStep) -> Result<(), Fault> {
+        let wanted = step
+            .slots
+            .iter()
+            .flat_map(|slot| slot.new.ports.iter().map(move |port| (slot, port.host)));
+        try_join_all(wanted.map(|(slot, port)| async move {
+            let Some(holder) = self.runner.publisher_of(cx, &step.host, port).await? else {
+                return Ok(());
+            };
+            let goes = holder == slot.new.name
+                || step
+                    .slots
+                    .iter()
+                    .flat_map(|slot| &slot.old)
+                    .chain(&step.leftovers)
+                    .any(|old| old.name == holder);
+            if goes {
+                return Ok(());
+            }
+            Err(
+                Fault::failed(format!("port {port} of `{}` is in use", step.host))
+                    .because(format!(
+                        "the container `{holder}` publishes it, and `{}` is to",
+                        slot.new.name
+                    ))
+                    .state("no container was stopped")
+                    .hint(format!("see what it is: `docker inspect {holder}`")),
+            )
+        }))
+        .await?;
+        Ok(())
+    }
+
     /// One batch, all hosts at once. The first failure stops the others at
     /// their next step: what follows is the undo.
-    async fn batch(
+    async fn batch<'a>(
         &self,
         cx: &Cx,
-        batch: &[HostStep],
+        batch: &'a [HostStep],
+        touched: &mut Touched<'a>,
     ) -> Result<Vec<(HostAddress, Vec<String>)>, Fault> {
         let stop = cx.child();
         let mut running: FuturesUnordered<_> = batch
@@ -131,7 +181,7 @@ impl Replace {
                 let stop = &stop;
                 async move {
                     (
-                        step.host.clone(),
+                        step,
                         host::change(stop, &*self.runner, &*self.probe, step).await,
                     )
                 }
@@ -139,11 +189,14 @@ impl Replace {
             .collect();
         let mut done = vec![];
         let mut failure: Option<Fault> = None;
-        while let Some((address, result)) = running.next().await {
+        while let Some((step, result)) = running.next().await {
             match result {
-                Ok(names) => done.push((address, names)),
-                Err(fault) => {
+                Ok(names) => done.push((step.host.clone(), names)),
+                Err(host::Stopped { fault, doubtful }) => {
                     stop.token().cancel();
+                    if doubtful {
+                        touched.doubtful.push(step);
+                    }
                     // Of several, the one that is no consequence of the stop.
                     if failure
                         .as_ref()
@@ -192,14 +245,19 @@ impl Replace {
         Ok(())
     }
 
-    async fn undo_it(&self, cx: &Cx, touched: &[&HostStep]) -> Vec<(HostAddress, String)> {
+    async fn undo_it(
+        &self,
+        cx: &Cx,
+        plan: &RolloutPlan,
+        touched: &[&HostStep],
+    ) -> Vec<(HostAddress, String)> {
         let cx = cx.uncancellable();
         join_all(touched.iter().rev().map(|step| {
             let cx = &cx;
             async move {
                 (
                     step.host.clone(),
-                    host::undo(cx, &*self.runner, &*self.probe, step).await,
+                    host::undo(cx, &*self.runner, &*self.probe, plan, step).await,
                 )
             }
         }))

@@ -109,6 +109,7 @@ fn begun(id: &str, n: u128) -> Release {
         timestamp: id.time(),
         id,
         uuid: Uuid::from_u128(n),
+        project: None,
         environment: "prod".parse().expect("a name"),
         kind: ReleaseKind::Deploy,
         version: format!("v1.{n}"),

@@ -98,6 +98,12 @@ impl Ui {
         move |secret| mask.hide(secret)
     }
 
+    /// A text as it may be shown: for what is written to files.
+    pub fn masker(&self) -> impl Fn(&str) -> String + Send + Sync + 'static {
+        let mask = self.mask.clone();
+        move |text| mask.apply(text).into_owned()
+    }
+
     /// Makes the column of hosts wide enough from the first line on.
     pub fn expect_hosts<'a>(&self, hosts: impl IntoIterator<Item = &'a HostAddress>) {
         let widths = hosts.into_iter().map(|host| host.as_str().chars().count());

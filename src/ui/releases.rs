@@ -151,7 +151,7 @@ fn fields(history: &History, release: &Release, style: Style) -> String {
         .schema
         .iter()
         .map(|(database, schema)| {
-            let version = |version: Option<i64>| version.map_or("?".into(), |v| v.to_string());
+            let version = |version: Option<i64>| version.map_or("none".into(), |v| v.to_string());
             format!(
                 "{database} {} to {}",
                 version(schema.before),

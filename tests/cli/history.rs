@@ -5,6 +5,15 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::sandbox::Sandbox;
 
+/// As `shows!`, for a recorded history: its ids and times are fixed.
+macro_rules! shows_ids {
+    ($run:expr, @$expected:literal) => {
+        insta::with_settings!({ omit_expression => true }, {
+            insta::assert_snapshot!($run, @$expected);
+        });
+    };
+}
+
 /// One release done, one failed in its rollout, one live, and a migration of
 /// another environment.
 const RECORD: &str = include_str!("../fixtures/cli/releases.json");
@@ -388,7 +397,7 @@ fn a_release_of_another_environment_is_not_marked() {
 fn a_state_file_that_this_user_may_not_read_is_named() {
     let sandbox = with(RECORD);
     let path = sandbox.path(".stagecraft/releases.json");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         // Root reads everything: a folder in the file's place stands in.
         fs::remove_file(&path).unwrap();

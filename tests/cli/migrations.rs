@@ -436,7 +436,7 @@ fn a_record_that_cannot_be_written_stops_a_run_before_it_begins() {
           caused by: lock file `/proc/stagecraft/releases.json.lock`
           caused by: No such file or directory (os error 2)
 
-        state: nothing was written; nothing was changed
+        state: nothing was written
         hint: make `/proc/stagecraft` writable for this user, or name another file with STAGECRAFT_STATE_FILE
         "#);
     assert!(!sandbox.path("app.db").exists());

@@ -106,6 +106,62 @@ fn an_unknown_docker_context_is_named() {
 }
 
 #[test]
+fn what_is_not_built_yet_is_refused_before_a_host_is_asked() {
+    let refused = |from: &str, to: &str| {
+        let sandbox = Sandbox::with(&SHOP.replace(from, to));
+        assert_eq!(sandbox.run("check").code, 0, "the configuration is valid");
+        sandbox.run("deploy --env prod")
+    };
+    let rollout = |strategy: &str| format!("    rollout: {{ strategy: {strategy} }}\n    hosts:");
+    shows!(refused("environments:", "proxy: { hosts: [shop.example.com] }\nenvironments:"), @r#"
+        exit 10
+        --- stderr
+        error: `proxy` is not built yet in this version
+          caused by: the configuration is valid, but this version cannot do what it asks for
+
+        state: nothing was changed
+        hint: leave `proxy` out: the role then publishes its port itself (`publish`)
+        "#);
+    shows!(refused("environments:", "schema_gate: { path: /schema/status, port: 9090 }\nenvironments:"), @r#"
+        exit 10
+        --- stderr
+        error: `schema_gate` is not built yet in this version
+          caused by: the configuration is valid, but this version cannot do what it asks for
+
+        state: nothing was changed
+        hint: leave `schema_gate` out
+        "#);
+    shows!(refused("    hosts:", &rollout("swarm")), @r#"
+        exit 10
+        --- stderr
+        error: `rollout.strategy: swarm` is not built yet in this version
+          caused by: the configuration is valid, but this version cannot do what it asks for
+
+        state: nothing was changed
+        hint: set `rollout: { strategy: recreate }` or `rolling`
+        "#);
+}
+
+#[test]
+fn a_blue_green_rollout_without_a_proxy_is_no_valid_configuration() {
+    let blue_green = "    rollout: { strategy: blue_green }\n    hosts:";
+    let sandbox = Sandbox::with(&SHOP.replace("    hosts:", blue_green));
+    shows!(sandbox.run("deploy --env prod"), @r#"
+        exit 10
+        --- stderr
+        error: `stagecraft.yml` has a problem
+          caused by: stagecraft.yml:10:26: `blue_green` needs a proxy to switch (add `proxy: { hosts: [shop.example.com] }`, or use `recreate`)
+
+          stagecraft.yml:10:26
+            10 |     rollout: { strategy: blue_green }
+               |                          ^^^^^^^^^^
+
+        state: nothing was changed
+        hint: mend it, then run `stagecraft check`
+        "#);
+}
+
+#[test]
 fn a_host_that_cannot_be_reached_is_13() {
     let sandbox = Sandbox::with(&SHOP.replace("address: local", "address: deploy@127.0.0.1:1"));
     shows!(sandbox.run("deploy --env prod"), @r#"

@@ -6,9 +6,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[macro_use]
+#[path = "../support/sandbox.rs"]
+mod sandbox;
+
 mod bad_days;
 mod bad_hosts;
 mod build;
+mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;

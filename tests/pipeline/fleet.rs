@@ -20,6 +20,8 @@ pub(crate) struct State {
     pub(crate) containers: BTreeMap<(String, String), Container>,
     /// Versions whose containers never get healthy.
     pub(crate) sick: BTreeSet<String>,
+    /// Checks by command fail, whoever is asked.
+    pub(crate) refuses_commands: bool,
     /// Hosts that answer nothing.
     pub(crate) dead: BTreeSet<String>,
     /// Everything that was changed, in order.
@@ -252,6 +254,25 @@ impl ContainerRunner for Fleet {
         }))
     }
 
+    async fn publisher_of(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        port: u16,
+    ) -> Result<Option<String>, Fault> {
+        self.reach(host)?;
+        Ok(self.with(|state| {
+            let mut here = state
+                .containers
+                .iter()
+                .filter(|((on, _), _)| on == host.as_str());
+            let publisher = here.find(|(_, container)| {
+                container.running() && container.ports.iter().any(|known| known.host == port)
+            });
+            publisher.map(|((_, name), _)| name.clone())
+        }))
+    }
+
     async fn logs(
         &self,
         _: &Cx,
@@ -289,7 +310,7 @@ impl Probe for Fleet {
         _: &Cx,
         host: &HostAddress,
         container: &Container,
-        _: &HealthCheck,
+        check: &HealthCheck,
     ) -> Result<Answer, Fault> {
         self.reach(host)?;
         let version = container.label(label::VERSION).unwrap_or("?").to_owned();
@@ -298,7 +319,8 @@ impl Probe for Fleet {
                 .containers
                 .get(&key(host, &container.name))
                 .is_some_and(Container::running);
-            if runs && !state.sick.contains(&version) {
+            let refused = state.refuses_commands && matches!(check, HealthCheck::Command(_));
+            if runs && !refused && !state.sick.contains(&version) {
                 Answer::Healthy
             } else {
                 Answer::Unhealthy("GET /up answered 503: starting".to_owned())

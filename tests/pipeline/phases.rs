@@ -146,6 +146,11 @@ async fn a_host_that_cannot_be_put_back_is_named_and_the_code_is_30() {
         .with(|state| state.sick.extend(["v1".to_owned(), "v2".to_owned()]));
     let stopped = stage.deploy("v2").await.unwrap_err();
     assert_eq!(stopped.fault.kind, FaultKind::UndoFailed);
+    assert_eq!(
+        stage.last().outcome,
+        Outcome::Open,
+        "--abort finishes the undo"
+    );
     assert!(
         stopped
             .fault
@@ -286,5 +291,49 @@ async fn a_record_that_cannot_be_saved_stops_the_deploy_before_anything_changes(
     assert_eq!(stopped.phase, None);
     assert_eq!(stage.fleet.with(|state| state.actions.len()), actions);
     stage.history = ledger.history();
+    stage.serves("v1");
+}
+
+#[tokio::test]
+async fn an_undo_that_failed_is_finished_by_abort_once_the_host_is_back() {
+    let mut stage = live_v1().await;
+    stage
+        .fleet
+        .with(|state| state.sick.extend(["v1".to_owned(), "v2".to_owned()]));
+    stage.deploy("v2").await.unwrap_err();
+    stage.fleet.with(|state| state.sick.clear());
+    let release = stage.abort().await.unwrap();
+    assert_eq!(release.outcome, Outcome::Aborted);
+    stage.serves("v1");
+}
+
+#[tokio::test]
+async fn a_role_that_is_renamed_gives_its_port_to_the_new_one_and_gets_it_back_on_failure() {
+    let mut stage = live_v1().await;
+    stage.environment.roles.clear();
+    stage
+        .environment
+        .roles
+        .insert("app".parse().unwrap(), super::stage::role("app"));
+    for host in &mut stage.environment.hosts {
+        host.roles = vec!["app".parse().unwrap()];
+    }
+    stage.fleet.with(|state| state.sick.insert("v2".into()));
+    stage.deploy("v2").await.unwrap_err();
+    stage.serves("v1");
+    stage.deploy("v3").await.unwrap();
+    stage.serves("v3");
+    assert_eq!(stage.fleet.count(), 3);
+}
+
+#[tokio::test]
+async fn a_changed_health_check_does_not_judge_the_old_release() {
+    let mut stage = live_v1().await;
+    stage.fleet.with(|state| state.sick.insert("v2".into()));
+    stage.environment.roles[0].health.check =
+        stagecraft::model::project::HealthCheck::Command(vec!["new".into()]);
+    stage.fleet.with(|state| state.refuses_commands = true);
+    let stopped = stage.deploy("v2").await.unwrap_err();
+    assert_eq!(stopped.fault.kind, FaultKind::Failed, "{:?}", stopped.fault);
     stage.serves("v1");
 }

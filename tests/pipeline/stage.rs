@@ -84,7 +84,7 @@ pub(crate) fn role(name: &str) -> Role {
         replicas: 1,
         volumes: vec![],
         stop: StopPolicy {
-            timeout: Duration::ZERO,
+            timeout: Duration::from_millis(20),
             ..StopPolicy::default()
         },
         overlap: true,

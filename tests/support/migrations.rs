@@ -399,8 +399,11 @@ impl ContainerRunner for Processes {
         unused()
     }
     async fn inspect(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<Option<Container>, Fault> {
-        unused()
+        // A process that has ended leaves nothing, and two are never asked for
+        // at once.
+        Ok(None)
     }
+
     async fn list(
         &self,
         _: &Cx,
@@ -409,6 +412,16 @@ impl ContainerRunner for Processes {
     ) -> Result<Vec<Container>, Fault> {
         unused()
     }
+    async fn publisher_of(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        port: u16,
+    ) -> Result<Option<String>, Fault> {
+        let _ = (host, port);
+        Ok(None)
+    }
+
     async fn logs(&self, _: &Cx, _: &HostAddress, _: &str, _: usize) -> Result<Vec<String>, Fault> {
         unused()
     }

@@ -83,6 +83,16 @@ impl ContainerRunner for NoRunner {
     async fn volume_exists(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<bool, Fault> {
         none()
     }
+    async fn publisher_of(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        port: u16,
+    ) -> Result<Option<String>, Fault> {
+        let _ = (host, port);
+        Ok(None)
+    }
+
     async fn logs(&self, _: &Cx, _: &HostAddress, _: &str, _: usize) -> Result<Vec<String>, Fault> {
         none()
     }

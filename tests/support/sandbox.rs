@@ -101,6 +101,7 @@ impl Sandbox {
             .env("HOME", self.root.path().join("home"))
             .env("TMPDIR", self.root.path())
             .env("USER", "ann")
+            .env("GIT_CEILING_DIRECTORIES", self.root.path())
             .env("COLUMNS", "100")
             .env("NO_COLOR", "1")
             .env("DOCKER_HOST", "unix:///nonexistent.sock")
@@ -115,6 +116,32 @@ impl Sandbox {
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
         }
+    }
+
+    /// Lets later runs reach this machine's Docker engine.
+    pub(crate) fn on_this_engine(&self) -> &Self {
+        self.set("DOCKER_HOST", "")
+    }
+
+    /// What deploys made on this machine's engine.
+    fn remove_containers(&self) {
+        let used = |(name, value): &(String, String)| name == "DOCKER_HOST" && value.is_empty();
+        if !self.variables.borrow().iter().any(used) {
+            return;
+        }
+        let project = &self.project;
+        let script = format!(
+            "docker ps -aq --filter label=stagecraft.project={project} | xargs -r docker rm -f
+             docker network ls -q --filter name={project} | xargs -r docker network rm
+             docker volume ls -q --filter name={project} | xargs -r docker volume rm
+             docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep {project} | xargs -r docker rmi -f"
+        );
+        let mut sh = Command::new("sh");
+        let _ = sh
+            .args(["-c", &script])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
     }
 
     /// The sandbox's own names, which `insta`'s filters cannot know.
@@ -133,6 +160,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
+        self.remove_containers();
         // Where this user may write there, it is the folder of `local`.
         let _ = fs::remove_dir_all(Path::new("/var/lib/stagecraft").join(&self.project));
     }
@@ -205,7 +233,7 @@ impl fmt::Display for Run {
 
 /// What differs from one run to the next, and its width, so that tables stay
 /// tables.
-pub(crate) const FILTERS: [(&str, &str); 8] = [
+pub(crate) const FILTERS: [(&str, &str); 9] = [
     (r"rel-\d{8}-\d{9}", "rel-YYYYMMDD-HHMMSSmmm"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "YYYY-MM-DD HH:MM:SS"),
@@ -217,16 +245,8 @@ pub(crate) const FILTERS: [(&str, &str); 8] = [
         "[UUID]",
     ),
     (r"\b[0-9a-f]{64}\b", "[SHA256]"),
+    (r"plan id  [0-9a-f]{12}", "plan id  [PLAN]"),
 ];
-
-/// The same for runs on a recorded history, whose ids and times are fixed.
-macro_rules! shows_ids {
-    ($run:expr, @$expected:literal) => {
-        insta::with_settings!({ omit_expression => true }, {
-            insta::assert_snapshot!($run, @$expected);
-        });
-    };
-}
 
 /// A run's code, standard output and standard error, as an inline snapshot.
 macro_rules! shows {

@@ -1,8 +1,11 @@
 //! `stagecraft migrate create`.
 
+use std::path::PathBuf;
+
 use chrono::Utc;
 use serde_json::json;
 
+use crate::config;
 use crate::migrate;
 use crate::model::fault::Fault;
 use crate::ui::{Ui, words};
@@ -10,6 +13,7 @@ use crate::ui::{Ui, words};
 use super::super::args::{Globals, MigrateCreateArgs};
 use super::super::failure::Failure;
 use super::super::session::on_environment;
+use super::super::target::{config_file, engines};
 use super::known;
 
 pub(super) async fn create(
@@ -17,6 +21,7 @@ pub(super) async fn create(
     globals: &Globals,
     ui: &Ui,
 ) -> Result<(), Failure> {
+    let globals = &with_an_environment(args, globals)?;
     on_environment(
         "stagecraft migrate create",
         globals,
@@ -60,4 +65,30 @@ pub(super) async fn create(
         },
     )
     .await
+}
+
+/// A file belongs to the checkout, not to an environment: where all of them
+/// keep the database's migrations in one folder, none has to be named.
+fn with_an_environment(args: &MigrateCreateArgs, globals: &Globals) -> Result<Globals, Fault> {
+    let mut globals = globals.clone();
+    if globals.env.is_some() {
+        return Ok(globals);
+    }
+    let file = config_file(&globals)?;
+    let engines = engines()?;
+    let names = config::environments(&file).map_err(Fault::from)?;
+    let mut folders: Vec<Option<PathBuf>> = vec![];
+    for name in &names {
+        let environment = config::load(&file, Some(name), &engines)?.environment;
+        let database = match &args.database {
+            Some(name) => environment.databases.get(name),
+            None => environment.databases.values().next(),
+        };
+        folders.push(database.and_then(|database| database.migrations.path.clone()));
+    }
+    folders.dedup();
+    if folders.len() == 1 {
+        globals.env = names.first().and_then(|name| name.parse().ok());
+    }
+    Ok(globals)
 }

@@ -61,6 +61,7 @@ async fn planned(
     args: &MigrateRunArgs,
     history: &History,
 ) -> Result<(Vec<MigrationPlan>, Option<PinnedImage>), Fault> {
+    plan::refuse_unbuilt_migrations(&session.environment)?;
     let mut request = request(session, cx, &args.filters, history).await?;
     request.steps = args.steps;
     request.allow_out_of_order = args.allow_out_of_order;

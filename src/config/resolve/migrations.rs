@@ -100,11 +100,7 @@ fn engine(
     let Some(engine) = context.engines.find(&id.value) else {
         found
             .error(id.at, format!("there is no engine `{}`", id.value))
-            .help(format!(
-                "{} (an external one is an executable `stagecraft-engine-{}` on PATH)",
-                suggestion(&id.value, &ids),
-                id.value
-            ));
+            .help(suggestion(&id.value, &ids));
         return None;
     };
     if engine.needs_path {

@@ -21,7 +21,7 @@ pub(super) fn resolve(section: &file::Environment, found: &mut Findings) -> Roll
     {
         found
             .error(given.at, "`blue_green` needs a proxy to switch")
-            .help("add `proxy: { hosts: [shop.example.com] }`, or use `recreate`");
+            .help("use `recreate` or `rolling`; `blue_green` switches a proxy");
     }
     for (key, at) in [
         ("batch", rollout.batch.given().map(|batch| batch.at)),

@@ -78,7 +78,7 @@ async fn port_taken(engine: &Engine, name: &str, port: &PortBinding) -> Fault {
     let (host, number) = (engine.host(), port.host);
     let fault = Fault::failed(format!("port {number} of `{host}` is in use"))
         .because(format!("`{name}` is to publish it"));
-    match holder(engine, number).await {
+    match publisher(engine, number).await.ok().flatten() {
         Some(holder) => fault
             .because(format!("the container `{holder}` publishes it now"))
             .hint(format!("see what it is: `docker inspect {holder}`")),
@@ -91,7 +91,7 @@ async fn port_taken(engine: &Engine, name: &str, port: &PortBinding) -> Fault {
 }
 
 /// The running container that publishes a port.
-async fn holder(engine: &Engine, number: u16) -> Option<String> {
+pub(super) async fn publisher(engine: &Engine, number: u16) -> Result<Option<String>, Fault> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Listed {
@@ -103,13 +103,16 @@ async fn holder(engine: &Engine, number: u16) -> Option<String> {
     struct Published {
         public_port: Option<u16>,
     }
-    let listed: Vec<Listed> = engine.json(Call::get("/containers/json")).await.ok()?;
+    let listed: Vec<Listed> = engine
+        .json(Call::get("/containers/json"))
+        .await
+        .map_err(|error| fault(engine.host(), "cannot ask who publishes a port", error))?;
     let holder = listed.into_iter().find(|listed| {
         let ports = listed.ports.as_deref().unwrap_or_default();
         ports.iter().any(|port| port.public_port == Some(number))
-    })?;
-    let name = holder.names.first()?;
-    Some(name.trim_start_matches('/').to_owned())
+    });
+    let name = holder.and_then(|holder| holder.names.into_iter().next());
+    Ok(name.map(|name| name.trim_start_matches('/').to_owned()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use crate::model::project::Role;
 use crate::model::secret::Secret;
 use crate::ports::{Cx, Job};
 
+/// The purpose of the container that changes the database.
+pub(super) const RUN: &str = "run";
+
 /// How a container ended, and everything it printed.
 pub(super) struct Ended {
     pub(super) exit: Exit,
@@ -33,6 +36,7 @@ pub(super) async fn run(
         )));
     };
     let spec = spec(job, image, purpose, command).await?;
+    refuse_beside(cx, job, &spec.name).await?;
     // The runner's events pass through here, so that no line is missed: what
     // `Exit` keeps is only the end.
     let (events, mut arriving) = tokio::sync::mpsc::unbounded_channel();
@@ -59,6 +63,24 @@ pub(super) async fn run(
     Ok(Ended { exit: exit?, lines })
 }
 
+/// A run whose command was killed goes on in its container: a second one beside
+/// it, or in its place, could apply half of everything twice.
+async fn refuse_beside(cx: &Cx, job: &Job<'_>, name: &str) -> Result<(), Fault> {
+    let found = job.runner.inspect(cx, job.host, name).await?;
+    if found.is_none_or(|container| !container.running()) {
+        return Ok(());
+    }
+    Err(Fault::refused(format!(
+        "an earlier run of `{}` still goes on",
+        job.database.name
+    ))
+    .because(format!("container `{name}` on {} is running", job.host))
+    .hint(format!(
+        "watch it on the host: `docker logs -f {name}`; run the same command again when it is done"
+    ))
+    .hint(format!("or end it: `docker stop {name}`")))
+}
+
 async fn spec(
     job: &Job<'_>,
     image: &PinnedImage,
@@ -76,8 +98,10 @@ async fn spec(
         (label::DIGEST.to_owned(), image.digest.to_string()),
     ]);
     let suffix = match purpose {
-        "run" => String::new(),
-        purpose => format!("-{purpose}"),
+        // One name, so that two runs cannot go on beside each other.
+        RUN => String::new(),
+        // Read-only work takes no lock: another command's must not be in the way.
+        purpose => format!("-{purpose}-{}", uuid::Uuid::now_v7().simple()),
     };
     Ok(ContainerSpec {
         name: format!("{prefix}-migrate-{}{suffix}", job.database.name),

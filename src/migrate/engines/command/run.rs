@@ -55,7 +55,9 @@ async fn go(
     {
         return Ok(());
     }
-    let exit = container::run(cx, job, "run", &options.run).await?.exit;
+    let exit = container::run(cx, job, container::RUN, &options.run)
+        .await?
+        .exit;
     if !exit.success() {
         // Which of them took effect only the tool can say.
         if let Some(command) = &options.plan {

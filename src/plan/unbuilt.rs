@@ -1,0 +1,72 @@
+//! What the configuration may ask for and this version cannot do yet: `check`
+//! accepts the key, and whatever would need it is refused. Going on without it
+//! would break a promise that the file makes.
+
+use crate::model::fault::Fault;
+use crate::model::project::{DatabaseSpec, Environment, OnFailure, Safety, Strategy};
+
+/// For everything that starts containers.
+///
+/// # Errors
+/// `Config`, naming the key.
+pub fn rollout(environment: &Environment) -> Result<(), Fault> {
+    if environment.proxy.is_some() {
+        return Err(refuse(
+            "proxy",
+            "leave `proxy` out: the role then publishes its port itself (`publish`)",
+        ));
+    }
+    if environment.schema_gate.is_some() {
+        return Err(refuse("schema_gate", "leave `schema_gate` out"));
+    }
+    match environment.rollout.strategy {
+        Strategy::Rolling | Strategy::Recreate => Ok(()),
+        Strategy::BlueGreen | Strategy::Swarm => Err(refuse(
+            &format!("rollout.strategy: {}", environment.rollout.strategy.label()),
+            "set `rollout: { strategy: recreate }` or `rolling`",
+        )),
+    }
+}
+
+/// For everything that changes a database.
+///
+/// # Errors
+/// `Config`, naming the key.
+pub fn migrations(environment: &Environment) -> Result<(), Fault> {
+    if environment.on_failure == OnFailure::Restore {
+        return Err(refuse("on_failure: restore", "set `on_failure: stop`"));
+    }
+    environment.databases.values().try_for_each(database)
+}
+
+fn database(database: &DatabaseSpec) -> Result<(), Fault> {
+    let name = &database.name;
+    if database.backup_before_migrate {
+        return Err(refuse(
+            &format!("databases.{name}.backup.before_migrate"),
+            "take the backup yourself, and set `before_migrate: false`",
+        ));
+    }
+    for (key, grade) in [
+        ("breaking", database.safety_breaking),
+        ("blocking", database.safety_blocking),
+    ] {
+        match grade {
+            Safety::Off | Safety::Warn => {}
+            Safety::Approve | Safety::Block => {
+                return Err(refuse(
+                    &format!("databases.{name}.safety.{key}"),
+                    "set it to `warn` or `off`, and read the migrations before they run",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refuse(key: &str, way_out: &str) -> Fault {
+    Fault::config(format!("`{key}` is not built yet in this version"))
+        .because("the configuration is valid, but this version cannot do what it asks for")
+        .state("nothing was changed")
+        .hint(way_out)
+}
