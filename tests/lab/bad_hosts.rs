@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::lab::{Breakable, Breakage, Host, PATIENCE, Project, within};
+use crate::support::lab::{Breakable, Breakage, Host, PATIENCE, Project, Run, within};
 
 /// Two hosts, `v1` live on both; the second one is the victim.
 fn live(name: &str, victim: &Breakable) -> Project {
@@ -59,28 +59,40 @@ fn a_host_that_is_down_or_cut_off_is_named_before_anything_happens() {
     shop.is_whole();
 }
 
-#[test]
-fn a_host_that_is_killed_in_the_rollout_is_named_and_the_next_deploy_makes_all_whole() {
-    let victim = Host::alone();
-    let shop = live("killed", &victim);
+/// Begins to deploy `v2` and hurts the victim once its new container runs, as
+/// long as nothing serves anywhere.
+fn hurt_in_the_rollout(shop: &Project, victim: &Breakable, verb: &str) -> Run {
     let mut run = shop.breaks(Breakage::WaitsForLeave).starts_to_deploy("v2");
     run.until("its new container runs", |event| {
-        event["host"] == victim.host.address()
-            && event["text"]
-                .as_str()
-                .is_some_and(|text| text.starts_with("started"))
+        let text = event["text"].as_str().unwrap_or_default();
+        event["host"] == victim.host.address() && text.starts_with("started")
     });
-    victim.suffers("kill", &[]);
-    let run = run.ends().fails_with(30);
-    run.never_saying(&["interrupted"]).saying(&[
-        &victim.host.address(),
-        "could not be put back",
-        "stagecraft deploy --env prod",
-    ]);
+    victim.suffers(verb, &[]);
+    let run = run.ends().fails_with(30).never_saying(&["interrupted"]);
+    let run = run.within(Duration::from_secs(90));
     // The other host was put back.
     assert_eq!(Host(1).get(shop.port, "/up").as_deref(), Ok("v1"));
+    run.saying(&[&victim.host.address(), "could not be put back"])
+        .saying(&["--abort", "--resume"])
+}
 
+#[test]
+fn a_host_that_is_killed_in_the_rollout_is_named_and_abort_makes_all_whole() {
+    let victim = Host::alone();
+    let shop = live("killed", &victim);
+    hurt_in_the_rollout(&shop, &victim, "kill");
+    // Whoever comes next hears of it, with the host still away and after.
+    shop.deploy("v3")
+        .fails_with(13)
+        .saying(&[&victim.host.address()]);
     victim.heal();
+    shop.deploy("v3")
+        .fails_with(12)
+        .saying(&["--abort", "--resume"]);
+    shop.runs(&["deploy", "--env", "prod", "--abort"])
+        .succeeds();
+    shop.serves("v1");
+    shop.is_whole();
     shop.serves_well();
     shop.deploy("v3").succeeds();
     shop.serves("v3");
@@ -88,58 +100,43 @@ fn a_host_that_is_killed_in_the_rollout_is_named_and_the_next_deploy_makes_all_w
 }
 
 #[test]
-fn a_host_that_is_cut_off_in_the_rollout_is_named_and_rollback_makes_all_whole() {
+fn a_host_that_is_cut_off_in_the_rollout_is_named_and_resume_makes_all_whole() {
     let victim = Host::alone();
     let shop = live("cut", &victim);
-    shop.deploy("v2").succeeds();
-    let mut run = shop.breaks(Breakage::WaitsForLeave).starts_to_deploy("v3");
-    run.until("its new container runs", |event| {
-        event["host"] == victim.host.address()
-            && event["text"]
-                .as_str()
-                .is_some_and(|text| text.starts_with("started"))
-    });
-    victim.suffers("cut", &[]);
-    let run = run.ends().fails_with(30);
-    run.never_saying(&["interrupted"])
-        .saying(&[&victim.host.address(), "could not be put back"])
-        .within(Duration::from_secs(90));
-    assert_eq!(Host(1).get(shop.port, "/up").as_deref(), Ok("v2"));
-
+    hurt_in_the_rollout(&shop, &victim, "cut");
     victim.heal();
-    shop.runs(&["rollback", "--env", "prod"]).succeeds();
-    shop.serves("v1");
+    shop.ships("v2");
+    let mut run = shop.starts(&["deploy", "--env", "prod", "--resume"]);
+    for _ in shop.hosts() {
+        run.until_step("started");
+    }
+    shop.gives_leave();
+    run.ends().succeeds();
+    shop.serves("v2");
     shop.is_whole();
 }
 
 #[test]
-fn a_primary_that_is_cut_off_in_the_rollout_leaves_a_release_that_is_aborted() {
+fn a_primary_that_is_cut_off_in_the_rollout_is_one_host_of_the_fleet() {
     let victim = Host::alone();
     let mut shop = Project::new("headless").on(&[victim.host.0, 1]);
     shop.is_patient_for("60s");
     shop.deploy("v1").succeeds();
-    let mut run = shop.breaks(Breakage::WaitsForLeave).starts_to_deploy("v2");
-    run.until_step("started");
-    victim.suffers("cut", &[]);
-    let run = run.ends();
-    assert!(matches!(run.code, Some(23 | 30)), "{run}");
-    run.saying(&[&victim.host.address()]);
-    assert_eq!(Host(1).get(shop.port, "/up").as_deref(), Ok("v1"));
+    hurt_in_the_rollout(&shop, &victim, "cut");
     victim.heal();
-    // What the record of the two machines says is one thing.
-    shop.serves_well();
-    let next = shop.deploy("v3");
-    if next.code == Some(12) {
-        next.saying(&["--abort"]);
-        shop.runs(&["deploy", "--env", "prod", "--abort"])
-            .succeeds();
-        shop.serves("v1");
-        shop.deploy("v3").succeeds();
-    } else {
-        next.succeeds();
-    }
-    shop.serves("v3");
+    // What the records of this machine and of the hosts say is one thing.
+    let other = shop.second_checkout();
+    other
+        .runs(&["deploy", "--env", "prod", "--abort"])
+        .succeeds();
+    shop.serves("v1");
     shop.is_whole();
+    shop.serves_well();
+    shop.deploy("v3").succeeds();
+    shop.serves("v3");
+    for host in shop.hosts() {
+        assert_eq!(shop.records_on(host), shop.releases());
+    }
 }
 
 #[test]
