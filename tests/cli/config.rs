@@ -168,7 +168,7 @@ fn an_unknown_engine_is_answered_with_the_known_ones() {
         exit 10
         --- stderr
         error: `stagecraft.yml` has a problem
-          caused by: stagecraft.yml:20:27: there is no engine `rwa` (did you mean `raw`? (an external one is an executable `stagecraft-engine-rwa` on PATH))
+          caused by: stagecraft.yml:20:27: there is no engine `rwa` (did you mean `raw`?)
 
           stagecraft.yml:20:27
             20 |     migrations: { engine: rwa, path: db }

@@ -122,7 +122,7 @@ fn a_release_is_shown_with_its_phases_completed_failed_and_skipped() {
                   by  ann@laptop
              outcome  done
                image  ghcr.io/acme/shop@sha256:1111111111111111111111111111111111111111111111111111111111111111
-              schema  main ? to 1
+              schema  main none to 1
 
                build  completed               1.0 s
                 push  completed    +2.0 s     1.0 s

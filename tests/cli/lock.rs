@@ -100,14 +100,12 @@ fn a_lock_that_is_taken_away_ends_its_command() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  failed  [TOOK]  migrations failed on `main`: interrupted
-            finalize  skipped              not reached: interrupted in pre-deploy migrations
+         migrate_pre  failed  [TOOK]  the environment lock was lost: the connection to a host that held it ended, or it was taken by `stagecraft lock release`
+            finalize  skipped              not reached: pre-deploy migrations failed
         error: the environment lock was lost
           caused by: the connection to a host that held it ended, or it was taken by `stagecraft lock release`
 
         state: no container was touched
-        hint: mend `db/0001_notes.sql`, then run `stagecraft migrate run --env prod --database main` (the next deploy runs it too)
-        hint: see where it stands: `stagecraft migrate status --env prod`
         hint: see who holds it now: `stagecraft lock show --env prod`
         "#);
     assert_eq!(sandbox.run("migrate run --env prod").code, 0);

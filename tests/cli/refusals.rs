@@ -150,7 +150,7 @@ fn a_blue_green_rollout_without_a_proxy_is_no_valid_configuration() {
         exit 10
         --- stderr
         error: `stagecraft.yml` has a problem
-          caused by: stagecraft.yml:10:26: `blue_green` needs a proxy to switch (add `proxy: { hosts: [shop.example.com] }`, or use `recreate`)
+          caused by: stagecraft.yml:10:26: `blue_green` needs a proxy to switch (use `recreate` or `rolling`; `blue_green` switches a proxy)
 
           stagecraft.yml:10:26
             10 |     rollout: { strategy: blue_green }

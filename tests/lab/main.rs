@@ -5,6 +5,15 @@
 //! itself, as its user would.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "support is shared with other test binaries, which use other parts of it"
+)]
+#![allow(
+    clippy::wrong_self_convention,
+    reason = "verbs of the tests read as sentences"
+)]
 
 #[macro_use]
 #[path = "../support/sandbox.rs"]

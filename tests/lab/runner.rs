@@ -202,9 +202,7 @@ async fn a_job_is_followed_to_its_end_and_leaves_nothing() {
             "migrate",
             "echo one; echo two >&2; printf '\\033[31mthree'; exit 4",
         );
-        let begun = Instant::now();
         let exit = runner.run(&cx, &host, &spec, MINUTE).await.unwrap();
-        println!("{host}: a job took {:?}", begun.elapsed());
         assert_eq!(exit.code, 4);
         let mut tail = exit.tail.clone();
         tail.sort();
