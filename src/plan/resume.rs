@@ -39,10 +39,15 @@ pub fn open_release_fault(environment: &Environment, found: &Interrupted) -> Fau
     let env = &environment.name;
     let release = &found.release;
     let mut fault = Fault::refused(format!(
-        "release `{}` ({} {}) is not at its end",
+        "release `{}` ({} {}) {}",
         release.id,
         release.kind.label(),
-        release.version
+        release.version,
+        match release.phase(found.at).status {
+            Status::Failed => "is not at its end",
+            Status::Running | Status::Pending | Status::Completed | Status::Skipped =>
+                "was cut off",
+        }
     ))
     .because(match release.phase(found.at).status {
         Status::Running => format!("it was cut off in {}", found.at),
