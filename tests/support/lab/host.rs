@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{engine, lab_folder};
 
@@ -122,11 +122,18 @@ impl Breakable {
     #[track_caller]
     pub(crate) fn suffers(&self, verb: &str, more: &[&str]) {
         let script = format!("{}/tests/lab/hosts", env!("CARGO_MANIFEST_DIR"));
+        let begun = Instant::now();
         let output = Command::new(script)
             .args([verb, &self.host.0.to_string()])
             .args(more)
             .output()
             .expect("the lab's script");
+        let took = begun.elapsed();
+        let _ = writeln!(
+            std::io::stderr(),
+            "host {}: {verb} took {took:.1?}",
+            self.host.0
+        );
         assert!(
             output.status.success(),
             "{verb}: {}",
