@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, FaultKind};
 use crate::model::image::PinnedImage;
 use crate::model::migration::{
     DatabaseReport, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
@@ -56,7 +56,10 @@ impl Migrator for All {
             engine
                 .plan(&cx.on_database(&database.name), &job, request)
                 .await
-                .map_err(|fault| in_database(fault, &database.name, "cannot plan"))
+                .map_err(|fault| {
+                    let what = "cannot plan the migrations of";
+                    reachable(in_database(fault, &database.name, what), database)
+                })
         });
         // Every database answers before the first error is returned: no
         // session is dropped in the middle of a question.
@@ -83,7 +86,7 @@ impl Migrator for All {
                 Ok(done) => report.databases.push(done),
                 Err(failure) => {
                     report.databases.extend(failure.report.databases);
-                    let fault = in_database(failure.fault, &plan.database, "migrations failed");
+                    let fault = in_database(failure.fault, &plan.database, "migrations failed on");
                     return Err(stopped(fault, report, &plans[index + 1..]));
                 }
             }
@@ -159,8 +162,22 @@ impl All {
     }
 }
 
+/// What to look at when a database gave no session.
+fn reachable(fault: Fault, database: &DatabaseSpec) -> Fault {
+    if fault.kind != FaultKind::Unreachable || !fault.hints.is_empty() {
+        return fault;
+    }
+    let named = database.direct_connection_env.as_ref();
+    let Some(variable) = named.or(database.connection_env.as_ref()) else {
+        return fault;
+    };
+    fault.hint(format!(
+        "see whether it runs, and whether `{variable}` has the right address, name and login"
+    ))
+}
+
 fn in_database(mut fault: Fault, database: &DatabaseName, what: &str) -> Fault {
-    let inner = std::mem::replace(&mut fault.what, format!("{what} on `{database}`"));
+    let inner = std::mem::replace(&mut fault.what, format!("{what} `{database}`"));
     fault.causes.insert(0, inner);
     fault
 }

@@ -50,7 +50,7 @@ pub fn open_release_fault(environment: &Environment, found: &Interrupted) -> Fau
         }
     ))
     .because(match release.phase(found.at).status {
-        Status::Running => format!("it ended while {} was running", found.at),
+        Status::Running => format!("it was cut off in {}", found.at),
         Status::Failed => format!("{} failed, and not every host could be put back", found.at),
         Status::Pending | Status::Completed | Status::Skipped => {
             format!("it ended before {}", found.at)
@@ -222,12 +222,18 @@ pub fn matches_today(release: &Release, today: &DeployPlan) -> Result<(), Fault>
     for difference in differences {
         fault = fault.because(difference);
     }
+    let env = &release.environment;
     Err(fault
         .state("nothing was changed by this command")
-        .hint(format!(
-            "undo it: `stagecraft deploy --env {} --abort`, then deploy again",
-            release.environment
-        )))
+        .hint(match release.outcome {
+            Outcome::Open => {
+                format!("undo it: `stagecraft deploy --env {env} --abort`, then deploy again")
+            }
+            // It is over: nothing stands in the way of another one.
+            Outcome::Failed | Outcome::Done | Outcome::Aborted => {
+                format!("deploy what is here now: `stagecraft deploy --env {env}`")
+            }
+        }))
 }
 
 /// Whether something that comes from the checkout is still to be done.

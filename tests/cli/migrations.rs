@@ -360,7 +360,7 @@ fn a_database_without_its_variable_is_named() {
     shows!(sandbox.run("migrate plan --env prod"), @r#"
         exit 10
         --- stderr
-        error: cannot plan on `main`
+        error: cannot plan the migrations of `main`
           caused by: the secret `DATABASE_URL` has no value
           caused by: `DATABASE_URL` is named by `databases.main.connection_env`
           caused by: looked in the environment of this command
@@ -379,12 +379,12 @@ fn a_database_that_cannot_be_reached_is_13_and_its_password_is_not_printed() {
     shows!(run, @r#"
         exit 13
         --- stderr
-        error: cannot plan on `main`
+        error: cannot plan the migrations of `main`
           caused by: cannot reach the database postgres://app@127.0.0.1:1/app
           caused by: Connection refused (os error 111)
 
         state: nothing was changed
-        hint: when it can be reached again, run the same command
+        hint: see whether it runs, and whether `DATABASE_URL` has the right address, name and login
         "#);
 }
 

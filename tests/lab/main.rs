@@ -28,6 +28,7 @@ mod database;
 mod deploys;
 mod link;
 mod migrate;
+mod migrations;
 mod push;
 mod registries;
 mod runner;
