@@ -148,7 +148,7 @@ fn what_runs_where_is_shown_and_can_be_spoken_to() {
         .saying(&["--env prod"]);
     shop.runs(&["deploy", "--env", "production"])
         .ends_with(10)
-        .saying(&["has `prod`"]);
+        .saying(&["`stagecraft.yml` has `prod`", "--env prod"]);
 }
 
 #[test]

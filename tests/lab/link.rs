@@ -331,20 +331,25 @@ async fn lock_of_prod(who: &str) -> Result<Locked, Fault> {
     })
 }
 
-/// Not a test by itself: what the next one kills.
-#[tokio::test]
-#[ignore = "runs until it is killed"]
-async fn holds_the_lock_until_it_is_killed() {
+/// Tells the test below that it is the process which is to be killed.
+const TO_BE_KILLED: &str = "STAGECRAFT_TEST_HOLDS_THE_LOCK";
+
+async fn hold_the_lock_until_killed() {
     let _held = lock_of_prod("killed").await.expect("the lock");
     std::io::Write::write_all(&mut std::io::stderr(), b"HELD\n").expect("said");
     std::future::pending::<()>().await;
 }
 
+/// Starts itself once more as the process that holds the lock, and kills it.
 #[tokio::test]
 async fn the_lock_of_a_killed_process_is_free_within_seconds() {
+    if std::env::var_os(TO_BE_KILLED).is_some() {
+        return hold_the_lock_until_killed().await;
+    }
     let mut first = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "--ignored", "--nocapture"])
-        .arg("link::holds_the_lock_until_it_is_killed")
+        .args(["--exact", "--nocapture"])
+        .arg("link::the_lock_of_a_killed_process_is_free_within_seconds")
+        .env(TO_BE_KILLED, "1")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)

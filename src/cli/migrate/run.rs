@@ -139,7 +139,7 @@ async fn record(
                 match session.house.migrator.run(cx, plans, image, &id).await {
                     Ok(report) => {
                         record_run(release, &report);
-                        Ok(report)
+                        Ok(())
                     }
                     Err(failure) => {
                         record_run(release, &failure.report);
