@@ -26,6 +26,7 @@ mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
+mod fleets;
 mod link;
 mod migrate;
 mod migrations;

@@ -218,7 +218,7 @@ impl Checkout {
         Running::new(self.command(&arguments), arguments.join(" "))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let text = serde_json::to_string_pretty(&self.configuration).expect("JSON");
         // JSON is YAML.
         self.file("stagecraft.yml", &text);
