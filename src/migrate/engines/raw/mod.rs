@@ -26,15 +26,20 @@ use crate::model::project::{DatabaseSpec, MigrationSource};
 use crate::ports::{Cx, Databases, Engine, Job};
 
 use super::super::files::{self, Order};
+use source::Sources;
 
 pub struct Raw {
     databases: Arc<dyn Databases>,
+    sources: Sources,
 }
 
 impl Raw {
     #[must_use]
     pub fn new(databases: Arc<dyn Databases>) -> Self {
-        Self { databases }
+        Self {
+            databases,
+            sources: Sources::default(),
+        }
     }
 }
 
@@ -101,7 +106,7 @@ impl Engine for Raw {
         job: &Job<'_>,
         request: &MigrationRequest,
     ) -> Result<MigrationPlan, Fault> {
-        plan::plan(self.databases.as_ref(), cx, job, request).await
+        plan::plan(self.databases.as_ref(), &self.sources, cx, job, request).await
     }
 
     async fn run(
@@ -110,6 +115,6 @@ impl Engine for Raw {
         job: &Job<'_>,
         plan: &MigrationPlan,
     ) -> Result<DatabaseReport, MigrationFailure> {
-        run::run(self.databases.as_ref(), cx, job, plan).await
+        run::run(self.databases.as_ref(), &self.sources, cx, job, plan).await
     }
 }

@@ -7,17 +7,18 @@ use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::MigrationSpec;
 use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions};
 
-use super::source::Source;
+use super::source::Sources;
 
 pub(super) async fn plan(
     databases: &dyn Databases,
+    sources: &Sources,
     cx: &Cx,
     job: &Job<'_>,
     request: &MigrationRequest,
 ) -> Result<MigrationPlan, Fault> {
     let name = &job.database.name;
     let route = databases.route(job).await?;
-    let source = Source::read(job.database, route.dialect)?;
+    let source = sources.read(job.database, route.dialect)?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
     let rows = match unread {
@@ -36,7 +37,7 @@ pub(super) async fn plan(
     };
     let compared = drift::compare(&source.candidates, &rows, gaps);
     let selection = select::select(&compared.migrations, &source.order(), request);
-    let mut refusals = source.problems;
+    let mut refusals = source.problems.clone();
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
     Ok(MigrationPlan {

@@ -10,11 +10,12 @@ use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions};
 
 use super::check::{self, Work};
 use super::progress::Progress;
-use super::source::Source;
+use super::source::Sources;
 use super::{deadline, fault, plan, steps};
 
 pub(super) async fn run(
     databases: &dyn Databases,
+    sources: &Sources,
     cx: &Cx,
     job: &Job<'_>,
     plan: &MigrationPlan,
@@ -24,7 +25,7 @@ pub(super) async fn run(
     let inner = cx.under(token.clone());
     let what = format!("the migrations of `{}`", plan.database);
     let limit = job.database.migrations.timeout;
-    let work = go(databases, &inner, job, plan, &mut progress);
+    let work = go(databases, sources, &inner, job, plan, &mut progress);
     match deadline::within(cx, &token, limit, &what, work).await {
         Ok(()) => Ok(progress.done()),
         Err(fault) => Err(progress.failure(fault)),
@@ -77,13 +78,14 @@ impl<'a> Session<'a> {
 
 async fn go(
     databases: &dyn Databases,
+    sources: &Sources,
     cx: &Cx,
     job: &Job<'_>,
     plan: &MigrationPlan,
     progress: &mut Progress,
 ) -> Result<(), Fault> {
     let route = databases.route(job).await?;
-    let source = Source::read(job.database, route.dialect)?;
+    let source = sources.read(job.database, route.dialect)?;
     let mut session = Session::open(databases, cx, job).await?;
     let rows = session.rows().await?;
     progress.found(plan::version(&rows));

@@ -1,11 +1,14 @@
 //! The files of one database, read and taken apart for its dialect. Imports
 //! `migrate`'s pure parts.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::migrate::checksums;
 use crate::migrate::drift::Candidate;
-use crate::migrate::files::{self, MigrationFile};
+use crate::migrate::files::{self, Folder, MigrationFile};
 use crate::migrate::sql::{self, Mode, Script};
 use crate::model::fault::Fault;
+use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, MigrationSpec, MigrationStrategy};
 use crate::ports::Dialect;
 
@@ -30,8 +33,41 @@ pub(super) fn shown(spec: &MigrationSpec) -> &str {
         .trim_end_matches('/')
 }
 
+/// What was read and taken apart already: a plan is followed by its run, on
+/// the same files. They are read again each time, and taken apart again only
+/// where a checksum is another one.
+#[derive(Default)]
+pub(super) struct Sources(Mutex<Vec<(DatabaseName, Dialect, Arc<Source>)>>);
+
+impl Sources {
+    pub(super) fn read(
+        &self,
+        database: &DatabaseSpec,
+        dialect: Dialect,
+    ) -> Result<Arc<Source>, Fault> {
+        let folder = Source::folder(database)?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |source: &Source| {
+            let name = |file: &MigrationFile| (file.name.clone(), file.checksum.clone());
+            let now = folder.files.iter().map(name);
+            // Without a ledger the files are all that is read.
+            database.migrations.ledger.is_none() && now.eq(source.files.iter().map(name))
+        };
+        let found = known
+            .iter()
+            .find(|(name, of, source)| *name == database.name && *of == dialect && same(source));
+        if let Some((.., source)) = found {
+            return Ok(Arc::clone(source));
+        }
+        let source = Arc::new(Source::of(folder, database, dialect)?);
+        known.retain(|(name, ..)| *name != database.name);
+        known.push((database.name.clone(), dialect, Arc::clone(&source)));
+        Ok(source)
+    }
+}
+
 impl Source {
-    pub(super) fn read(database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
+    fn folder(database: &DatabaseSpec) -> Result<Folder, Fault> {
         let spec = &database.migrations;
         let options = Options::of(database).map_err(Fault::config)?;
         let Some(path) = &spec.path else {
@@ -40,7 +76,11 @@ impl Source {
                 database.name
             )));
         };
-        let folder = files::read(path, shown(spec), options.order, spec.pattern.as_deref())?;
+        files::read(path, shown(spec), options.order, spec.pattern.as_deref())
+    }
+
+    fn of(folder: Folder, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
+        let spec = &database.migrations;
         let mut source = Self {
             files: folder.files,
             scripts: vec![],
