@@ -9,7 +9,7 @@ use crate::plan::{self, DeployRequest, gate};
 use crate::ports::Cx;
 use crate::ui::{self, Style, Ui};
 
-use super::approval::{self, Consent};
+use super::approval::{self, Consent, Proposal};
 use super::args::{DeployArgs, Globals};
 use super::evidence;
 use super::failure::Failure;
@@ -19,7 +19,7 @@ use super::roles;
 use super::session::{Session, on_environment};
 
 pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
-    let consent = Consent::from_flag(globals.yes);
+    let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
     on_environment(
         "stagecraft deploy",
         globals,
@@ -92,7 +92,7 @@ async fn deploy(
     session: &Session<'_>,
     cx: &Cx,
     args: &DeployArgs,
-    consent: Consent,
+    consent: &Consent,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
     let facts = session
@@ -107,9 +107,12 @@ async fn deploy(
     let question = format!("deploy {}", plan.version);
     approval::pass(
         session.ui,
-        gate(environment, &plan.refusals, &question),
+        gate(environment, &plan.refusals, &plan.risks, &question),
         consent,
-        &ui::plan_text::deploy(&plan, style(session)),
+        Proposal {
+            id: Some(&plan.id),
+            text: &ui::plan_text::deploy(&plan, style(session)),
+        },
     )
     .await?;
     let release = new_deploy(environment, &plan, &session.origin());

@@ -4,11 +4,11 @@ use chrono::Utc;
 use serde_json::json;
 
 use crate::deploy::{Wanted, new_rollback};
-use crate::model::release::ReleaseId;
-use crate::plan::{self, RollbackRequest, gate};
+use crate::model::release::{Forced, ReleaseId};
+use crate::plan::{self, RollbackPlan, RollbackRequest, SchemaCheck, gate};
 use crate::ui::{self, Ui};
 
-use super::approval::{self, Consent};
+use super::approval::{self, Approval, Consent, Proposal};
 use super::args::{Globals, RollbackArgs};
 use super::deploy::{deployer, settle, show, style};
 use super::failure::Failure;
@@ -17,7 +17,7 @@ use super::roles;
 use super::session::{Session, on_environment};
 
 pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
-    let consent = Consent::from_flag(globals.yes);
+    let consent = Consent::from_flags(globals.yes, args.approve.as_deref());
     on_environment("stagecraft rollback", globals, ui, None, async |session| {
         if args.dry_run {
             return dry_run(session, args).await;
@@ -25,7 +25,7 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
         session
             .locked(async |cx| {
                 let environment = &session.environment;
-                let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
+                let facts = session.observe(cx, Wanted::Rollback, Access::Write).await?;
                 if let Some(found) = plan::interrupted(&facts.history, environment) {
                     return Err(plan::open_release_fault(environment, &found).into());
                 }
@@ -34,14 +34,9 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
                     roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
                 session.warn_all(&plan.warnings);
                 let question = format!("roll back from {} to {}", plan.from_version, plan.version);
-                approval::pass(
-                    session.ui,
-                    gate(environment, &[], &question),
-                    consent,
-                    &ui::plan_text::rollback(&plan, style(session)),
-                )
-                .await?;
-                let release = new_rollback(environment, &plan, &session.origin());
+                let approval = approve(session, &plan, &question, &consent).await?;
+                let mut release = new_rollback(environment, &plan, &session.origin());
+                release.forced = forced(&plan, &release.actor, &approval);
                 let result = deployer(session)
                     .roll_back(cx, release, &plan, &facts, &ready)
                     .await;
@@ -54,9 +49,36 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
     .await
 }
 
+/// Passes the gate of a rollback's plan.
+pub(crate) async fn approve(
+    session: &Session<'_>,
+    plan: &RollbackPlan,
+    question: &str,
+    consent: &Consent,
+) -> Result<Approval, Failure> {
+    let risks: Vec<String> = plan.overruled.iter().map(ToString::to_string).collect();
+    let text = ui::plan_text::rollback(plan, style(session));
+    let proposal = Proposal {
+        id: Some(&plan.id),
+        text: &text,
+    };
+    let verdict = gate(&session.environment, &[], &risks, question);
+    Ok(approval::pass(session.ui, verdict, consent, proposal).await?)
+}
+
+/// Who overruled what, for the record.
+pub(crate) fn forced(plan: &RollbackPlan, by: &str, approval: &Approval) -> Option<Forced> {
+    (!plan.overruled.is_empty()).then(|| Forced {
+        by: by.to_owned(),
+        at: Utc::now(),
+        approval: approval.words(),
+        overruled: plan.overruled.iter().map(ToString::to_string).collect(),
+    })
+}
+
 async fn dry_run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
     let facts = session
-        .observe(&session.cx, Wanted::Hosts, Access::Read)
+        .observe(&session.cx, Wanted::Rollback, Access::Read)
         .await?;
     let plan = plan::rollback(&session.environment, &facts, &request(&facts, args))?;
     session.warn_all(&plan.warnings);
@@ -78,5 +100,9 @@ fn request(facts: &plan::Facts, args: &RollbackArgs) -> RollbackRequest {
     RollbackRequest {
         release: ReleaseId::next(Utc::now(), facts.history.newest_id()),
         to: args.to.clone(),
+        schema: match args.force_schema {
+            true => SchemaCheck::Force,
+            false => SchemaCheck::Refuse,
+        },
     }
 }

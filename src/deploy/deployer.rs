@@ -18,6 +18,7 @@ use crate::ports::{
 
 use super::journal::{Journal, Stopped};
 use super::observe::containers_named;
+use super::safety;
 use super::standing::with_standing;
 use crate::plan::Facts;
 
@@ -137,7 +138,8 @@ impl Deployer<'_> {
                 .await?;
             journal.skip(Phase::MigratePost, &reason)?;
             journal
-                .run(Phase::Finalize, async |cx, _| {
+                .run(Phase::Finalize, async |cx, release| {
+                    safety::remember(self.environment, facts, &[], release);
                     self.finish(cx, &rollout).await
                 })
                 .await?;
@@ -231,14 +233,7 @@ impl Deployer<'_> {
         plan: &DeployPlan,
         facts: &Facts,
     ) -> Result<(), Fault> {
-        for known in &plan.migrations {
-            let ids = known
-                .migrations
-                .iter()
-                .map(|migration| migration.id.clone())
-                .collect();
-            release.known_migrations.insert(known.database.clone(), ids);
-        }
+        safety::remember(self.environment, facts, &plan.migrations, release);
         self.finish(cx, rollout).await?;
         let images = forgettable(&facts.history, self.environment, release);
         for problem in self.pusher.forget(cx, &images).await {

@@ -12,6 +12,7 @@ mod journal;
 mod migrate;
 mod observe;
 mod record;
+mod safety;
 mod standing;
 
 pub use deployer::Deployer;

@@ -13,7 +13,7 @@ use crate::model::fault::Fault;
 
 use super::hashing;
 use super::words;
-pub use header::{Compat, Header};
+pub use header::{Claim, Header};
 pub use order::{Order, check, leading_number};
 
 /// One migration file.

@@ -224,13 +224,9 @@ fn stopped(fault: Fault, mut report: MigrationReport, later: &[MigrationPlan]) -
 }
 
 fn untouched(plan: &MigrationPlan) -> DatabaseReport {
-    let results = plan.to_run().map(|migration| MigrationResult {
-        database: plan.database.clone(),
-        id: migration.id.clone(),
-        checksum: migration.checksum.clone(),
-        duration_ms: 0,
-        outcome: MigrationOutcome::NotAttempted,
-    });
+    let results = plan
+        .to_run()
+        .map(|migration| MigrationResult::waiting(&plan.database, migration));
     DatabaseReport {
         database: plan.database.clone(),
         results: results.collect(),

@@ -112,6 +112,7 @@ mod tests {
                 statements: 1,
                 transactional: true,
                 note: None,
+                compat: None,
             })
             .collect()
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::compat::Compat;
 use super::fault::Fault;
 use super::image::PinnedImage;
 use super::names::DatabaseName;
@@ -80,7 +81,14 @@ pub struct Migration {
     /// Why it does not, or what else is worth knowing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether older code can live with it; nothing where there is no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
 }
+
+/// What an engine calls a migration when its tool says only that something is
+/// pending, or was done.
+pub const UNNAMED: &str = "command";
 
 /// Everything known of one database's migrations at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +177,24 @@ pub struct MigrationResult {
     pub checksum: String,
     pub duration_ms: u64,
     pub outcome: MigrationOutcome,
+    /// As judged when it ran; absent in records of versions that did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
+}
+
+impl MigrationResult {
+    /// One that was not attempted.
+    #[must_use]
+    pub fn waiting(database: &DatabaseName, migration: &Migration) -> Self {
+        Self {
+            database: database.clone(),
+            id: migration.id.clone(),
+            checksum: migration.checksum.clone(),
+            duration_ms: 0,
+            outcome: MigrationOutcome::NotAttempted,
+            compat: migration.compat.clone(),
+        }
+    }
 }
 
 /// What a run did with one database.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{Migration, MigrationPlan};
@@ -13,6 +14,7 @@ use crate::model::release::ReleaseId;
 use super::facts::Facts;
 use super::identity::plan_id;
 use super::rollout::{RolloutOutline, outline};
+use super::safety::{Broken, Objection};
 use super::unbuilt;
 
 /// A phase's work, or why there is none.
@@ -55,6 +57,8 @@ pub struct PlannedMigration {
     pub transactional: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -87,6 +91,13 @@ pub struct DeployPlan {
     pub migrate_post: Step<MigrateStep>,
     /// Migrations that this deploy leaves alone: `manual` ones.
     pub left_manual: Vec<PlannedMigration>,
+    /// What breaks the release that is live now, so that no rollback goes back
+    /// to it afterwards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub breaking: Vec<Objection>,
+    /// Those of them that somebody has to approve.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<String>,
     /// Reasons why nothing may run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<String>,
@@ -153,9 +164,16 @@ pub fn deploy(
                     .map(|reason| format!("database `{}`: {reason}", plan.database))
             })
             .collect(),
+        breaking: vec![],
+        risks: vec![],
         warnings: warnings(facts),
         migrations: facts.migrations.clone(),
     };
+    let broken = Broken::of(environment, &facts.history, &facts.migrations);
+    plan.refusals.extend(broken.refusals);
+    plan.warnings.extend(broken.warnings);
+    plan.risks = broken.risks;
+    plan.breaking = broken.objections;
     plan.id = plan_id(&(
         &plan.environment,
         (
@@ -169,6 +187,7 @@ pub fn deploy(
         &plan.migrate_pre,
         &plan.rollout,
         &plan.migrate_post,
+        &plan.risks,
     ));
     Ok(plan)
 }
@@ -279,6 +298,7 @@ fn planned(plan: &MigrationPlan, migration: &Migration) -> PlannedMigration {
         statements: migration.statements,
         transactional: migration.transactional,
         note: migration.note.clone(),
+        compat: migration.compat.clone(),
     }
 }
 

@@ -9,6 +9,7 @@ mod resume;
 mod retention;
 mod rollback;
 mod rollout;
+mod safety;
 mod unbuilt;
 
 pub use deploy::{
@@ -21,8 +22,9 @@ pub use resume::{
     Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
 };
 pub use retention::forgettable;
-pub use rollback::{RollbackPlan, RollbackRequest, rollback};
+pub use rollback::{RollbackPlan, RollbackRequest, SchemaCheck, rollback};
 pub use rollout::{
     HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, role_record,
 };
+pub use safety::{Broken, Objection, WayBack, way_back};
 pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};

@@ -9,4 +9,5 @@ mod fleet;
 mod ledger;
 mod phases;
 mod rollbacks;
+mod safety;
 mod stage;

@@ -14,9 +14,11 @@ mod run;
 
 use async_trait::async_trait;
 
+use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::migration::{
     DatabaseReport, Migration, MigrationFailure, MigrationPlan, MigrationRequest, MigrationState,
+    UNNAMED,
 };
 use crate::model::project::{DatabaseSpec, MigrationStrategy};
 use crate::ports::{Cx, Engine, ImageCheck, Job};
@@ -26,7 +28,7 @@ use answer::Answer;
 use options::Options;
 
 /// The id of the one migration of a tool that cannot say what is pending.
-pub const UNKNOWN: &str = "command";
+pub const UNKNOWN: &str = UNNAMED;
 
 pub struct Command;
 
@@ -136,6 +138,11 @@ fn migrations(strategy: MigrationStrategy, answers: Vec<Answer>) -> Vec<Migratio
         .collect()
 }
 
+/// The tool keeps its statements to itself.
+fn unread() -> Compat {
+    Compat::unread("was run by engine `command`, whose statements cannot be read")
+}
+
 fn unknown(strategy: MigrationStrategy, note: &str) -> Migration {
     one(
         UNKNOWN.to_owned(),
@@ -160,5 +167,6 @@ fn one(
         // The tool decides; nothing is promised for it.
         transactional: false,
         note,
+        compat: Some(unread()),
     }
 }

@@ -13,7 +13,7 @@ use crate::ports::{Cx, Job};
 
 use super::answer::Answer;
 use super::options::Options;
-use super::{UNKNOWN, ask, container};
+use super::{UNKNOWN, ask, container, unread};
 
 pub(super) async fn run(
     cx: &Cx,
@@ -199,5 +199,6 @@ fn result(plan: &MigrationPlan, id: &str) -> MigrationResult {
         checksum: String::new(),
         duration_ms: 0,
         outcome: MigrationOutcome::NotAttempted,
+        compat: Some(unread()),
     }
 }

@@ -14,13 +14,9 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(plan: &MigrationPlan) -> Self {
-        let results = plan.to_run().map(|migration| MigrationResult {
-            database: plan.database.clone(),
-            id: migration.id.clone(),
-            checksum: migration.checksum.clone(),
-            duration_ms: 0,
-            outcome: MigrationOutcome::NotAttempted,
-        });
+        let results = plan
+            .to_run()
+            .map(|migration| MigrationResult::waiting(&plan.database, migration));
         Self {
             report: DatabaseReport {
                 database: plan.database.clone(),

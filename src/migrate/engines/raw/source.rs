@@ -4,9 +4,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::migrate::checksums;
+use crate::migrate::compat;
 use crate::migrate::drift::Candidate;
 use crate::migrate::files::{self, Folder, MigrationFile};
 use crate::migrate::sql::{self, Mode, Script};
+use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, MigrationSpec, MigrationStrategy};
@@ -97,8 +99,13 @@ impl Source {
                 prefixes: prefixes(&script),
                 strategy: strategy(spec.strategy, file),
                 mode,
+                compat: Compat::Additive,
             });
             source.scripts.push(script);
+        }
+        let judged = compat::judge(&source.files, &source.scripts);
+        for (candidate, compat) in source.candidates.iter_mut().zip(judged) {
+            candidate.compat = compat;
         }
         if let Some(ledger) = &spec.ledger {
             let problems = checksums::check(ledger, &source.candidates)?;
