@@ -27,7 +27,7 @@ pub use database::{
 pub use engine::{Engine, Job};
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
-pub use lock::{Held, Holder, Lock};
+pub use lock::{Held, Holder, Lock, Loss};
 pub use migrator::Migrator;
 pub use probe::{Answer, Probe};
 pub use pusher::Pusher;
