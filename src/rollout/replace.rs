@@ -39,10 +39,7 @@ impl RolloutStrategy for Replace {
                 let deaf = cx.uncancellable();
                 let doubtful = touched.doubtful.iter();
                 join_all(doubtful.map(|step| host::settle(&deaf, &*self.runner, step))).await;
-                Err(RolloutFailure {
-                    not_undone: self.undo_it(cx, plan, &touched.steps).await,
-                    fault,
-                })
+                Err(self.undone(cx, plan, &touched.steps, fault).await)
             }
         }
     }
@@ -55,14 +52,12 @@ impl RolloutStrategy for Replace {
                 .map(|step| host::settle(&deaf, &*self.runner, step)),
         )
         .await;
-        let not_undone = self.undo_it(cx, plan, &all).await;
-        if not_undone.is_empty() {
-            return Ok(());
+        let fault = Fault::new(FaultKind::UndoFailed, "some hosts could not be put back");
+        let failure = self.undone(cx, plan, &all, fault).await;
+        match failure.not_undone.is_empty() {
+            true => Ok(()),
+            false => Err(failure),
         }
-        Err(RolloutFailure {
-            fault: Fault::new(FaultKind::UndoFailed, "some hosts could not be put back"),
-            not_undone,
-        })
     }
 
     async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String> {
@@ -158,8 +153,10 @@ impl Replace {
                         "the container `{holder}` publishes it, and `{}` is to",
                         slot.new.name
                     ))
-                    .state("no container was stopped")
-                    .hint(format!("see what it is: `docker inspect {holder}`")),
+                    .hint(format!(
+                        "see what it is: `{}`",
+                        step.host.command(&format!("docker inspect {holder}"))
+                    )),
             )
         }))
         .await?;
@@ -245,14 +242,16 @@ impl Replace {
         Ok(())
     }
 
-    async fn undo_it(
+    /// Puts back what was touched, and says of each host what came of it.
+    async fn undone(
         &self,
         cx: &Cx,
         plan: &RolloutPlan,
         touched: &[&HostStep],
-    ) -> Vec<(HostAddress, String)> {
+        fault: Fault,
+    ) -> RolloutFailure {
         let cx = cx.uncancellable();
-        join_all(touched.iter().rev().map(|step| {
+        let all = join_all(touched.iter().rev().map(|step| {
             let cx = &cx;
             async move {
                 (
@@ -261,9 +260,19 @@ impl Replace {
                 )
             }
         }))
-        .await
-        .into_iter()
-        .filter_map(|(address, result)| result.err().map(|reason| (address, reason)))
-        .collect()
+        .await;
+        let mut failure = RolloutFailure {
+            fault,
+            undone: vec![],
+            not_undone: vec![],
+        };
+        for (host, result) in all {
+            match result {
+                Ok(()) => failure.undone.push(host),
+                Err(reason) => failure.not_undone.push((host, reason)),
+            }
+        }
+        failure.undone.reverse();
+        failure
     }
 }
