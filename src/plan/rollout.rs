@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::model::container::{ContainerSpec, Mount, PortBinding, label};
+use crate::model::container::{ContainerSpec, ContainerState, Mount, PortBinding, label};
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
@@ -144,9 +144,14 @@ fn host_outline(
     let leftovers = known
         .containers
         .iter()
-        // One-off containers remove themselves; one that does not run was
-        // left by a command that was killed.
-        .filter(|container| container.label(label::JOB).is_none() || !container.running())
+        // One-off containers remove themselves; one that has ended and is
+        // still there was left by a command that was killed.
+        .filter(|container| match container.state {
+            ContainerState::Exited | ContainerState::Created => true,
+            ContainerState::Running | ContainerState::Restarting | ContainerState::Other => {
+                container.label(label::JOB).is_none()
+            }
+        })
         .filter(|container| {
             let ours = slots
                 .iter()

@@ -23,7 +23,7 @@ use stagecraft::model::project::{
 };
 use stagecraft::model::release::{Release, ReleaseId};
 use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
-use stagecraft::ports::{Builder, Cx, Migrator, Pusher};
+use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy};
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
@@ -240,6 +240,26 @@ impl Stage {
             .collect()
     }
 
+    pub(crate) fn strategy(&self) -> Arc<dyn RolloutStrategy> {
+        let fleet = || Arc::new(self.fleet.clone());
+        stagecraft::rollout::in_place(fleet(), fleet())
+    }
+
+    pub(crate) fn deployer<'a>(
+        &'a self,
+        strategy: &'a dyn RolloutStrategy,
+        ledger: &'a CutLedger,
+    ) -> Deployer<'a> {
+        Deployer {
+            environment: &self.environment,
+            builder: &*self.shop,
+            pusher: &*self.shop,
+            migrator: &*self.shop,
+            strategy,
+            ledger,
+        }
+    }
+
     /// Deploys a version; `None` when the process died on the way.
     pub(crate) async fn deploy_cut(
         &mut self,
@@ -270,19 +290,9 @@ impl Stage {
         cut: Option<Cut>,
     ) -> Option<Result<Release, Stopped>> {
         let ledger = CutLedger::holding(&self.history, cut);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
+        let strategy = self.strategy();
         let ended = {
-            let deployer = Deployer {
-                environment: &self.environment,
-                builder: &*self.shop,
-                pusher: &*self.shop,
-                migrator: &*self.shop,
-                strategy: &*strategy,
-                ledger: &ledger,
-            };
+            let deployer = self.deployer(&*strategy, &ledger);
             let (cx, ready) = (self.cx(), self.ready());
             tokio::select! {
                 biased;
@@ -326,18 +336,8 @@ impl Stage {
         )
         .unwrap();
         let ledger = CutLedger::holding(&self.history, None);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
-        let deployer = Deployer {
-            environment: &self.environment,
-            builder: &*self.shop,
-            pusher: &*self.shop,
-            migrator: &*self.shop,
-            strategy: &*strategy,
-            ledger: &ledger,
-        };
+        let strategy = self.strategy();
+        let deployer = self.deployer(&*strategy, &ledger);
         let result = deployer
             .abort(&self.cx(), found.release, &outline, &facts, &self.ready())
             .await;
@@ -360,18 +360,8 @@ impl Stage {
             },
         );
         let ledger = CutLedger::holding(&self.history, None);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
-        let deployer = Deployer {
-            environment: &self.environment,
-            builder: &*self.shop,
-            pusher: &*self.shop,
-            migrator: &*self.shop,
-            strategy: &*strategy,
-            ledger: &ledger,
-        };
+        let strategy = self.strategy();
+        let deployer = self.deployer(&*strategy, &ledger);
         let result = deployer
             .roll_back(&self.cx(), release, &plan, &facts, &self.ready())
             .await;
