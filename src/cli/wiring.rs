@@ -69,6 +69,7 @@ pub(crate) fn house(
             .map(|host| host.address.clone())
             .collect(),
         project: environment.project.clone(),
+        environment: environment.name.clone(),
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use crate::model::container::{Container, label};
+use crate::model::container::{Container, ContainerState, label};
 use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::names::RoleName;
@@ -61,9 +61,14 @@ impl<'a> Layout<'a> {
                     slot.name == container.name || slot.replaces.contains(&container.name)
                 })
             })
-            // One-off containers remove themselves; one that does not run was
-            // left by a command that was killed.
-            .filter(|container| container.label(label::JOB).is_none() || !container.running())
+            // One-off containers remove themselves; one that has ended and is
+            // still there was left by a command that was killed.
+            .filter(|container| match container.state {
+                ContainerState::Exited | ContainerState::Created => true,
+                ContainerState::Running | ContainerState::Restarting | ContainerState::Other => {
+                    container.label(label::JOB).is_none()
+                }
+            })
             .filter(|container| container.running() || !kept.contains(container.name.as_str()))
             .partition::<Vec<_>, _>(|container| container.running() || self.ours(container));
         let names = |containers: Vec<&Container>| {

@@ -7,7 +7,6 @@ use futures_util::future::{join_all, try_join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::model::fault::{Fault, FaultKind};
-use crate::model::host::HostAddress;
 use crate::model::project::Strategy;
 use crate::model::slot::Manner;
 use crate::ports::{
@@ -38,10 +37,7 @@ impl RolloutStrategy for Fleet {
                 let deaf = cx.uncancellable();
                 let doubtful = touched.doubtful.iter();
                 join_all(doubtful.map(|step| in_place::settle(&deaf, &self.hands, step))).await;
-                Err(RolloutFailure {
-                    not_undone: self.undo_it(cx, plan, &touched.steps).await,
-                    fault,
-                })
+                Err(self.undone(cx, plan, &touched.steps, fault).await)
             }
         }
     }
@@ -51,14 +47,12 @@ impl RolloutStrategy for Fleet {
         let deaf = cx.uncancellable();
         let settled = all.iter();
         join_all(settled.map(|step| in_place::settle(&deaf, &self.hands, step))).await;
-        let not_undone = self.undo_it(cx, plan, &all).await;
-        if not_undone.is_empty() {
-            return Ok(());
+        let fault = Fault::new(FaultKind::UndoFailed, "some hosts could not be put back");
+        let failure = self.undone(cx, plan, &all, fault).await;
+        match failure.not_undone.is_empty() {
+            true => Ok(()),
+            false => Err(failure),
         }
-        Err(RolloutFailure {
-            fault: Fault::new(FaultKind::UndoFailed, "some hosts could not be put back"),
-            not_undone,
-        })
     }
 
     async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String> {
@@ -270,22 +264,31 @@ impl Fleet {
         join_all(kept).await.into_iter().collect()
     }
 
-    async fn undo_it(
+    /// Puts back what was touched, and says of each host what came of it.
+    async fn undone(
         &self,
         cx: &Cx,
         plan: &RolloutPlan,
         touched: &[&HostStep],
-    ) -> Vec<(HostAddress, String)> {
+        fault: Fault,
+    ) -> RolloutFailure {
         let cx = cx.uncancellable();
         let hosts = touched.iter().rev().map(|step| {
             let cx = cx.on_host(&step.host);
             async move { (step.host.clone(), self.undo_host(&cx, plan, step).await) }
         });
-        join_all(hosts)
-            .await
-            .into_iter()
-            .filter_map(|(address, result)| result.err().map(|reason| (address, reason)))
-            .collect()
+        let mut failure = RolloutFailure {
+            fault,
+            undone: vec![],
+            not_undone: vec![],
+        };
+        for (host, result) in join_all(hosts).await.into_iter().rev() {
+            match result {
+                Ok(()) => failure.undone.push(host),
+                Err(reason) => failure.not_undone.push((host, reason)),
+            }
+        }
+        failure
     }
 
     /// What was replaced in place comes back first: its old container waits
