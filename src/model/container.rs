@@ -78,6 +78,11 @@ pub struct ContainerSpec {
     pub env: IndexMap<String, Secret>,
     pub labels: BTreeMap<String, String>,
     pub mounts: Vec<Mount>,
+    /// Folders of the host that the engine makes, at every start, where they
+    /// are missing.
+    pub made_folders: Vec<Mount>,
+    /// Replaces the image's user.
+    pub user: Option<String>,
     /// The user-defined network; made when it is not there. `aliases` are the
     /// names that resolve to this container in it.
     pub network: String,

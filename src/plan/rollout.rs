@@ -233,6 +233,8 @@ pub fn materialise(
                 read_only: volume.read_only,
             })
             .collect(),
+        made_folders: vec![],
+        user: None,
         network: prefix,
         aliases: vec![role.name.to_string()],
         ports: slot.ports.clone(),
