@@ -202,13 +202,7 @@ impl ContainerRunner for Runner {
         cx.or_interrupted(life::let_go(&engine, name, signal)).await
     }
 
-    async fn rename(
-        &self,
-        cx: &Cx,
-        host: &HostAddress,
-        name: &str,
-        to: &str,
-    ) -> Result<(), Fault> {
+    async fn rename(&self, cx: &Cx, host: &HostAddress, name: &str, to: &str) -> Result<(), Fault> {
         let engine = self.on(host)?;
         cx.or_interrupted(life::rename(&engine, name, to)).await
     }

@@ -24,6 +24,13 @@ pub mod label {
     pub const STATE_PATH: &str = "stagecraft.state-path";
     /// 1-based replica number.
     pub const REPLICA: &str = "stagecraft.replica";
+    /// Set on containers behind the proxy: their route, see
+    /// [`crate::model::route::RouteLabel`].
+    pub const ROUTE: &str = "stagecraft.route";
+    /// Beside it: the port of the host's loopback that the proxy sends to.
+    pub const SERVER_PORT: &str = "stagecraft.server-port";
+    /// Set on the proxy itself: the version of what it is made of.
+    pub const PROXY: &str = "stagecraft.proxy";
     /// Set on one-off containers: `migrate`, `probe`.
     pub const JOB: &str = "stagecraft.job";
 }

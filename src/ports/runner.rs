@@ -115,13 +115,7 @@ pub trait ContainerRunner: Send + Sync {
         signal: &str,
     ) -> Result<(), Fault>;
 
-    async fn rename(
-        &self,
-        cx: &Cx,
-        host: &HostAddress,
-        name: &str,
-        to: &str,
-    ) -> Result<(), Fault>;
+    async fn rename(&self, cx: &Cx, host: &HostAddress, name: &str, to: &str) -> Result<(), Fault>;
 
     /// Copies files (path, mode, bytes) into a container; their folders are
     /// there.

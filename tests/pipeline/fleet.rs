@@ -113,12 +113,7 @@ impl ContainerRunner for Fleet {
         self.reach(host)
     }
 
-    async fn resolve_image(
-        &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &str,
-    ) -> Result<PinnedImage, Fault> {
+    async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
         Err(Fault::failed("a fleet in memory has no such thing"))
     }
     async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {

@@ -354,12 +354,7 @@ impl ContainerRunner for Processes {
             tail: lines[lines.len().saturating_sub(3)..].to_vec(),
         })
     }
-    async fn resolve_image(
-        &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &str,
-    ) -> Result<PinnedImage, Fault> {
+    async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
         unused()
     }
     async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {

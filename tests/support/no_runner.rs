@@ -33,12 +33,7 @@ impl ContainerRunner for NoRunner {
     async fn ensure_image(&self, _: &Cx, _: &HostAddress, _: &PinnedImage) -> Result<(), Fault> {
         none()
     }
-    async fn resolve_image(
-        &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &str,
-    ) -> Result<PinnedImage, Fault> {
+    async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
         none()
     }
     async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {

@@ -185,13 +185,13 @@ fn explained(engine: &Engine, image: &Asked, logged_in: bool, error: Error) -> F
         ));
     }
     if has(&["manifest unknown", "not found", "no matching manifest"]) {
-        return fault.hint(
-            match image.tag.contains(':') {
-                true => "the registry does not have this digest for the host's platform: it may \
-                         have been removed there; deploy a release that it has",
-                false => "the registry does not have this image for the host's platform",
-            },
-        );
+        return fault.hint(match image.tag.contains(':') {
+            true => {
+                "the registry does not have this digest for the host's platform: it may \
+                         have been removed there; deploy a release that it has"
+            }
+            false => "the registry does not have this image for the host's platform",
+        });
     }
     if has(&["no space left"]) {
         return fault.hint("make room on the host: `docker system df`, `docker image prune`");
