@@ -115,6 +115,8 @@ async fn spec(
         env: env(job).await?,
         labels,
         mounts: mounts(job)?,
+        made_folders: vec![],
+        user: None,
         network: prefix,
         aliases: vec![],
         ports: vec![],
