@@ -7,7 +7,7 @@
 //! question before an act: the engine is told what to do, and what it answers
 //! decides what is made up for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -124,6 +124,18 @@ impl ContainerRunner for Runner {
             .await
     }
 
+    async fn resolve_image(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        reference: &str,
+    ) -> Result<PinnedImage, Fault> {
+        let cx = cx.on_host(host);
+        let engine = self.on(host)?;
+        cx.or_interrupted(self.resolve(&cx, &engine, reference))
+            .await
+    }
+
     async fn run(
         &self,
         cx: &Cx,
@@ -179,6 +191,34 @@ impl ContainerRunner for Runner {
         cx.or_interrupted(life::stop(&engine, name, stop)).await
     }
 
+    async fn let_go(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        signal: &str,
+    ) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::let_go(&engine, name, signal)).await
+    }
+
+    async fn rename(&self, cx: &Cx, host: &HostAddress, name: &str, to: &str) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::rename(&engine, name, to)).await
+    }
+
+    async fn copy_in(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        files: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(attach::copy_in(&engine, name, files))
+            .await
+    }
+
     async fn remove(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<(), Fault> {
         let engine = self.on(host)?;
         cx.or_interrupted(life::remove(&engine, name)).await
@@ -217,6 +257,11 @@ impl ContainerRunner for Runner {
     ) -> Result<Option<String>, Fault> {
         let engine = self.on(host)?;
         cx.or_interrupted(refusal::publisher(&engine, port)).await
+    }
+
+    async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::taken_ports(&engine)).await
     }
 
     async fn logs(
@@ -297,6 +342,8 @@ mod testing {
                 mount("shop-prod-data", "/data", false),
                 mount("/etc/ssl/certs", "/certs", true),
             ],
+            made_folders: vec![],
+            user: None,
             network: "shop-prod".into(),
             aliases: vec!["web".into()],
             ports: vec![PortBinding {

@@ -24,6 +24,18 @@ pub mod label {
     pub const STATE_PATH: &str = "stagecraft.state-path";
     /// 1-based replica number.
     pub const REPLICA: &str = "stagecraft.replica";
+    /// Ports of the container and where the host's loopback offers them:
+    /// `3000=20017,9090=20018`.
+    pub const LOOPBACK: &str = "stagecraft.loopback";
+    /// Keyed fingerprint of the whole environment that it was made with.
+    pub const ENV: &str = "stagecraft.env";
+    /// Set on containers behind the proxy: their route, see
+    /// [`crate::model::route::RouteLabel`].
+    pub const ROUTE: &str = "stagecraft.route";
+    /// Beside it: the port of the host's loopback that the proxy sends to.
+    pub const SERVER_PORT: &str = "stagecraft.server-port";
+    /// Set on the proxy itself: the version of what it is made of.
+    pub const PROXY: &str = "stagecraft.proxy";
     /// Set on one-off containers: `migrate`, `probe`.
     pub const JOB: &str = "stagecraft.job";
 }
@@ -78,6 +90,11 @@ pub struct ContainerSpec {
     pub env: IndexMap<String, Secret>,
     pub labels: BTreeMap<String, String>,
     pub mounts: Vec<Mount>,
+    /// Folders of the host that the engine makes, at every start, where they
+    /// are missing.
+    pub made_folders: Vec<Mount>,
+    /// Replaces the image's user.
+    pub user: Option<String>,
     /// The user-defined network; made when it is not there. `aliases` are the
     /// names that resolve to this container in it.
     pub network: String,
@@ -128,6 +145,14 @@ impl Container {
     #[must_use]
     pub fn running(&self) -> bool {
         self.state == ContainerState::Running
+    }
+
+    /// Where the host offers this port of the container, running or not.
+    #[must_use]
+    pub fn host_port(&self, container: u16) -> Option<u16> {
+        let mut ports = self.ports.iter();
+        let found = ports.find(|port| port.container == container);
+        found.map(|port| port.host)
     }
 }
 

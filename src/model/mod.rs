@@ -16,3 +16,4 @@ pub mod project;
 pub mod release;
 pub mod route;
 pub mod secret;
+pub mod slot;

@@ -141,7 +141,13 @@ pub fn deploy(
         build,
         push,
         migrate_pre: migrate_step(&facts.migrations, Phase::MigratePre),
-        rollout: outline(environment, &environment.roles, facts, &request.release)?,
+        rollout: outline(
+            environment,
+            &environment.roles,
+            facts,
+            &request.release,
+            None,
+        )?,
         migrate_post: migrate_step(&facts.migrations, Phase::MigratePost),
         left_manual: facts
             .migrations
@@ -174,21 +180,24 @@ pub fn deploy(
     plan.warnings.extend(broken.warnings);
     plan.risks = broken.risks;
     plan.breaking = broken.objections;
-    plan.id = plan_id(&(
-        &plan.environment,
-        (
-            &request.version,
-            &plan.commit_sha,
-            plan.dirty,
-            &plan.config_hash,
+    plan.id = plan_id(
+        &(
+            &plan.environment,
+            (
+                &request.version,
+                &plan.commit_sha,
+                plan.dirty,
+                &plan.config_hash,
+            ),
+            &plan.previous_id,
+            &facts.image,
+            &plan.migrate_pre,
+            &plan.rollout,
+            &plan.migrate_post,
+            &plan.risks,
         ),
-        &plan.previous_id,
-        &facts.image,
-        &plan.migrate_pre,
-        &plan.rollout,
-        &plan.migrate_post,
-        &plan.risks,
-    ));
+        Some(&request.release),
+    );
     Ok(plan)
 }
 

@@ -255,7 +255,7 @@ fn after(environment: &Environment, code: &Release, objections: &[Objection]) ->
         false => "will be refused",
     };
     format!(
-        "after {}, a rollback to {} ({}) {what}, and until the rollout is over its code runs on the new schema",
+        "after {}, a rollback to {} ({}) {what}",
         named.join(", "),
         code.version,
         code.id

@@ -1,9 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::model::command_line::CommandLine;
+#[cfg(doc)]
+use crate::model::container::label;
 use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
@@ -47,6 +49,15 @@ pub trait ContainerRunner: Send + Sync {
         host: &HostAddress,
         image: &PinnedImage,
     ) -> Result<(), Fault>;
+
+    /// What `reference` (by tag or digest) names on the host, pulled when the
+    /// host has nothing of that name: for programs that are not built here.
+    async fn resolve_image(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        reference: &str,
+    ) -> Result<PinnedImage, Fault>;
 
     /// Runs a one-off container to its end and removes it. Its output goes
     /// out line by line as events; non-zero is data. The deadline and the
@@ -96,6 +107,28 @@ pub trait ContainerRunner: Send + Sync {
         stop: &StopPolicy,
     ) -> Result<Option<Exit>, Fault>;
 
+    /// Sends it the signal and lets it end in its own time: the engine will
+    /// not start it again. One that is stopped or gone is fine.
+    async fn let_go(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        signal: &str,
+    ) -> Result<(), Fault>;
+
+    async fn rename(&self, cx: &Cx, host: &HostAddress, name: &str, to: &str) -> Result<(), Fault>;
+
+    /// Copies files (path, mode, bytes) into a container; their folders are
+    /// there.
+    async fn copy_in(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        files: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault>;
+
     /// Removes a container; one that is gone is fine.
     async fn remove(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<(), Fault>;
 
@@ -127,6 +160,10 @@ pub trait ContainerRunner: Send + Sync {
         host: &HostAddress,
         port: u16,
     ) -> Result<Option<String>, Fault>;
+
+    /// Ports of the host that any container publishes, or keeps for when it is
+    /// started again ([`label::LOOPBACK`]), whosever it is. Read-only.
+    async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault>;
 
     /// The last lines of its log, standard output and error together.
     async fn logs(

@@ -113,6 +113,24 @@ impl ContainerRunner for Fleet {
         self.reach(host)
     }
 
+    async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
+    async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
+    async fn rename(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
+    async fn copy_in(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &str,
+        _: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
     async fn run(
         &self,
         _: &Cx,
@@ -270,6 +288,16 @@ impl ContainerRunner for Fleet {
                 container.running() && container.ports.iter().any(|known| known.host == port)
             });
             publisher.map(|((_, name), _)| name.clone())
+        }))
+    }
+
+    async fn taken_ports(&self, _: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault> {
+        self.reach(host)?;
+        Ok(self.with(|state| {
+            let containers = state.containers.iter();
+            let here = containers.filter(|((on, _), _)| on == host.as_str());
+            let ports = here.flat_map(|(_, container)| &container.ports);
+            ports.map(|port| port.host).collect()
         }))
     }
 

@@ -33,6 +33,24 @@ impl ContainerRunner for NoRunner {
     async fn ensure_image(&self, _: &Cx, _: &HostAddress, _: &PinnedImage) -> Result<(), Fault> {
         none()
     }
+    async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
+        none()
+    }
+    async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        none()
+    }
+    async fn rename(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        none()
+    }
+    async fn copy_in(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &str,
+        _: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault> {
+        none()
+    }
     async fn run(
         &self,
         _: &Cx,
@@ -81,6 +99,13 @@ impl ContainerRunner for NoRunner {
         none()
     }
     async fn volume_exists(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<bool, Fault> {
+        none()
+    }
+    async fn taken_ports(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+    ) -> Result<std::collections::BTreeSet<u16>, Fault> {
         none()
     }
     async fn publisher_of(

@@ -134,7 +134,7 @@ fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
                 .map(|one| (&plan.database, &one.id, &one.checksum))
         })
         .collect();
-    plan::plan_id(&(&environment.name, work))
+    plan::plan_id(&(&environment.name, work), None)
 }
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {

@@ -1,7 +1,7 @@
 //! Looking at containers, stopping and removing them. One that is gone is an
 //! answer, not an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -11,7 +11,7 @@ use super::body::whole_seconds;
 use super::seen::Seen;
 use super::{container_path, logs};
 use crate::docker::client::{Call, Engine, fault, status};
-use crate::model::container::{Container, Exit, StopPolicy};
+use crate::model::container::{Container, Exit, StopPolicy, label};
 use crate::model::fault::Fault;
 
 /// The lines that a container leaves behind when it did not end well.
@@ -65,6 +65,36 @@ pub(super) async fn list(
     Ok(containers)
 }
 
+/// From the list alone: running containers show their ports there, and ours
+/// carry the others in a label.
+pub(super) async fn taken_ports(engine: &Engine) -> Result<BTreeSet<u16>, Fault> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Listed {
+        ports: Option<Vec<Published>>,
+        labels: Option<BTreeMap<String, String>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Published {
+        public_port: Option<u16>,
+    }
+    let listed: Vec<Listed> = engine
+        .json(Call::get("/containers/json").query("all", "1"))
+        .await
+        .map_err(|error| fault(engine.host(), "cannot list containers", error))?;
+    let mut taken = BTreeSet::new();
+    for container in listed {
+        let published = container.ports.unwrap_or_default();
+        taken.extend(published.iter().filter_map(|port| port.public_port));
+        let labels = container.labels.unwrap_or_default();
+        let reserved = labels.get(label::LOOPBACK).map_or("", String::as_str);
+        let pairs = reserved.split(',').filter_map(|pair| pair.split_once('='));
+        taken.extend(pairs.filter_map(|(_, host)| host.parse::<u16>().ok()));
+    }
+    Ok(taken)
+}
+
 pub(super) async fn stop(
     engine: &Engine,
     name: &str,
@@ -97,6 +127,32 @@ pub(super) async fn stop(
                 .unwrap_or_default(),
         },
     }))
+}
+
+pub(super) async fn let_go(engine: &Engine, name: &str, signal: &str) -> Result<(), Fault> {
+    let failed = |error| fault(engine.host(), format!("cannot let `{name}` go"), error);
+    let call = Call::post(container_path(name, "/update"))
+        .json(&serde_json::json!({ "RestartPolicy": { "Name": "no" } }));
+    match engine.done(call).await {
+        Ok(()) => {}
+        Err(error) if status(&error) == Some(404) => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    }
+    let call = Call::post(container_path(name, "/kill")).query("signal", signal);
+    match engine.done(call).await {
+        Ok(()) => Ok(()),
+        // It does not run, or is gone.
+        Err(error) if matches!(status(&error), Some(404 | 409)) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+pub(super) async fn rename(engine: &Engine, name: &str, to: &str) -> Result<(), Fault> {
+    let call = Call::post(container_path(name, "/rename")).query("name", to);
+    engine.done(call).await.map_err(|error| {
+        let what = format!("cannot rename `{name}` to `{to}`");
+        fault(engine.host(), what, error)
+    })
 }
 
 /// Kills it when it runs; its anonymous volumes go with it.
