@@ -308,6 +308,7 @@ pub(super) fn rollout_plan(
         live: live.map(|live| live.id.clone()),
         image: image.clone(),
         rollout: environment.rollout.clone(),
+        gate: environment.schema_gate.clone(),
         batches,
     }
 }

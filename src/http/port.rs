@@ -78,24 +78,9 @@ impl Port<'_> {
         dial(self.link, self.host, &target).await
     }
 
-    /// On the host's own loopback, or on the container's network where the port
-    /// is not published.
     fn target(&self) -> Option<Target> {
-        let published = self
-            .container
-            .ports
-            .iter()
-            .find(|known| known.container == self.number);
-        match published {
-            Some(known) if matches!(known.address.as_str(), "" | "0.0.0.0" | "::") => {
-                Some(Target::Tcp("127.0.0.1".to_owned(), known.host))
-            }
-            Some(known) => Some(Target::Tcp(known.address.clone(), known.host)),
-            None => {
-                let address = self.container.address.clone()?;
-                (!address.is_empty()).then_some(Target::Tcp(address, self.number))
-            }
-        }
+        let (address, port) = self.container.reached_at(self.number)?;
+        Some(Target::Tcp(address, port))
     }
 }
 

@@ -125,6 +125,22 @@ impl Container {
         self.labels.get(key).map(String::as_str)
     }
 
+    /// Where its host reaches a port of it: on the host's own loopback, or on
+    /// the container's network where the port is not published.
+    #[must_use]
+    pub fn reached_at(&self, port: u16) -> Option<(String, u16)> {
+        match self.ports.iter().find(|known| known.container == port) {
+            Some(known) if matches!(known.address.as_str(), "" | "0.0.0.0" | "::") => {
+                Some(("127.0.0.1".to_owned(), known.host))
+            }
+            Some(known) => Some((known.address.clone(), known.host)),
+            None => {
+                let address = self.address.clone().filter(|known| !known.is_empty())?;
+                Some((address, port))
+            }
+        }
+    }
+
     #[must_use]
     pub fn running(&self) -> bool {
         self.state == ContainerState::Running

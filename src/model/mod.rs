@@ -14,4 +14,5 @@ pub mod phase;
 pub mod project;
 pub mod release;
 pub mod route;
+pub mod schema;
 pub mod secret;

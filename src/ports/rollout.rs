@@ -6,7 +6,7 @@ use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::names::RoleName;
-use crate::model::project::{Health, Rollout};
+use crate::model::project::{Health, Rollout, SchemaGate};
 use crate::model::release::ReleaseId;
 
 use super::Cx;
@@ -43,6 +43,8 @@ pub struct RolloutPlan {
     pub live: Option<ReleaseId>,
     pub image: PinnedImage,
     pub rollout: Rollout,
+    /// Asked of every replica of its role before the release counts.
+    pub gate: Option<SchemaGate>,
     /// In running order; hosts of one batch go at the same time.
     pub batches: Vec<Vec<HostStep>>,
 }

@@ -8,6 +8,7 @@
 mod health;
 mod host;
 mod replace;
+mod schema;
 
 use std::sync::Arc;
 
