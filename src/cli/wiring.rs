@@ -81,7 +81,7 @@ pub(crate) fn house(
         pusher: pusher(engines, Arc::clone(&link), auth, delivery),
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
-        strategy: rollout::in_place(Arc::clone(&runner), probe),
+        strategy: rollout::in_place(Arc::clone(&runner), Arc::clone(&probe) as _, probe),
         lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,
         values,

@@ -8,7 +8,7 @@ use crate::model::host::HostAddress;
 use crate::ports::{Cx, Fetch, Fetched, Get, Target};
 
 use super::Prober;
-use super::get::get;
+use super::get::{Body, get};
 use super::port::dial;
 
 #[async_trait]
@@ -32,6 +32,7 @@ impl Fetch for Prober {
                 &wanted.name,
                 &wanted.headers,
                 wanted.most + 1,
+                Body::Whole,
             );
             Ok(answer.await.and_then(|fetched| {
                 if fetched.body.len() > wanted.most {

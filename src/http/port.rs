@@ -11,7 +11,7 @@ use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::ports::{Answer, ByteStream, HostLink, Target};
 
-use super::get::{FIRST_LINE, first_line, get};
+use super::get::{Body, FIRST_LINE, first_line, get};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A port that nobody serves is accepted on the way (by the engine, by `ssh`)
@@ -34,7 +34,8 @@ impl Port<'_> {
             Err(why) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
         };
         let name = name.map_or_else(|| format!("localhost:{}", self.number), str::to_owned);
-        let response = match timeout(PATIENCE, get(stream, path, &name, &[], FIRST_LINE)).await {
+        let asking = get(stream, path, &name, &[], FIRST_LINE, Body::Beginning);
+        let response = match timeout(PATIENCE, asking).await {
             Ok(Ok(response)) => response,
             Ok(Err(why)) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
             Err(_) => {

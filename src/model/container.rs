@@ -24,8 +24,13 @@ pub mod label {
     pub const STATE_PATH: &str = "stagecraft.state-path";
     /// 1-based replica number.
     pub const REPLICA: &str = "stagecraft.replica";
-    /// Set on one-off containers: `migrate`, `probe`.
+    /// Set on one-off containers; the work that they do.
     pub const JOB: &str = "stagecraft.job";
+
+    pub mod job {
+        /// Of a new release, for the schema gate alone.
+        pub const SCHEMA: &str = "schema";
+    }
 }
 
 /// A port inside the container and where the host offers it.

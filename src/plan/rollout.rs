@@ -64,6 +64,7 @@ pub fn outline(
     release: &ReleaseId,
 ) -> Result<RolloutOutline, Fault> {
     unbuilt::rollout(environment)?;
+    let gate_note = gate_note(environment, roles)?;
     let live = facts
         .history
         .live(&environment.name)
@@ -91,7 +92,7 @@ pub fn outline(
             .iter()
             .any(|slot| !slot.ports.is_empty() && !slot.replaces.is_empty())
     });
-    let mut notes = vec![];
+    let mut notes: Vec<String> = gate_note.into_iter().collect();
     if pauses {
         notes.push("without a proxy each host pauses while its container is replaced; after a failure the old release is started again everywhere".to_owned());
     }
@@ -101,6 +102,40 @@ pub fn outline(
         pause_seconds: environment.rollout.pause.as_secs_f64(),
         notes,
     })
+}
+
+/// What the schema gate does in this rollout. Without a proxy nothing of the
+/// new release runs before the old one stops, so one container of it is
+/// started aside; which a role must bear that says it never runs twice.
+fn gate_note(
+    environment: &Environment,
+    roles: &IndexMap<RoleName, Role>,
+) -> Result<Option<String>, Fault> {
+    let Some(gate) = &environment.schema_gate else {
+        return Ok(None);
+    };
+    if environment.proxy.is_some() {
+        return Ok(None);
+    }
+    let asked: Vec<&Role> = roles
+        .values()
+        .filter(|role| gate.asks(&role.name))
+        .collect();
+    if let Some(role) = asked.iter().find(|role| !role.overlap) {
+        return Err(Fault::config(format!(
+            "`schema_gate` cannot ask `{0}`: `roles.{0}.overlap` is false",
+            role.name
+        ))
+        .because("without a proxy the gate asks a container that runs beside the old one, before that is stopped")
+        .state("nothing was changed")
+        .hint(format!("ask another role (`schema_gate.role`), or let `{}` overlap", role.name)));
+    }
+    Ok(asked.first().map(|role| {
+        format!(
+            "the schema gate asks a container of `{}` that runs aside on each host before anything is stopped, and every new one after its start (`GET {}`)",
+            role.name, gate.path
+        )
+    }))
 }
 
 fn host_outline(
@@ -145,8 +180,12 @@ fn host_outline(
         .containers
         .iter()
         // One-off containers remove themselves; one that does not run was
-        // left by a command that was killed.
-        .filter(|container| container.label(label::JOB).is_none() || !container.running())
+        // left by a command that was killed. Those of the schema gate run only
+        // under the lock, which is ours: any other is left over.
+        .filter(|container| match container.label(label::JOB) {
+            None | Some(label::job::SCHEMA) => true,
+            Some(_) => !container.running(),
+        })
         .filter(|container| {
             let ours = slots
                 .iter()
@@ -202,6 +241,10 @@ pub fn materialise(
     if let Some(port) = role.port {
         env.entry("PORT".to_owned())
             .or_insert_with(|| Secret::new(port.to_string()));
+    }
+    if let Some(gate) = &environment.schema_gate {
+        env.entry("INTERNAL_PORT".to_owned())
+            .or_insert_with(|| Secret::new(gate.port.to_string()));
     }
     let labels = BTreeMap::from([
         (label::PROJECT.to_owned(), environment.project.to_string()),

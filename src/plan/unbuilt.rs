@@ -16,9 +16,6 @@ pub fn rollout(environment: &Environment) -> Result<(), Fault> {
             "leave `proxy` out: the role then publishes its port itself (`publish`)",
         ));
     }
-    if environment.schema_gate.is_some() {
-        return Err(refuse("schema_gate", "leave `schema_gate` out"));
-    }
     match environment.rollout.strategy {
         Strategy::Rolling | Strategy::Recreate => Ok(()),
         Strategy::BlueGreen | Strategy::Swarm => Err(refuse(

@@ -5,6 +5,7 @@
 //! containers on a host in place, since both bind the same port. One strategy,
 //! [`replace`], does both.
 
+mod aside;
 mod health;
 mod host;
 mod replace;
@@ -12,13 +13,18 @@ mod schema;
 
 use std::sync::Arc;
 
-use crate::ports::{ContainerRunner, Probe, RolloutStrategy};
+use crate::ports::{ContainerRunner, Fetch, Probe, RolloutStrategy};
 
 /// The strategy for roles that no proxy stands in front of.
 #[must_use]
 pub fn in_place(
     runner: Arc<dyn ContainerRunner>,
     probe: Arc<dyn Probe>,
+    fetch: Arc<dyn Fetch>,
 ) -> Arc<dyn RolloutStrategy> {
-    Arc::new(replace::Replace { runner, probe })
+    Arc::new(replace::Replace {
+        runner,
+        probe,
+        fetch,
+    })
 }

@@ -10,11 +10,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::ports::{
-    ContainerRunner, Cx, HostStep, Probe, RolloutFailure, RolloutPlan, RolloutReport,
+    ContainerRunner, Cx, Fetch, HostStep, Probe, RolloutFailure, RolloutPlan, RolloutReport,
     RolloutStrategy,
 };
 
-use super::{health, host};
+use super::{aside, health, host, schema};
 
 /// The hosts that were changed, or may have been.
 #[derive(Default)]
@@ -27,6 +27,7 @@ struct Touched<'a> {
 pub(super) struct Replace {
     pub(super) runner: Arc<dyn ContainerRunner>,
     pub(super) probe: Arc<dyn Probe>,
+    pub(super) fetch: Arc<dyn Fetch>,
 }
 
 #[async_trait]
@@ -113,6 +114,7 @@ impl Replace {
             }
         }))
         .await?;
+        aside::ask(cx, &*self.runner, &*self.probe, &*self.fetch, plan).await?;
         let mut report = RolloutReport::default();
         for (index, batch) in plan.batches.iter().enumerate() {
             if index > 0 && !plan.rollout.pause.is_zero() {
@@ -127,6 +129,7 @@ impl Replace {
             }
             touched.steps.extend(batch);
             report.hosts.extend(self.batch(cx, batch, touched).await?);
+            self.gate(cx, plan, index).await?;
         }
         self.confirm(cx, plan).await?;
         Ok(report)
@@ -213,6 +216,22 @@ impl Replace {
         }
     }
 
+    /// Every new replica so far may serve on the schema that is there.
+    async fn gate(&self, cx: &Cx, plan: &RolloutPlan, last_batch: usize) -> Result<(), Fault> {
+        let Some(gate) = &plan.gate else {
+            return Ok(());
+        };
+        let mut asked = vec![];
+        for step in plan.batches.iter().take(last_batch + 1).flatten() {
+            for slot in step.slots.iter().filter(|slot| gate.asks(&slot.role)) {
+                let container = self.runner.inspect(cx, &step.host, &slot.new.name).await?;
+                let container = container.ok_or_else(|| gone(&step.host, &slot.new.name))?;
+                asked.push((step.host.clone(), container));
+            }
+        }
+        schema::agree(cx, &*self.fetch, gate, &asked).await
+    }
+
     /// Every new container still runs, once more, after all are healthy.
     async fn confirm(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), Fault> {
         try_join_all(
@@ -234,10 +253,7 @@ impl Replace {
                             "healthy",
                         )
                         .await),
-                        None => Err(Fault::failed(format!(
-                            "container `{}` on {} is gone after it was healthy",
-                            slot.new.name, step.host
-                        ))),
+                        None => Err(gone(&step.host, &slot.new.name)),
                     }
                 }),
         )
@@ -266,4 +282,10 @@ impl Replace {
         .filter_map(|(address, result)| result.err().map(|reason| (address, reason)))
         .collect()
     }
+}
+
+fn gone(host: &HostAddress, name: &str) -> Fault {
+    Fault::failed(format!(
+        "container `{name}` on {host} is gone after it was healthy"
+    ))
 }
