@@ -11,7 +11,7 @@ use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
 use crate::ports::{
-    Builder, Connections, ContainerRunner, HostLink, Migrator, Pusher, RolloutStrategy,
+    Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Pusher, RolloutStrategy,
 };
 use crate::rollout;
 use crate::ssh::{EnvironmentLock, HostFiles, Links};
@@ -29,6 +29,7 @@ pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
+    pub(crate) fetch: Arc<dyn Fetch>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -55,7 +56,7 @@ pub(crate) fn house(
     let engines = Engines::new(Arc::clone(&link));
     let auth = Arc::new(auth(environment, &values));
     let runner = runner(Arc::clone(&engines), Arc::clone(&auth));
-    let probe = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
+    let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let delivery = Delivery {
         registry: environment.registry.clone(),
         hosts: environment
@@ -81,7 +82,12 @@ pub(crate) fn house(
         pusher: pusher(engines, Arc::clone(&link), auth, delivery),
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
-        strategy: rollout::in_place(Arc::clone(&runner), Arc::clone(&probe) as _, probe),
+        strategy: rollout::in_place(
+            Arc::clone(&runner),
+            Arc::clone(&prober) as _,
+            Arc::clone(&prober) as _,
+        ),
+        fetch: prober,
         lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,
         values,

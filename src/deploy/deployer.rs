@@ -12,8 +12,8 @@ use crate::plan::{
     DeployPlan, PushStep, ReadyRole, RollbackPlan, RolloutOutline, Step, forgettable, materialise,
 };
 use crate::ports::{
-    Builder, Cx, HostStep, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
-    Slot,
+    Builder, Cx, Fetch, HostStep, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport,
+    RolloutStrategy, Slot,
 };
 
 use super::journal::{Journal, Stopped};
@@ -28,6 +28,7 @@ pub struct Deployer<'a> {
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
     pub strategy: &'a dyn RolloutStrategy,
+    pub fetch: &'a dyn Fetch,
     pub ledger: &'a dyn Ledger,
 }
 
@@ -64,7 +65,7 @@ impl Deployer<'_> {
             Step::Skip(reason) => journal.skip(Phase::MigratePre, reason)?,
             Step::Do(_) => {
                 let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, Phase::MigratePre, &image)
+                    self.migrate(cx, release, plan, facts, Phase::MigratePre, &image)
                         .await
                 };
                 journal.run(Phase::MigratePre, work).await?;
@@ -88,7 +89,7 @@ impl Deployer<'_> {
             Step::Skip(reason) => journal.skip(Phase::MigratePost, reason)?,
             Step::Do(_) => {
                 let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, Phase::MigratePost, &image)
+                    self.migrate(cx, release, plan, facts, Phase::MigratePost, &image)
                         .await
                 };
                 journal.run(Phase::MigratePost, work).await?;

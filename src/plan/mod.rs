@@ -9,6 +9,7 @@ mod resume;
 mod retention;
 mod rollback;
 mod rollout;
+mod tolerance;
 mod unbuilt;
 
 pub use deploy::{
@@ -25,4 +26,5 @@ pub use rollback::{RollbackPlan, RollbackRequest, rollback};
 pub use rollout::{
     HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, role_record,
 };
+pub use tolerance::{Question, Tolerance, tolerance};
 pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};
