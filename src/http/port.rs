@@ -106,71 +106,12 @@ pub(super) async fn dial(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::sync::Mutex;
-
-    use async_trait::async_trait;
-    use tokio::io::AsyncWriteExt;
-
+    use super::super::test_support::Answering;
     use super::*;
     use crate::model::container::{ContainerState, PortBinding};
-    use crate::ports::{RemoteExit, RemoteProcess, ReverseForward};
-
-    /// A host on which whatever is dialled answers with these bytes and closes.
-    struct Answering {
-        bytes: &'static [u8],
-        dialled: Mutex<Option<Target>>,
-        asked: Mutex<Option<tokio::task::JoinHandle<String>>>,
-    }
-
-    #[async_trait]
-    impl HostLink for Answering {
-        async fn connect(&self, _: &HostAddress) -> Result<(), Fault> {
-            Ok(())
-        }
-
-        async fn dial(&self, _: &HostAddress, to: &Target) -> Result<Box<dyn ByteStream>, Fault> {
-            let (near, mut far) = tokio::io::duplex(4096);
-            let bytes = self.bytes;
-            *self.dialled.lock().expect("free") = Some(to.clone());
-            *self.asked.lock().expect("free") = Some(tokio::spawn(async move {
-                let mut request = vec![0; 4096];
-                let read = if bytes.is_empty() {
-                    0
-                } else {
-                    far.read(&mut request).await.expect("a request")
-                };
-                far.write_all(bytes).await.expect("sent");
-                String::from_utf8_lossy(&request[..read]).into_owned()
-            }));
-            Ok(Box::new(near))
-        }
-
-        async fn exec(&self, _: &HostAddress, _: &str, _: &[u8]) -> Result<RemoteExit, Fault> {
-            unreachable!("a probe runs no command")
-        }
-
-        async fn spawn(&self, _: &HostAddress, _: &str) -> Result<Box<dyn RemoteProcess>, Fault> {
-            unreachable!("a probe runs no command")
-        }
-
-        async fn reverse(
-            &self,
-            _: &HostAddress,
-            _: &Path,
-        ) -> Result<Box<dyn ReverseForward>, Fault> {
-            unreachable!("a probe lends no port")
-        }
-
-        async fn close(&self) {}
-    }
 
     fn answering(bytes: &'static [u8]) -> Answering {
-        Answering {
-            bytes,
-            dialled: Mutex::default(),
-            asked: Mutex::default(),
-        }
+        Answering::closing(bytes)
     }
 
     fn container(published: Option<(&str, u16)>) -> Container {

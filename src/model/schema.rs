@@ -268,3 +268,6 @@ impl<'de> Deserialize<'de> for Fields {
         deserializer.deserialize_map(Object)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,3 +80,131 @@ fn first_line(body: &[u8]) -> String {
         .map(|line| format!(" ({line})"))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::model::container::{ContainerState, PortBinding};
+    use crate::ports::Fetched;
+
+    /// Gives one answer after the other, the last one again and again.
+    struct Says {
+        answers: Vec<Result<(u16, &'static str), &'static str>>,
+        asked: Mutex<Vec<(Target, Get)>>,
+    }
+
+    #[async_trait]
+    impl Fetch for Says {
+        async fn get(
+            &self,
+            _: &Cx,
+            _: &HostAddress,
+            target: &Target,
+            get: &Get,
+        ) -> Result<Result<Fetched, String>, Fault> {
+            let mut asked = self.asked.lock().expect("free");
+            asked.push((target.clone(), get.clone()));
+            let answer = &self.answers[asked.len().min(self.answers.len()) - 1];
+            Ok(match answer {
+                Ok((status, body)) => Ok(Fetched {
+                    status: *status,
+                    headers: vec![],
+                    body: body.as_bytes().to_vec(),
+                }),
+                Err(why) => Err((*why).to_owned()),
+            })
+        }
+    }
+
+    const GOOD: &str = r#"{"current_schema_version": 42, "code_min_schema_version": 40,
+        "code_max_schema_version": 43, "pending_migrations": [], "compatible": true}"#;
+
+    async fn asking(
+        answers: Vec<Result<(u16, &'static str), &'static str>>,
+        ports: Vec<PortBinding>,
+    ) -> (Result<SchemaStatus, String>, Vec<(Target, Get)>) {
+        let says = Says {
+            answers,
+            asked: Mutex::default(),
+        };
+        let (events, _) = tokio::sync::mpsc::unbounded_channel();
+        let gate = SchemaGate {
+            path: "/schema/status".to_owned(),
+            port: 9090,
+            timeout: Duration::from_secs(5),
+            role: None,
+            database: None,
+        };
+        let container = Container {
+            id: String::new(),
+            name: "shop-prod-web-1".to_owned(),
+            state: ContainerState::Running,
+            exit_code: None,
+            oom_killed: false,
+            restarts: 0,
+            image_id: String::new(),
+            labels: std::collections::BTreeMap::new(),
+            ports,
+            address: Some("172.18.0.2".to_owned()),
+            started_at: None,
+        };
+        let cx = Cx::new(events, CancellationToken::new());
+        let host = "deploy@web1".parse().expect("an address");
+        let answer = schema_status(&cx, &says, &gate, &host, &container).await;
+        let asked = says.asked.into_inner().expect("free");
+        (answer.expect("the host is there"), asked)
+    }
+
+    #[tokio::test]
+    async fn e41_the_internal_port_is_asked_with_a_limit_to_time_and_size() {
+        let (answer, asked) = asking(vec![Ok((200, GOOD))], vec![]).await;
+        assert_eq!(answer.map(|status| status.current), Ok(42));
+        let (target, get) = &asked[0];
+        assert_eq!(*target, Target::Tcp("172.18.0.2".to_owned(), 9090));
+        assert_eq!((get.path.as_str(), get.most), ("/schema/status", 1 << 20));
+        assert!(get.patience <= Duration::from_secs(5));
+        assert_eq!(asked.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn e55_a_port_on_the_hosts_loopback_is_asked_there() {
+        let published = PortBinding {
+            container: 9090,
+            host: 20_001,
+            address: "127.0.0.1".to_owned(),
+        };
+        let (_, asked) = asking(vec![Ok((200, GOOD))], vec![published]).await;
+        assert_eq!(asked[0].0, Target::Tcp("127.0.0.1".to_owned(), 20_001));
+    }
+
+    #[tokio::test]
+    async fn e41_every_status_but_200_is_a_refusal_whatever_the_body_says() {
+        for status in [201, 204, 301, 302, 404, 500, 503] {
+            let (answer, asked) = asking(vec![Ok((status, GOOD))], vec![]).await;
+            let why = answer.expect_err("not 200");
+            assert!(why.contains(&format!("answered {status}")), "{why}");
+            assert_eq!(asked.len(), 1, "an answer is an answer");
+        }
+    }
+
+    #[tokio::test]
+    async fn e41_an_endpoint_that_nobody_serves_is_a_refusal_after_a_few_tries() {
+        let (answer, asked) = asking(vec![Err("connection refused")], vec![]).await;
+        let why = answer.expect_err("unreachable");
+        assert_eq!(why, "GET /schema/status on port 9090: connection refused");
+        assert_eq!(asked.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_opens_a_moment_late_is_asked_again() {
+        let late = vec![Err("connection refused"), Ok((200, GOOD))];
+        let (answer, asked) = asking(late, vec![]).await;
+        assert!(answer.is_ok());
+        assert_eq!(asked.len(), 2);
+    }
+}

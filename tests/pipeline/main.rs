@@ -6,6 +6,7 @@
 
 mod cuts;
 mod fleet;
+mod gate;
 mod ledger;
 mod phases;
 mod rollbacks;

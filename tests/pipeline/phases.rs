@@ -275,6 +275,7 @@ async fn a_record_that_cannot_be_saved_stops_the_deploy_before_anything_changes(
     let strategy = stagecraft::rollout::in_place(
         std::sync::Arc::new(stage.fleet.clone()),
         std::sync::Arc::new(stage.fleet.clone()),
+        std::sync::Arc::new(stage.fleet.clone()),
     );
     let deployer = stagecraft::deploy::Deployer {
         environment: &stage.environment,
@@ -282,6 +283,7 @@ async fn a_record_that_cannot_be_saved_stops_the_deploy_before_anything_changes(
         pusher: &*stage.shop,
         migrator: &*stage.shop,
         strategy: &*strategy,
+        fetch: &stage.fleet,
         ledger: &ledger,
     };
     let stopped = deployer

@@ -273,6 +273,7 @@ impl Stage {
         let strategy = stagecraft::rollout::in_place(
             Arc::new(self.fleet.clone()),
             Arc::new(self.fleet.clone()),
+            Arc::new(self.fleet.clone()),
         );
         let ended = {
             let deployer = Deployer {
@@ -281,6 +282,7 @@ impl Stage {
                 pusher: &*self.shop,
                 migrator: &*self.shop,
                 strategy: &*strategy,
+                fetch: &self.fleet,
                 ledger: &ledger,
             };
             let (cx, ready) = (self.cx(), self.ready());
@@ -329,6 +331,7 @@ impl Stage {
         let strategy = stagecraft::rollout::in_place(
             Arc::new(self.fleet.clone()),
             Arc::new(self.fleet.clone()),
+            Arc::new(self.fleet.clone()),
         );
         let deployer = Deployer {
             environment: &self.environment,
@@ -336,6 +339,7 @@ impl Stage {
             pusher: &*self.shop,
             migrator: &*self.shop,
             strategy: &*strategy,
+            fetch: &self.fleet,
             ledger: &ledger,
         };
         let result = deployer
@@ -363,6 +367,7 @@ impl Stage {
         let strategy = stagecraft::rollout::in_place(
             Arc::new(self.fleet.clone()),
             Arc::new(self.fleet.clone()),
+            Arc::new(self.fleet.clone()),
         );
         let deployer = Deployer {
             environment: &self.environment,
@@ -370,6 +375,7 @@ impl Stage {
             pusher: &*self.shop,
             migrator: &*self.shop,
             strategy: &*strategy,
+            fetch: &self.fleet,
             ledger: &ledger,
         };
         let result = deployer
