@@ -66,6 +66,9 @@ fn aside(new: &ContainerSpec, plan: &RolloutPlan) -> ContainerSpec {
     spec.ports = vec![];
     spec.aliases = vec![];
     spec.restart = false;
+    // Whoever looks for the role's containers must not find it.
+    spec.labels.remove(label::ROLE);
+    spec.labels.remove(label::REPLICA);
     let job = label::job::SCHEMA.to_owned();
     spec.labels.insert(label::JOB.to_owned(), job);
     spec

@@ -16,6 +16,7 @@ use crate::ports::{Cx, Fetch, schema_status};
 type Asked<'a> = (&'a HostAddress, &'a Container, Result<SchemaStatus, String>);
 
 /// Asks all replicas at once; returns when each may serve and all say the same.
+/// Where there are none, nobody vouches for the release: refused.
 ///
 /// # Errors
 /// `Refused` (12), with every answer that is in the way.
@@ -52,6 +53,14 @@ fn database(gate: &SchemaGate) -> String {
 
 fn judge(gate: &SchemaGate, answers: &[Asked<'_>]) -> Result<(), Fault> {
     let mut fault = Fault::refused("the schema gate refused the release (stage `probe`)");
+    if answers.is_empty() {
+        let role = gate.role.as_ref().map_or("any role", |role| role.as_str());
+        return Err(fault
+            .because(format!(
+                "the release has no container of `{role}` on any host: nobody can be asked"
+            ))
+            .hint("let `schema_gate.role` name a role that the release has"));
+    }
     let before = fault.clone();
     for (host, container, answer) in answers {
         fault = match answer {
@@ -91,17 +100,16 @@ fn seconds(time: Duration) -> f64 {
 }
 
 fn objected(
-    mut fault: Fault,
+    fault: Fault,
     gate: &SchemaGate,
     host: &HostAddress,
     container: &Container,
     status: &SchemaStatus,
     objection: &Objection,
 ) -> Fault {
-    for reason in &objection.reasons {
-        fault = fault.because(format!("`{}` on {host}: {reason}", container.name));
-    }
-    fault = showing(fault, host, container, status);
+    let reasons = objection.reasons.join("; ");
+    let fault = fault.because(format!("`{}` on {host}: {reasons}", container.name));
+    let fault = showing(fault, host, container, status);
     let env = container.label(label::ENVIRONMENT).unwrap_or("ENV");
     match objection.remedy {
         Remedy::Migrate => {

@@ -117,7 +117,7 @@ fn the_schema_gate_keeps_code_from_a_schema_that_it_does_not_fit() {
     let shop = shop("gate", &[1]);
     let host = Host(1);
     let first = shop.deploy("v1").succeeds();
-    first.saying(&["started", "aside", "the schema gate agreed"]);
+    let first = first.saying(&["started", "aside", "the schema gate agreed"]);
     shop.serves("v1");
     shop.is_whole();
     let v1 = serving(&shop, host);

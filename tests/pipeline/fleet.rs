@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) asked: Vec<String>,
     /// `INTERNAL_PORT` of each container that was started.
     pub(crate) told: Vec<Option<String>>,
+    /// One-off containers that were started.
+    pub(crate) aside: Vec<ContainerSpec>,
 }
 
 #[derive(Clone, Default)]
@@ -179,6 +181,9 @@ impl ContainerRunner for Fleet {
             });
             if let Some(((_, name), _)) = taken {
                 return Err(Fault::failed(format!("port is taken by `{name}`")));
+            }
+            if spec.labels.contains_key(label::JOB) {
+                state.aside.push(spec.clone());
             }
             let told = spec.env.get("INTERNAL_PORT");
             state.told.push(told.map(|port| port.reveal().to_owned()));

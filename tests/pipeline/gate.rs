@@ -220,6 +220,36 @@ async fn a_replica_that_objects_after_its_start_brings_the_old_release_back() {
 }
 
 #[tokio::test]
+async fn a_release_that_has_nobody_to_ask_is_refused() {
+    let mut stage = live_v1().await;
+    let mut other = stage.environment.roles[0].clone();
+    other.name = "api".parse().unwrap();
+    stage.environment.roles = [(other.name.clone(), other)].into_iter().collect();
+    for host in &mut stage.environment.hosts {
+        host.roles = vec!["api".parse().unwrap()];
+    }
+    stage.fleet.says("v2", status(42, 38, 43, true));
+    let stopped = stage.deploy("v2").await.unwrap_err();
+    is_refused(
+        &stopped,
+        &["no container of `web`", "no container was stopped"],
+    );
+    untouched(&stage, "v1");
+}
+
+#[tokio::test]
+async fn the_container_that_runs_aside_is_found_by_nobody() {
+    let stage = live_v1().await;
+    stage.fleet.with(|state| {
+        let aside = state.aside.first().unwrap();
+        assert!(aside.ports.is_empty() && aside.aliases.is_empty() && !aside.restart);
+        assert!(!aside.labels.contains_key(label::ROLE));
+        assert_eq!(aside.labels[label::JOB], label::job::SCHEMA);
+        assert_eq!(aside.network, "shop-prod");
+    });
+}
+
+#[tokio::test]
 async fn a_batch_is_asked_before_the_next_one_begins() {
     let mut stage = live_v1().await;
     stage.environment.rollout.strategy = Strategy::Rolling;
