@@ -127,6 +127,7 @@ pub(crate) fn deployer<'a>(session: &'a Session<'_>) -> Deployer<'a> {
         pusher: &*session.house.pusher,
         migrator: &*session.house.migrator,
         strategy: &*session.house.strategy,
+        fetch: &*session.house.fetch,
         ledger: &session.keeper,
     }
 }

@@ -12,7 +12,7 @@ use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{HostRecord, Release};
 use crate::plan::{DeployPlan, PushStep, ReadyRole, Recipe, RollbackPlan, Step, forgettable};
 use crate::ports::{
-    Builder, Cx, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
+    Builder, Cx, Fetch, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
 };
 
 use super::fleet::rollout_plan;
@@ -27,6 +27,7 @@ pub struct Deployer<'a> {
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
     pub strategy: &'a dyn RolloutStrategy,
+    pub fetch: &'a dyn Fetch,
     pub ledger: &'a dyn Ledger,
 }
 
@@ -63,7 +64,7 @@ impl Deployer<'_> {
             Step::Skip(reason) => journal.skip(Phase::MigratePre, reason)?,
             Step::Do(_) => {
                 let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, Phase::MigratePre, &image)
+                    self.migrate(cx, release, plan, facts, Phase::MigratePre, &image)
                         .await
                 };
                 journal.run(Phase::MigratePre, work).await?;
@@ -89,7 +90,7 @@ impl Deployer<'_> {
             Step::Skip(reason) => journal.skip(Phase::MigratePost, reason)?,
             Step::Do(_) => {
                 let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, Phase::MigratePost, &image)
+                    self.migrate(cx, release, plan, facts, Phase::MigratePost, &image)
                         .await
                 };
                 journal.run(Phase::MigratePost, work).await?;

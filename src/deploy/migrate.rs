@@ -5,7 +5,7 @@ use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationReport, MigrationRequest};
 use crate::model::phase::Phase;
 use crate::model::release::Release;
-use crate::plan::DeployPlan;
+use crate::plan::{DeployPlan, Facts};
 use crate::ports::Cx;
 
 use super::deployer::Deployer;
@@ -17,6 +17,7 @@ impl Deployer<'_> {
         cx: &Cx,
         release: &mut Release,
         plan: &DeployPlan,
+        facts: &Facts,
         phase: Phase,
         image: &PinnedImage,
     ) -> Result<(), Fault> {
@@ -26,6 +27,7 @@ impl Deployer<'_> {
             .map(|plan| only(plan, phase))
             .filter(|plan| !plan.selected.is_empty())
             .collect();
+        self.live_tolerates(cx, release, facts, &plans).await?;
         let report = match self
             .migrator
             .run(cx, &plans, Some(image), &plan.release)

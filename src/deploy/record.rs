@@ -71,6 +71,11 @@ pub fn new_rollback(environment: &Environment, plan: &RollbackPlan, origin: &Ori
     release.target_id = Some(plan.target.clone());
     release.image = Some(plan.image.clone());
     release.roles.clone_from(&plan.records);
+    // Its containers are told today's port.
+    for record in release.roles.values_mut() {
+        let gate = environment.schema_gate.as_ref();
+        record.internal_port = gate.map(|gate| gate.port);
+    }
     release.plan.id.clone_from(&plan.id);
     release
 }

@@ -19,6 +19,7 @@ mod proxy;
 mod pusher;
 mod rollout;
 mod runner;
+mod schema;
 
 pub use builder::Builder;
 pub use connections::{Connections, Lookup};
@@ -37,3 +38,4 @@ pub use proxy::{Maintenance, Proxy};
 pub use pusher::Pusher;
 pub use rollout::{HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot};
 pub use runner::{Attached, ContainerRunner, ImageCheck};
+pub use schema::schema_status;

@@ -33,6 +33,7 @@ mod migrations;
 mod push;
 mod registries;
 mod runner;
+mod schema_gate;
 mod secrets;
 
 #[path = "../support"]

@@ -274,6 +274,7 @@ impl Stage {
             pusher: &*self.shop,
             migrator: &*self.shop,
             strategy,
+            fetch: &self.fleet,
             ledger,
         }
     }
@@ -304,7 +305,7 @@ impl Stage {
         stagecraft::rollout::fleet(stagecraft::rollout::Hands {
             runner: Arc::new(self.fleet.clone()),
             probe: Arc::new(self.fleet.clone()),
-            fetch: Arc::new(self.proxies.clone()),
+            fetch: Arc::new(self.fleet.clone()),
             proxy: Arc::new(self.proxies.clone()),
         })
     }
