@@ -22,9 +22,10 @@ pub use builder::Builder;
 pub use connections::{Connections, Lookup};
 pub use cx::{Cx, Reporter};
 pub use database::{
-    Database, Databases, Dialect, LedgerRow, Route, SessionOptions, SqlError, SqlErrorKind,
+    Claim, Database, Databases, Dialect, Hold, LedgerRow, Route, SessionOptions, SqlError,
+    SqlErrorKind,
 };
-pub use engine::{Engine, Job};
+pub use engine::{Begun, Ended, Engine, Job, Kept};
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
 pub use lock::{Held, Holder, Lock};

@@ -21,9 +21,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::model::fault::Fault;
-use crate::model::migration::{DatabaseReport, MigrationFailure, MigrationPlan, MigrationRequest};
+use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, MigrationSource};
-use crate::ports::{Cx, Databases, Engine, Job};
+use crate::ports::{Begun, Claim, Cx, Databases, Engine, Job};
 
 use super::super::files::{self, Order};
 use source::Sources;
@@ -109,12 +109,13 @@ impl Engine for Raw {
         plan::plan(self.databases.as_ref(), &self.sources, cx, job, request).await
     }
 
-    async fn run(
-        &self,
+    async fn begin<'a>(
+        &'a self,
         cx: &Cx,
-        job: &Job<'_>,
-        plan: &MigrationPlan,
-    ) -> Result<DatabaseReport, MigrationFailure> {
-        run::run(self.databases.as_ref(), &self.sources, cx, job, plan).await
+        job: &'a Job<'a>,
+        plan: &'a MigrationPlan,
+        claim: &Claim,
+    ) -> Result<Box<dyn Begun<'a> + 'a>, Fault> {
+        run::begin(self.databases.as_ref(), &self.sources, cx, job, plan, claim).await
     }
 }
