@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::image::{BuiltImage, PinnedImage};
+use crate::model::migration::Files;
 use crate::model::names::RoleName;
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
@@ -231,7 +232,9 @@ impl Deployer<'_> {
         plan: &DeployPlan,
         facts: &Facts,
     ) -> Result<(), Fault> {
-        for known in &plan.migrations {
+        // Those of files that were awaited are recorded already.
+        let known = plan.migrations.iter();
+        for known in known.filter(|known| known.files != Files::Awaited) {
             let ids = known
                 .migrations
                 .iter()

@@ -50,7 +50,11 @@ impl Migrator for All {
         let wanted = self.wanted(&request.databases)?;
         let plans = wanted.into_iter().map(|database| async move {
             let engine = self.engine(database)?;
-            let job = self.job(database, request.image.as_ref(), None);
+            let job = self.job(
+                database,
+                [&request.image, &request.files].map(Option::as_ref),
+                None,
+            );
             engine
                 .plan(&cx.on_database(&database.name), &job, request)
                 .await
@@ -108,7 +112,7 @@ impl All {
             })?;
             Ok(Entry {
                 engine: self.engine(database)?.as_ref(),
-                job: self.job(database, image, Some(release)),
+                job: self.job(database, [image, image], Some(release)),
                 plan,
             })
         });
@@ -141,7 +145,7 @@ impl All {
     fn job<'a>(
         &'a self,
         database: &'a DatabaseSpec,
-        image: Option<&'a PinnedImage>,
+        [image, files]: [Option<&'a PinnedImage>; 2],
         release: Option<&'a ReleaseId>,
     ) -> Job<'a> {
         Job {
@@ -149,6 +153,7 @@ impl All {
             database,
             host: &self.environment.primary().address,
             image,
+            files,
             release,
             values: self.values.as_ref(),
             runner: self.runner.as_ref(),

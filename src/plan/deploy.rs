@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{Migration, MigrationPlan};
+use crate::model::migration::{Files, Migration, MigrationPlan};
 use crate::model::names::{DatabaseName, EnvironmentName, ProjectName};
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
@@ -63,6 +63,9 @@ pub struct MigrateStep {
     /// Databases whose pending list could not be read yet, with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<(DatabaseName, String)>,
+    /// Databases whose files are in an image that is not there yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<(DatabaseName, Files)>,
 }
 
 /// Everything a deploy would do, complete before anything is changed.
@@ -299,14 +302,28 @@ fn migrate_step(plans: &[MigrationPlan], phase: Phase) -> Step<MigrateStep> {
                 .map(|reason| (plan.database.clone(), reason))
         })
         .collect();
-    if migrations.is_empty() {
+    // What is provisional is compared once, before anything runs.
+    let files: Vec<_> = plans
+        .iter()
+        .filter(|plan| match plan.files {
+            Files::Final => false,
+            Files::Provisional => phase == Phase::MigratePre,
+            Files::Awaited => true,
+        })
+        .map(|plan| (plan.database.clone(), plan.files))
+        .collect();
+    if migrations.is_empty() && files.is_empty() {
         Step::Skip(if plans.is_empty() {
             "no databases".to_owned()
         } else {
             "nothing pending".to_owned()
         })
     } else {
-        Step::Do(MigrateStep { migrations, unread })
+        Step::Do(MigrateStep {
+            migrations,
+            unread,
+            files,
+        })
     }
 }
 

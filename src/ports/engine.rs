@@ -18,6 +18,9 @@ pub struct Job<'a> {
     /// In a run: the release's image. While planning: one that is on the host
     /// already, if any.
     pub image: Option<&'a PinnedImage>,
+    /// The image that is to run, whether the host holds it or not; `None` while
+    /// it is to be built.
+    pub files: Option<&'a PinnedImage>,
     pub release: Option<&'a ReleaseId>,
     pub values: &'a dyn Connections,
     pub runner: &'a dyn ContainerRunner,

@@ -37,4 +37,4 @@ pub use probe::{Answer, Probe};
 pub use proxy::{Maintenance, Proxy};
 pub use pusher::Pusher;
 pub use rollout::{HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot};
-pub use runner::{Attached, ContainerRunner, ImageCheck};
+pub use runner::{Attached, ContainerRunner, Content, FolderEntry, ImageCheck};

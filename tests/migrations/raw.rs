@@ -1,10 +1,10 @@
 //! The `raw` engine.
 
 use stagecraft::model::fault::FaultKind;
-use stagecraft::model::migration::MigrationRequest;
-use stagecraft::model::project::MigrationStrategy;
+use stagecraft::model::migration::{Files, MigrationRequest};
+use stagecraft::model::project::{MigrationSource, MigrationStrategy};
 
-use super::support::{Project, states};
+use super::support::{Project, image, states};
 
 /// The database by itself, past the migrator.
 fn sqlite(path: &std::path::Path) -> rusqlite::Connection {
@@ -385,4 +385,69 @@ async fn a_lock_that_stays_taken_is_tried_for_and_then_told() {
     );
     db.execute_batch("commit").unwrap();
     assert_eq!(project.run().await.applied(), 1);
+}
+
+/// `main` reads its files out of the image, which has one of its own.
+fn from_image() -> (Project, MigrationRequest) {
+    let mut project = two();
+    project.main().source = MigrationSource::Image;
+    let folder = project.dir.path().join("image/db/migrations");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("0001_i.sql"), "create table i (id integer);").unwrap();
+    let request = MigrationRequest {
+        files: Some(image()),
+        ..MigrationRequest::default()
+    };
+    (project, request)
+}
+
+#[tokio::test]
+async fn the_files_of_the_image_run_and_not_those_of_the_checkout() {
+    let (project, request) = from_image();
+    let plans = project.plans(&request).await.unwrap();
+    assert_eq!(states(&plans[0]), ["0001_i.sql pending"]);
+    assert_eq!(plans[0].files, Files::Final);
+    assert_eq!(
+        project.run_plans(&plans).await.results(),
+        ["0001_i.sql applied"]
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there_yet_is_waited_for_and_the_plan_says_so() {
+    let (project, request) = from_image();
+    std::fs::remove_dir_all(project.dir.path().join("image")).unwrap();
+    let plan = project.plans(&request).await.unwrap().remove(0);
+    assert_eq!(plan.files, Files::Awaited);
+    assert_eq!((plan.migrations, plan.refusals), (vec![], vec![]));
+    // While it is still to be built, the checkout stands for it.
+    let plan = project.plan().await;
+    assert_eq!(plan.files, Files::Provisional);
+    assert_eq!(plan.selected, ["0001_a.sql", "0002_b.sql"]);
+}
+
+#[tokio::test]
+async fn what_the_checkout_planned_is_not_run_from_an_image_that_differs() {
+    let (project, _) = from_image();
+    let plans = vec![project.plan().await];
+    let ran = project.run_plans(&plans).await;
+    let fault = ran.fault();
+    assert_eq!(fault.kind, FaultKind::Refused);
+    assert!(
+        fault.to_string().contains("`0001_a.sql` is gone"),
+        "{fault}"
+    );
+    assert_eq!(tables(&project, "app.db"), 0);
+}
+
+#[tokio::test]
+async fn an_image_without_the_folder_is_told_with_the_ways_out() {
+    let (project, request) = from_image();
+    std::fs::remove_dir_all(project.dir.path().join("image/db")).unwrap();
+    let fault = project.plans(&request).await.unwrap_err();
+    assert!(
+        fault.to_string().contains("has no folder `db/migrations`"),
+        "{fault}"
+    );
+    assert!(fault.hints[0].contains("working directory"), "{fault:?}");
 }

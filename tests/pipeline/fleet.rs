@@ -13,7 +13,7 @@ use stagecraft::model::fault::Fault;
 use stagecraft::model::host::HostAddress;
 use stagecraft::model::image::PinnedImage;
 use stagecraft::model::project::HealthCheck;
-use stagecraft::ports::{Answer, Attached, ContainerRunner, Cx, ImageCheck, Probe};
+use stagecraft::ports::{Answer, Attached, ContainerRunner, Cx, FolderEntry, ImageCheck, Probe};
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -97,6 +97,16 @@ impl ContainerRunner for Fleet {
     async fn volume_exists(&self, _: &Cx, host: &HostAddress, _: &str) -> Result<bool, Fault> {
         self.reach(host)?;
         Ok(false)
+    }
+
+    async fn folder(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &ContainerSpec,
+        _: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
+        Ok(None)
     }
 
     async fn has_image(

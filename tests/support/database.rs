@@ -215,6 +215,7 @@ impl Bench {
             database: &self.environment.databases[0],
             host: &self.environment.hosts[0].address,
             image: self.image.as_ref(),
+            files: None,
             release: None,
             values: &self.values,
             runner: &*self.runner,

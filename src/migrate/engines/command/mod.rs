@@ -15,7 +15,7 @@ mod run;
 use async_trait::async_trait;
 
 use crate::model::fault::Fault;
-use crate::model::migration::{Migration, MigrationPlan, MigrationRequest, MigrationState};
+use crate::model::migration::{Files, Migration, MigrationPlan, MigrationRequest, MigrationState};
 use crate::model::project::{DatabaseSpec, MigrationStrategy};
 use crate::ports::{Begun, Claim, Cx, Engine, ImageCheck, Job};
 
@@ -80,6 +80,7 @@ impl Engine for Command {
             selected: selection.selected,
             refusals,
             unread,
+            files: Files::Final,
             schema_version: None,
             route: format!("in a container on {}", job.host),
         })

@@ -9,6 +9,7 @@ mod catalogue;
 mod check;
 mod deadline;
 mod fault;
+mod image;
 mod plan;
 mod progress;
 mod run;
@@ -76,13 +77,6 @@ impl Engine for Raw {
                     .to_owned(),
             );
         }
-        if spec.source == MigrationSource::Image {
-            problems.push(
-                "`source: image` is not built yet for engine `raw`: use `source: checkout`"
-                    .to_owned(),
-            );
-            return problems;
-        }
         let order = match Options::of(database) {
             Ok(options) => options.order,
             Err(problem) => {
@@ -93,6 +87,10 @@ impl Engine for Raw {
         let Some(path) = &spec.path else {
             return problems;
         };
+        // What the image holds is not known here.
+        if spec.source == MigrationSource::Image {
+            return problems;
+        }
         match files::read(path, source::shown(spec), order, spec.pattern.as_deref()) {
             Ok(folder) => problems.extend(folder.problems),
             Err(fault) => problems.push(fault.to_string()),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use crate::model::fault::Fault;
-use crate::model::migration::MigrationPlan;
-use crate::model::project::MigrationSpec;
+use crate::model::migration::{Files, MigrationPlan};
+use crate::model::project::{MigrationSource, MigrationSpec};
 use crate::ports::{
     Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions,
 };
@@ -17,7 +17,7 @@ use crate::ports::{
 use super::check::{self, Work};
 use super::deadline::Limit;
 use super::progress::Progress;
-use super::source::{Source, Sources};
+use super::source::{Read, Source, Sources};
 use super::{deadline, fault, plan, steps};
 
 /// Opens, locks and looks again.
@@ -36,7 +36,18 @@ pub(super) async fn begin<'a>(
     };
     let looking = async |cx: &Cx| {
         let route = databases.route(job).await?;
-        let source = sources.read(job.database, route.dialect)?;
+        if let Some(image) = job.image.filter(|_| from_image(job)) {
+            job.runner.ensure_image(cx, job.host, image).await?;
+        }
+        let Read::Known(source, Files::Final) = sources.read(cx, job, route.dialect).await? else {
+            let what = format!(
+                "the image with the migrations of `{}` is not there",
+                plan.database
+            );
+            return Err(Fault::refused(what)
+                .state("nothing was changed")
+                .hint("name one with `--image` or `--release`"));
+        };
         let mut session = Session::open(databases, cx, job, claim).await?;
         let rows = session.rows().await?;
         let work = agree(plan, &source, &rows, &session)?;
@@ -55,6 +66,10 @@ pub(super) async fn begin<'a>(
     let mut ready = deadline::within(cx, limit, &what, looking).await?;
     ready.limit.spent = began.elapsed();
     Ok(Box::new(ready))
+}
+
+fn from_image(job: &Job<'_>) -> bool {
+    job.database.migrations.source == MigrationSource::Image
 }
 
 /// A database that is locked and was as its plan says.
