@@ -36,9 +36,10 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
                 if let Some(found) = plan::interrupted(&facts.history, environment) {
                     return Err(plan::open_release_fault(environment, &found).into());
                 }
-                let mut plan = plan::rollback(environment, &facts, &request(&facts, args))?;
-                let ready =
-                    roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
+                let request = request(&facts, args);
+                let target = plan::rollback_target(environment, &facts, &request)?;
+                let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+                let mut plan = plan::rollback(environment, &facts, &request, target, &ready)?;
                 say_other_values(&mut plan, &ready, key.as_ref());
                 session.warn_all(&plan.warnings);
                 let question = format!("roll back from {} to {}", plan.from_version, plan.version);
@@ -68,9 +69,12 @@ async fn dry_run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failu
         session.observe(&session.cx, Wanted::Hosts, Access::Read),
         session.keeper.key(),
     )?;
-    let mut plan = plan::rollback(&session.environment, &facts, &request(&facts, args))?;
+    let environment = &session.environment;
+    let request = request(&facts, args);
+    let target = plan::rollback_target(environment, &facts, &request)?;
     // What a rollback would stop at is said here too.
-    let ready = roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
+    let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+    let mut plan = plan::rollback(environment, &facts, &request, target, &ready)?;
     say_other_values(&mut plan, &ready, key.as_ref());
     session.warn_all(&plan.warnings);
     session
