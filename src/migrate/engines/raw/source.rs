@@ -81,16 +81,7 @@ impl Sources {
     }
 
     async fn image(&self, cx: &Cx, job: &Job<'_>, image: &PinnedImage) -> Result<Folder, Fault> {
-        let of = (&image.digest, &job.database.name);
-        let known = {
-            let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = images
-                .iter()
-                .find(|(digest, name, _)| (digest, name) == of)
-                .map(|(.., entries)| entries.clone());
-            found
-        };
-        let entries = match known {
+        let entries = match self.fetched(image, &job.database.name) {
             Some(entries) => entries,
             None => {
                 let read = image::read(cx, job, image).await?;
@@ -107,6 +98,15 @@ impl Sources {
         let order = Options::of(job.database).map_err(Fault::config)?.order;
         let pattern = spec.pattern.as_deref();
         Ok(files::of(entries, shown(spec), order, pattern))
+    }
+
+    /// An image's digest never means other files.
+    fn fetched(&self, image: &PinnedImage, database: &DatabaseName) -> Option<Vec<FolderEntry>> {
+        let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        images
+            .iter()
+            .find(|(digest, name, _)| *digest == image.digest && name == database)
+            .map(|(.., entries)| entries.clone())
     }
 
     fn apart(
