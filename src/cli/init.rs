@@ -43,7 +43,10 @@ pub(crate) async fn run(args: &InitArgs, globals: &Globals, ui: &Ui) -> Result<(
         &json!({ "status": "created", "file": shown }),
     )
     .await;
-    ui.note("next: read it, write the values of its secrets into `.env.prod`, then `stagecraft check`").await;
+    ui.note(
+        "next: read it, write the values of its secrets into `.env.prod`, then `stagecraft check`",
+    )
+    .await;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::model::container::label;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::image::{BuiltImage, PinnedImage};
+use crate::model::migration::Files;
 use crate::model::names::RoleName;
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
@@ -235,7 +236,9 @@ impl Deployer<'_> {
         plan: &DeployPlan,
         facts: &Facts,
     ) -> Result<(), Fault> {
-        for known in &plan.migrations {
+        // Those of files that were awaited are recorded already.
+        let known = plan.migrations.iter();
+        for known in known.filter(|known| known.files != Files::Awaited) {
             let ids = known
                 .migrations
                 .iter()

@@ -1,7 +1,7 @@
 //! `migrate plan` and `migrate status`: each database, how it is reached, and
 //! where each of its migrations stands.
 
-use crate::model::migration::{Migration, MigrationPlan, MigrationState};
+use crate::model::migration::{Files, Migration, MigrationPlan, MigrationState};
 use crate::model::project::MigrationStrategy;
 
 use super::style::Style;
@@ -33,12 +33,28 @@ fn one(plan: &MigrationPlan, listed: Listed, style: Style) -> String {
     if let Some(unread) = &plan.unread {
         text += &format!("  {}\n", printable(unread));
     }
+    if let Some(words) = about_files(plan.files) {
+        text += &format!("  {words}\n");
+    }
     text += &table(plan, listed).render(style, "  ");
     text += &format!("  {}\n", summary(plan));
     for refusal in &plan.refusals {
         text += &format!("  {} {}\n", style.bad("refused:"), printable(refusal));
     }
     text
+}
+
+/// What is not certain of the files of a plan.
+pub(super) fn about_files(files: Files) -> Option<&'static str> {
+    match files {
+        Files::Final => None,
+        Files::Provisional => Some(
+            "these are the files of the checkout: they are compared with the image's before anything runs",
+        ),
+        Files::Awaited => Some(
+            "the migrations are in an image that is not on the primary host yet: what is pending is known when it is there",
+        ),
+    }
 }
 
 fn table(plan: &MigrationPlan, listed: Listed) -> Table {
@@ -127,6 +143,9 @@ fn summary(plan: &MigrationPlan) -> String {
         .iter()
         .filter(|migration| matches!(migration.state, MigrationState::Applied { .. }))
         .count();
+    if plan.files == Files::Awaited {
+        return "what will run is not known yet".to_owned();
+    }
     let to_run = match (plan.selected.len(), plan.refusals.is_empty()) {
         (_, false) => "nothing will run".to_owned(),
         (0, true) => "nothing to run".to_owned(),
@@ -196,6 +215,7 @@ mod tests {
             selected: vec!["0043_notes.sql".into(), "0044_index.sql".into()],
             refusals: vec!["`0042_users.sql` was edited after it was applied".to_owned()],
             unread: None,
+            files: Files::Final,
             schema_version: Some(42),
             route: "through 10.0.0.4".to_owned(),
         };
@@ -206,6 +226,7 @@ mod tests {
             selected: vec!["1_init.sql".to_owned()],
             refusals: vec![],
             unread: Some("no release yet, database not read".to_owned()),
+            files: Files::Final,
             schema_version: None,
             route: "in a container on 10.0.0.4".to_owned(),
         };

@@ -13,8 +13,8 @@ use stagecraft::model::history::History;
 use stagecraft::model::host::Host;
 use stagecraft::model::image::{BuiltImage, Carriage, PinnedImage};
 use stagecraft::model::migration::{
-    DatabaseReport, Migration, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
-    MigrationRequest, MigrationResult, MigrationState,
+    DatabaseReport, Files, Migration, MigrationFailure, MigrationOutcome, MigrationPlan,
+    MigrationReport, MigrationRequest, MigrationResult, MigrationState,
 };
 use stagecraft::model::phase::{Mark, Phase, Status};
 use stagecraft::model::project::{
@@ -521,6 +521,7 @@ impl Migrator for Shop {
             selected,
             refusals: vec![],
             unread: None,
+            files: Files::Final,
             schema_version: None,
             route: "directly".into(),
         }])
