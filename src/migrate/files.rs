@@ -4,6 +4,7 @@
 
 mod header;
 mod order;
+mod stamp;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use super::hashing;
 use super::words;
 pub use header::{Compat, Header};
 pub use order::{Order, check, leading_number};
+pub use stamp::{Stamp, stamps};
 
 /// One migration file.
 #[derive(Debug, Clone, PartialEq, Eq)]

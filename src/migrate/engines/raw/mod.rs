@@ -25,7 +25,7 @@ use crate::model::migration::{DatabaseReport, MigrationFailure, MigrationPlan, M
 use crate::model::project::{DatabaseSpec, MigrationSource};
 use crate::ports::{Cx, Databases, Engine, Job};
 
-use super::super::files::{self, Order};
+use super::super::files::Order;
 use source::Sources;
 
 pub struct Raw {
@@ -93,8 +93,8 @@ impl Engine for Raw {
         let Some(path) = &spec.path else {
             return problems;
         };
-        match files::read(path, source::shown(spec), order, spec.pattern.as_deref()) {
-            Ok(folder) => problems.extend(folder.problems),
+        match self.sources.folder(spec, path, order) {
+            Ok(folder) => problems.extend(folder.problems.iter().cloned()),
             Err(fault) => problems.push(fault.to_string()),
         }
         problems

@@ -93,7 +93,7 @@ async fn go(
         .map_err(|fault| fault.hint(look_again(job)))?;
     session.database.prepare().await?;
     for (index, work) in work {
-        let file = &source.files[index];
+        let file = &source.folder.files[index];
         session.database.renew().await?;
         let began = Instant::now();
         let step = steps::Step {

@@ -1,11 +1,12 @@
 //! The files of one database, read and taken apart for its dialect. Imports
 //! `migrate`'s pure parts.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::migrate::checksums;
 use crate::migrate::drift::Candidate;
-use crate::migrate::files::{self, Folder, MigrationFile};
+use crate::migrate::files::{self, Folder, MigrationFile, Order, Stamp};
 use crate::migrate::sql::{self, Mode, Script};
 use crate::model::fault::Fault;
 use crate::model::names::DatabaseName;
@@ -15,12 +16,12 @@ use crate::ports::Dialect;
 use super::Options;
 
 pub(super) struct Source {
-    pub(super) files: Vec<MigrationFile>,
+    pub(super) folder: Arc<Folder>,
     /// One for each file.
     pub(super) scripts: Vec<Script>,
     /// One for each file.
     pub(super) candidates: Vec<Candidate>,
-    /// Why nothing may run.
+    /// Why nothing may run, the folder's problems among them.
     pub(super) problems: Vec<String>,
 }
 
@@ -33,11 +34,22 @@ pub(super) fn shown(spec: &MigrationSpec) -> &str {
         .trim_end_matches('/')
 }
 
-/// What was read and taken apart already: a plan is followed by its run, on
-/// the same files. They are read again each time, and taken apart again only
-/// where a checksum is another one.
+/// What was read and taken apart already: files are judged, planned and run in
+/// one go. They are read again where they look different than they did, and
+/// taken apart again where a checksum is another one.
 #[derive(Default)]
-pub(super) struct Sources(Mutex<Vec<(DatabaseName, Dialect, Arc<Source>)>>);
+pub(super) struct Sources {
+    folders: Mutex<Vec<Read>>,
+    sources: Mutex<Vec<(DatabaseName, Dialect, Arc<Source>)>>,
+}
+
+/// A folder that was read in one way.
+struct Read {
+    spec: MigrationSpec,
+    /// How its files looked before they were read.
+    stamps: Vec<Stamp>,
+    folder: Arc<Folder>,
+}
 
 impl Sources {
     pub(super) fn read(
@@ -45,13 +57,22 @@ impl Sources {
         database: &DatabaseSpec,
         dialect: Dialect,
     ) -> Result<Arc<Source>, Fault> {
-        let folder = Source::folder(database)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let options = Options::of(database).map_err(Fault::config)?;
+        let Some(path) = &database.migrations.path else {
+            return Err(Fault::config(format!(
+                "`databases.{}.migrations` has no `path`",
+                database.name
+            )));
+        };
+        let folder = self.folder(&database.migrations, path, options.order)?;
+        let mut known = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |source: &Source| {
             let name = |file: &MigrationFile| (file.name.clone(), file.checksum.clone());
             let now = folder.files.iter().map(name);
             // Without a ledger the files are all that is read.
-            database.migrations.ledger.is_none() && now.eq(source.files.iter().map(name))
+            database.migrations.ledger.is_none()
+                && (Arc::ptr_eq(&folder, &source.folder)
+                    || now.eq(source.folder.files.iter().map(name)))
         };
         let found = known
             .iter()
@@ -64,30 +85,45 @@ impl Sources {
         known.push((database.name.clone(), dialect, Arc::clone(&source)));
         Ok(source)
     }
+
+    pub(super) fn folder(
+        &self,
+        spec: &MigrationSpec,
+        path: &Path,
+        order: Order,
+    ) -> Result<Arc<Folder>, Fault> {
+        let stamps = files::stamps(path);
+        let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stamps) = &stamps
+            && let Some(read) = known.iter().find(|read| read.spec == *spec)
+            && read.stamps == *stamps
+        {
+            return Ok(Arc::clone(&read.folder));
+        }
+        let folder = files::read(path, shown(spec), order, spec.pattern.as_deref())?;
+        let folder = Arc::new(folder);
+        known.retain(|read| read.spec != *spec);
+        if let Some(stamps) = stamps {
+            known.push(Read {
+                spec: spec.clone(),
+                stamps,
+                folder: Arc::clone(&folder),
+            });
+        }
+        Ok(folder)
+    }
 }
 
 impl Source {
-    fn folder(database: &DatabaseSpec) -> Result<Folder, Fault> {
-        let spec = &database.migrations;
-        let options = Options::of(database).map_err(Fault::config)?;
-        let Some(path) = &spec.path else {
-            return Err(Fault::config(format!(
-                "`databases.{}.migrations` has no `path`",
-                database.name
-            )));
-        };
-        files::read(path, shown(spec), options.order, spec.pattern.as_deref())
-    }
-
-    fn of(folder: Folder, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
+    fn of(folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
         let spec = &database.migrations;
         let mut source = Self {
-            files: folder.files,
+            folder: Arc::clone(&folder),
             scripts: vec![],
             candidates: vec![],
-            problems: folder.problems,
+            problems: folder.problems.clone(),
         };
-        for file in &source.files {
+        for file in &folder.files {
             let script = sql::read(dialect, &file.text);
             let mode = judge(file, &script, &mut source.problems);
             source.candidates.push(Candidate {
@@ -109,7 +145,8 @@ impl Source {
 
     /// All ids in running order.
     pub(super) fn order(&self) -> Vec<&str> {
-        self.files.iter().map(|file| file.name.as_str()).collect()
+        let files = self.folder.files.iter();
+        files.map(|file| file.name.as_str()).collect()
     }
 }
 
