@@ -13,4 +13,5 @@ pub mod names;
 pub mod phase;
 pub mod project;
 pub mod release;
+pub mod route;
 pub mod secret;

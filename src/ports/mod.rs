@@ -9,11 +9,13 @@ mod connections;
 mod cx;
 mod database;
 mod engine;
+mod fetch;
 mod ledger;
 mod link;
 mod lock;
 mod migrator;
 mod probe;
+mod proxy;
 mod pusher;
 mod rollout;
 mod runner;
@@ -25,11 +27,13 @@ pub use database::{
     Database, Databases, Dialect, LedgerRow, Route, SessionOptions, SqlError, SqlErrorKind,
 };
 pub use engine::{Engine, Job};
+pub use fetch::{Fetch, Fetched, Get};
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
 pub use lock::{Held, Holder, Lock};
 pub use migrator::Migrator;
 pub use probe::{Answer, Probe};
+pub use proxy::{Maintenance, Proxy};
 pub use pusher::Pusher;
 pub use rollout::{HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot};
 pub use runner::{Attached, ContainerRunner, ImageCheck};
