@@ -5,6 +5,7 @@
 
 mod header;
 mod order;
+mod stamp;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use super::hashing;
 use super::words;
 pub use header::{Compat, Header};
 pub use order::{Order, check, leading_number};
+pub use stamp::{Stamp, stamps};
 
 /// One migration file.
 #[derive(Debug, Clone, PartialEq, Eq)]

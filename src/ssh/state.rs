@@ -118,13 +118,14 @@ impl HostFiles {
         // Input that was cut short by a dying connection ends like a whole one:
         // hence the length.
         let script = format!(
-            r#"{folder}mkdir -p "$d" || exit 1
+            r#"{folder}[ -d "$d" ] || mkdir -p "$d" || exit 1
 f=$d/{name}
 t=$d/.{name}.$$
 trap 'rm -f "$t"' EXIT
 cat >"$t" && [ "$(wc -c <"$t")" -eq {length} ] || exit 1
 sync "$t" 2>/dev/null || sync
 mv -f "$t" "$f" || exit 1
+trap - EXIT
 sync "$d" 2>/dev/null || sync
 "#,
             folder = self.folder,

@@ -166,7 +166,7 @@ async fn record(
 ) -> Result<Release, Failure> {
     let id = release.id.clone();
     let ran = async {
-        let mut journal = Journal::open(cx, &session.keeper, release).await?;
+        let mut journal = Journal::open(cx, &session.keeper, release);
         journal
             .run(Phase::MigratePre, async |cx, release| {
                 match session.house.migrator.run(cx, plans, image, &id).await {

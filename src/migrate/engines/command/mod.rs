@@ -130,7 +130,12 @@ fn migrations(strategy: MigrationStrategy, answers: Vec<Answer>) -> Vec<Migratio
         .into_iter()
         .map(|answer| match answer {
             Answer::Pending(id) => one(id, MigrationState::Pending, strategy, None),
-            Answer::Applied(id) => one(id, MigrationState::Applied { at: None }, strategy, None),
+            Answer::Applied(id) => one(
+                id,
+                MigrationState::Applied { at: None, by: None },
+                strategy,
+                None,
+            ),
             Answer::SomePending => unknown(strategy, "the tool says that something is pending"),
         })
         .collect()
