@@ -11,6 +11,7 @@ use crate::ui;
 use super::approval::{self, Consent, Proposal};
 use super::deploy::{deployer, settle, style};
 use super::failure::Failure;
+use super::fingerprints;
 use super::keeper::Access;
 use super::roles;
 use super::rollback;
@@ -52,6 +53,9 @@ pub(crate) async fn finish(
     )
     .await?;
     reopen(&mut release)?;
+    // What is still to be started gets today's values.
+    let key = session.keeper.key().await?;
+    fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .deploy(cx, release, &today, &facts, &ready)
         .await;
@@ -100,6 +104,9 @@ async fn finish_rollback(
     if let Some(forced) = rollback::forced(&plan, &session.origin().actor, &approval) {
         release.forced = Some(forced);
     }
+    // What is still to be started gets today's values.
+    let key = session.keeper.key().await?;
+    fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .roll_back(cx, release, &plan, &facts, &ready)
         .await;

@@ -1,7 +1,7 @@
 //! What a release leaves behind for a later rollback to judge: the migrations
 //! that its code knows, and whether there is a way back from it.
 
-use crate::model::migration::{MigrationPlan, MigrationState, UNNAMED};
+use crate::model::migration::{Files, MigrationPlan, MigrationState, UNNAMED};
 use crate::model::project::Environment;
 use crate::model::release::Release;
 use crate::plan::{Facts, WayBack, way_back};
@@ -13,7 +13,8 @@ pub(super) fn remember(
     plans: &[MigrationPlan],
     release: &mut Release,
 ) {
-    for plan in plans {
+    // Those of files that were awaited are recorded already.
+    for plan in plans.iter().filter(|plan| plan.files != Files::Awaited) {
         let known = plan
             .migrations
             .iter()

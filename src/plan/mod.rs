@@ -12,6 +12,7 @@ mod rollback;
 mod rollout;
 mod safety;
 mod slots;
+mod tolerance;
 mod unbuilt;
 
 pub use deploy::{
@@ -31,4 +32,5 @@ pub use rollback::{
 pub use rollout::{Again, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
 pub use safety::{Broken, Objection, WayBack, way_back};
 pub use slots::live_before;
+pub use tolerance::{Question, Tolerance, tolerance};
 pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};

@@ -92,10 +92,14 @@ fn standing(plan: &MigrationPlan, one: &Migration, recorded: &[Applied]) -> Opti
         .iter()
         .rfind(|record| record.database == plan.database && record.id == one.id);
     let judged = record.and_then(|record| record.compat.clone());
+    let mut release = record.and_then(|record| record.release.clone());
     let (compat, at) = match &one.state {
         MigrationState::Pending | MigrationState::OutOfOrder { .. } => return None,
         // The file is the one that was applied, except for its comments.
-        MigrationState::Applied { at } => (one.compat.clone().or(judged), at.clone()),
+        MigrationState::Applied { at, by } => {
+            release = release.or_else(|| by.as_ref()?.release.parse().ok());
+            (one.compat.clone().or(judged), at.clone())
+        }
         MigrationState::Failed { .. } => (one.compat.clone().or(judged), None),
         MigrationState::Edited { .. } | MigrationState::Missing => (judged, None),
     };
@@ -103,7 +107,7 @@ fn standing(plan: &MigrationPlan, one: &Migration, recorded: &[Applied]) -> Opti
         database: plan.database.clone(),
         id: one.id.clone(),
         compat,
-        release: record.and_then(|record| record.release.clone()),
+        release,
         at: record.and_then(|record| record.at.clone()).or(at),
     })
 }

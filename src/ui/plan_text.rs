@@ -155,9 +155,14 @@ fn migrations(step: &Step<MigrateStep>) -> Vec<String> {
     match step {
         Step::Skip(reason) => vec![format!("skipped: {reason}")],
         Step::Do(step) => {
-            let mut lines: Vec<String> = step.migrations.iter().map(one).collect();
+            let notes = step.notes.iter().map(|note| format!("note: {note}"));
+            let mut lines: Vec<String> = step.migrations.iter().map(one).chain(notes).collect();
             lines.extend(step.unread.iter().map(|(database, reason)| {
                 format!("{database}: {reason}; all its files count as pending")
+            }));
+            lines.extend(step.files.iter().filter_map(|(database, files)| {
+                let words = super::migrations::about_files(*files)?;
+                Some(format!("{database}: {words}"))
             }));
             lines
         }

@@ -26,7 +26,9 @@ mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
+mod fingerprints;
 mod fleets;
+mod image_files;
 mod link;
 mod migrate;
 mod migrations;
@@ -34,6 +36,7 @@ mod push;
 mod registries;
 mod runner;
 mod safety;
+mod schema_gate;
 mod secrets;
 
 #[path = "../support"]

@@ -15,8 +15,8 @@ use stagecraft::model::history::History;
 use stagecraft::model::host::Host;
 use stagecraft::model::image::{BuiltImage, Carriage, PinnedImage};
 use stagecraft::model::migration::{
-    DatabaseReport, Migration, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
-    MigrationRequest, MigrationResult, MigrationState,
+    AppliedBy, DatabaseReport, Files, Migration, MigrationFailure, MigrationOutcome, MigrationPlan,
+    MigrationReport, MigrationRequest, MigrationResult, MigrationState,
 };
 use stagecraft::model::phase::{Mark, Phase, Status};
 use stagecraft::model::project::{
@@ -57,6 +57,8 @@ pub(crate) struct Shop {
     /// The database gives no answer.
     pub(crate) silent: Mutex<bool>,
     pub(crate) applied: Mutex<Vec<String>>,
+    /// Migration → the release that applied it.
+    applied_by: Mutex<HashMap<String, String>>,
     pub(crate) builds: Mutex<usize>,
     pub(crate) forgotten: Mutex<Vec<String>>,
 }
@@ -287,6 +289,7 @@ impl Stage {
             pusher: &*self.shop,
             migrator: &*self.shop,
             strategy,
+            fetch: &self.fleet,
             ledger,
         }
     }
@@ -317,7 +320,7 @@ impl Stage {
         stagecraft::rollout::fleet(stagecraft::rollout::Hands {
             runner: Arc::new(self.fleet.clone()),
             probe: Arc::new(self.fleet.clone()),
-            fetch: Arc::new(self.proxies.clone()),
+            fetch: Arc::new(self.fleet.clone()),
             proxy: Arc::new(self.proxies.clone()),
         })
     }
@@ -523,7 +526,7 @@ impl Migrator for Shop {
         if *self.silent.lock().unwrap() {
             return Err(Fault::unreachable("the database is down"));
         }
-        let applied = self.applied.lock().unwrap().clone();
+        let applied = self.applied_by.lock().unwrap().clone();
         let migrations: Vec<Migration> = self
             .files
             .lock()
@@ -531,10 +534,15 @@ impl Migrator for Shop {
             .iter()
             .map(|(id, strategy)| Migration {
                 id: id.clone(),
-                state: if applied.contains(id) {
-                    MigrationState::Applied { at: None }
-                } else {
-                    MigrationState::Pending
+                state: match applied.get(id) {
+                    Some(release) => MigrationState::Applied {
+                        at: None,
+                        by: Some(AppliedBy {
+                            release: release.clone(),
+                            duration_ms: 1,
+                        }),
+                    },
+                    None => MigrationState::Pending,
                 },
                 strategy: *strategy,
                 checksum: id.clone(),
@@ -558,6 +566,7 @@ impl Migrator for Shop {
             selected,
             refusals: vec![],
             unread: None,
+            files: Files::Final,
             schema_version: None,
             route: "directly".into(),
         }])
@@ -568,7 +577,7 @@ impl Migrator for Shop {
         _: &Cx,
         plans: &[MigrationPlan],
         _: Option<&PinnedImage>,
-        _: &ReleaseId,
+        release: &ReleaseId,
     ) -> Result<MigrationReport, MigrationFailure> {
         let mut results = vec![];
         let mut failed = None;
@@ -586,6 +595,8 @@ impl Migrator for Shop {
                 }
                 (None, Ok(())) => {
                     self.applied.lock().unwrap().push(migration.id.clone());
+                    let mut by = self.applied_by.lock().unwrap();
+                    by.insert(migration.id.clone(), release.to_string());
                     MigrationOutcome::Applied
                 }
             };

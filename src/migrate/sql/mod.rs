@@ -197,16 +197,13 @@ impl Script {
                 line.push(' ');
             }
             before = token.range.end;
-            match token.kind {
-                TokenKind::Text if private => line += "'…'",
-                _ => {
-                    line += &words
-                        .raw(index)
-                        .split_whitespace()
-                        .collect::<Vec<_>>()
-                        .join(" ")
+            line += &match token.kind {
+                TokenKind::Text if private => "'…'".to_owned(),
+                TokenKind::Word | TokenKind::Quoted | TokenKind::Text | TokenKind::Other => {
+                    let parts: Vec<&str> = words.raw(index).split_whitespace().collect();
+                    parts.join(" ")
                 }
-            }
+            };
         }
         line
     }
