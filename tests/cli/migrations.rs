@@ -63,6 +63,7 @@ fn a_plan_lists_what_is_pending_and_makes_no_database() {
           0001_notes.sql  pending  migrate_pre           1
           0002_body.sql   pending  migrate_pre           1
           2 migrations to run, 0 applied
+          plan id     5ab0b3ed08fc
         --- stderr
         nothing was changed, and no lock was taken (--dry-run)
         "#);

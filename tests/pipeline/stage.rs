@@ -64,6 +64,12 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
+    /// Somebody applied it, and no release knows.
+    pub(crate) fn by_hand(&self, id: &str) {
+        let mut applied = self.applied_by.lock().unwrap();
+        applied.insert(id.to_owned(), String::new());
+    }
+
     fn judged(&self, id: &str) -> Compat {
         let judged = self.judged.lock().unwrap();
         judged.get(id).cloned().unwrap_or(Compat::Additive)
