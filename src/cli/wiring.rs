@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::database;
 use crate::docker::auth::Auth;
 use crate::docker::client::Engines;
-use crate::docker::{Delivery, builder, pusher, runner};
+use crate::docker::{Delivery, builder, claims, pusher, runner};
 use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
@@ -78,11 +78,16 @@ pub(crate) fn house(
     let state = environment.root.join(".stagecraft");
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
+        lock: EnvironmentLock::new(
+            Arc::clone(&link),
+            claims(Arc::clone(&engines)),
+            environment,
+            &state,
+        ),
         pusher: pusher(engines, Arc::clone(&link), auth, delivery),
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
         strategy: rollout::in_place(Arc::clone(&runner), probe),
-        lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,
         values,
         link: Arc::clone(&link),

@@ -2,14 +2,17 @@
 
 pub mod auth;
 mod build;
+mod claim;
 pub mod client;
 mod dockerignore;
 mod image;
 mod push;
 mod runner;
+mod session;
 mod transfer;
 
 pub use build::builder;
+pub use claim::claims;
 pub use push::{Delivery, pusher};
 pub use runner::runner;
 

@@ -5,10 +5,12 @@
 //! and given a [`Cx`]: a way to report and a way to be stopped.
 
 mod builder;
+mod claims;
 mod connections;
 mod cx;
 mod database;
 mod engine;
+mod folders;
 mod ledger;
 mod link;
 mod lock;
@@ -19,12 +21,14 @@ mod rollout;
 mod runner;
 
 pub use builder::Builder;
+pub use claims::{Claimed, EngineClaims};
 pub use connections::{Connections, Lookup};
 pub use cx::{Cx, Reporter};
 pub use database::{
     Database, Databases, Dialect, LedgerRow, Route, SessionOptions, SqlError, SqlErrorKind,
 };
 pub use engine::{Engine, Job};
+pub use folders::StateFolders;
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
 pub use lock::{Held, Holder, Lock};

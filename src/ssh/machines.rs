@@ -19,7 +19,8 @@ pub(super) struct Machines {
 }
 
 impl Machines {
-    /// Each host with the folder that is its `/var/lib/stagecraft`.
+    /// Each host with the folder that is its `/var/lib/stagecraft` and its
+    /// `/tmp`.
     pub(super) fn new(state: HashMap<HostAddress, PathBuf>) -> Self {
         Self {
             state,
@@ -37,7 +38,10 @@ impl Machines {
             .state
             .get(host)
             .ok_or_else(|| Fault::unreachable(format!("cannot connect to `{host}`")))?;
-        Ok(script.replace("/var/lib/stagecraft", &folder.display().to_string()))
+        let folder = folder.display().to_string();
+        Ok(script
+            .replace("/var/lib/stagecraft", &folder)
+            .replace("/tmp/stagecraft", &format!("{folder}/stagecraft")))
     }
 }
 

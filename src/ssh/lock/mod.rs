@@ -3,6 +3,14 @@
 //!
 //! Everywhere or nowhere. The host's end holds its part and lets go when the
 //! connection ends or falls silent, so no lock outlives its holder.
+//!
+//! A host's part is two things. The file in the state folder keeps out everybody
+//! who has the same folder, and works without an engine. Two users of one host
+//! may have different folders, so a name is claimed on the host's engine too,
+//! which is one for all of them. Neither can go stale: both end with their
+//! connections. An engine that does not answer holds up nobody (`lock show`, or
+//! a migration of a database elsewhere, need none): it is asked again until it
+//! does, and whoever then finds the name taken has lost the lock.
 
 mod file;
 mod remote;
@@ -23,7 +31,7 @@ use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::names::{EnvironmentName, ProjectName};
 use crate::model::project::Environment;
-use crate::ports::{Cx, Held, Holder, HostLink, Lock};
+use crate::ports::{Claimed, Cx, EngineClaims, Held, Holder, HostLink, Lock};
 
 use file::FileLock;
 
@@ -32,6 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 pub struct EnvironmentLock {
     link: Arc<dyn HostLink>,
+    claims: Arc<dyn EngineClaims>,
     project: ProjectName,
     environment: EnvironmentName,
     /// The primary first.
@@ -42,7 +51,12 @@ pub struct EnvironmentLock {
 impl EnvironmentLock {
     /// `state` is the folder `.stagecraft` beside the configuration.
     #[must_use]
-    pub fn new(link: Arc<dyn HostLink>, environment: &Environment, state: &Path) -> Self {
+    pub fn new(
+        link: Arc<dyn HostLink>,
+        claims: Arc<dyn EngineClaims>,
+        environment: &Environment,
+        state: &Path,
+    ) -> Self {
         let mut hosts = vec![environment.primary().address.clone()];
         for host in &environment.hosts {
             if !hosts.contains(&host.address) {
@@ -51,6 +65,7 @@ impl EnvironmentLock {
         }
         Self {
             link,
+            claims,
             project: environment.project.clone(),
             environment: environment.name.clone(),
             hosts,
@@ -85,13 +100,55 @@ impl EnvironmentLock {
             .ok_or_else(|| Fault::internal("an environment without hosts"))?;
         if let Some(place) = self.take_one(first, holder).await? {
             held.keep(place);
+            held.claims.push(self.claim(first, holder, &held.lost).await?);
         }
         let taken = join_all(others.iter().map(|host| self.take_one(host, holder))).await;
-        let (taken, refused): (Vec<_>, Vec<_>) = taken.into_iter().partition(Result::is_ok);
-        for place in taken.into_iter().flatten().flatten() {
-            held.keep(place);
+        let mut refused = vec![];
+        let mut unclaimed = vec![];
+        for (host, taken) in others.iter().zip(taken) {
+            match taken {
+                Ok(Some(place)) => {
+                    held.keep(place);
+                    unclaimed.push(host);
+                }
+                Ok(None) => {}
+                Err(fault) => refused.push(Err(fault)),
+            }
         }
-        all(refused).map(|_: Vec<_>| ())
+        all(refused).map(|_: Vec<()>| ())?;
+        let lost = &held.lost;
+        let claimed = join_all(unclaimed.iter().map(|host| self.claim(host, holder, lost))).await;
+        held.claims.extend(all(claimed)?);
+        Ok(())
+    }
+
+    /// The same against users with other state folders.
+    async fn claim(
+        &self,
+        host: &HostAddress,
+        holder: &Holder,
+        lost: &CancellationToken,
+    ) -> Result<Box<dyn Send + Sync>, Fault> {
+        let name = format!("stagecraft-lock.{}.{}", self.project, self.environment);
+        match self.claims.claim(host, &name, lost).await? {
+            Claimed::Ours(claim) => Ok(claim),
+            Claimed::Taken => Err(self.held_elsewhere(host, holder).await?),
+        }
+    }
+
+    async fn held_elsewhere(&self, host: &HostAddress, own: &Holder) -> Result<Fault, Fault> {
+        let script = script::elsewhere(&self.project, &self.environment);
+        let found = remote::elsewhere(&*self.link, host, &script, own).await?;
+        Ok(match found {
+            Some((holder, folder)) => self.busy(
+                Some(&holder),
+                format!("it is held on `{host}`, with the state folder `{folder}`"),
+            ),
+            None => self.busy(
+                None,
+                format!("the engine of `{host}` knows a holder with another state folder, or one whose connection broke a moment ago"),
+            ),
+        })
     }
 
     /// `None` where another address of the same host already holds it for us.
@@ -155,6 +212,7 @@ impl Lock for EnvironmentLock {
             released: CancellationToken::new(),
             lost: CancellationToken::new(),
             places: vec![],
+            claims: vec![],
         };
         match cx.or_interrupted(self.take(&mut held, holder)).await {
             Ok(()) => Ok(Box::new(held)),
@@ -184,6 +242,8 @@ struct HeldLock {
     released: CancellationToken,
     lost: CancellationToken,
     places: Vec<JoinHandle<()>>,
+    /// On the hosts' engines; each ends when it is dropped.
+    claims: Vec<Box<dyn Send + Sync>>,
 }
 
 impl HeldLock {
@@ -202,6 +262,8 @@ impl Held for HeldLock {
     }
 
     async fn release(mut self: Box<Self>) {
+        // First: the farewell below is a round trip in which the engines see it.
+        self.claims.clear();
         self.released.cancel();
         let places = join_all(std::mem::take(&mut self.places));
         let _ = tokio::time::timeout(FAREWELL, places).await;

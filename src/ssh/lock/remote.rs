@@ -107,6 +107,24 @@ pub(super) async fn show(
     Ok(last_holder(&exit.stdout))
 }
 
+/// Who else holds it, with another state folder, and with which. Our own notice
+/// is there as well.
+pub(super) async fn elsewhere(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    script: &str,
+    own: &Holder,
+) -> Result<Option<(Holder, String)>, Fault> {
+    let exit = link.exec(host, script, b"").await?;
+    let text = String::from_utf8_lossy(&exit.stdout);
+    let lines: Vec<&str> = text.lines().collect();
+    let found = lines.windows(2).find_map(|pair| {
+        let holder: Holder = serde_json::from_str(pair[0]).ok()?;
+        (holder != *own).then(|| (holder, pair[1].to_owned()))
+    });
+    Ok(found)
+}
+
 pub(super) async fn break_open(
     link: &dyn HostLink,
     host: &HostAddress,

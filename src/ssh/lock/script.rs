@@ -3,6 +3,10 @@
 //!
 //! `lock` in the state folder is only ever locked, never removed; `holder` beside
 //! it says whose it is, and counts only while `lock` is locked.
+//!
+//! A user whose state folder is another one cannot see these two. For them there
+//! is a notice in `/tmp`, in a file of its own name, which counts only while it
+//! is locked too. It decides nothing (the claim on the engine does): it says who.
 
 use crate::model::names::{EnvironmentName, ProjectName};
 
@@ -11,8 +15,8 @@ use super::super::state::folder_script;
 /// The file is read, not written, so that every user who sees it can lock it.
 const TOOLS: &str = r#"
 try() {
-  if command -v flock >/dev/null 2>&1; then flock -n "-$1" 9
-  else perl -e 'use Fcntl ":flock"; open(F, "<&=9") or exit 2; exit(flock(F, ($ARGV[0] eq "x" ? LOCK_EX : LOCK_SH) | LOCK_NB) ? 0 : 1)' "$1"; fi
+  if command -v flock >/dev/null 2>&1; then flock -n "-$1" "${2:-9}"
+  else perl -e 'use Fcntl ":flock"; open(F, "<&=$ARGV[1]") or exit 2; exit(flock(F, ($ARGV[0] eq "x" ? LOCK_EX : LOCK_SH) | LOCK_NB) ? 0 : 1)' "$1" "${2:-9}"; fi
 }
 within() {
   if command -v timeout >/dev/null 2>&1; then timeout "$@"
@@ -20,6 +24,23 @@ within() {
 }
 held() { [ -r lock ] && exec 9<lock && ! try s; }
 "#;
+
+/// `elsewhere` finds who holds the lock with another state folder: `notice` is
+/// the file then whose two lines say who, and where.
+fn notices(project: &ProjectName, environment: &EnvironmentName) -> String {
+    format!(
+        r#"all=$(echo /tmp/stagecraft.{project}.{environment}.??????.held)
+readable() {{ [ -f "$1" ] && [ -r "$1" ]; }}
+locked() {{ {{ ! try s 8; }} 8<"$1"; }}
+elsewhere() {{
+  for notice in $all; do
+    readable "$notice" && locked "$notice" && return
+  done
+  return 1
+}}
+"#
+    )
+}
 
 /// Reads the holder's line, answers `LOCKED`, `BUSY …` or `CANNOT …`, then
 /// returns every line it is sent. Ends, and frees the lock, when its input ends
@@ -37,10 +58,29 @@ cd "$d"
 [ -e lock ] || : >>lock || {{ echo "CANNOT write in $d"; exit; }}
 exec 9<lock
 try x || {{ sleep 0.2; try x; }} || {{ IFS= read -r other <holder; printf 'BUSY %s\n' "$other"; exit; }}
-printf '%s\n%s\n' "$holder" $$ >holder.$$ && mv -f holder.$$ holder || {{ rm -f holder.$$; echo "CANNOT write in $d"; exit; }}
+n=/tmp/stagecraft.{project}.{environment}
+for old in "$n".??????*; do
+  [ -f "$old" ] && [ -r "$old" ] && {{ try x 8 && rm -f "$old"; }} 8<"$old" 2>/dev/null
+done
+notice=$(mktemp "$n.XXXXXX" 2>/dev/null) && printf '%s\n%s\n' "$holder" "$d" >"$notice" && chmod 644 "$notice" && exec 8<"$notice" && try x 8 && mv "$notice" "$notice.held"
+notice=$notice.held
+printf '%s\n%s\n%s\n' "$holder" $$ "$notice" >holder.$$ && mv -f holder.$$ holder || {{ rm -f holder.$$; echo "CANNOT write in $d"; exit; }}
 echo LOCKED
-while beat=$(exec 9<&-; within 30 sh -c 'IFS= read -r line && printf "%s\n" "$line"'); do printf '%s\n' "$beat"; done
-rm -f holder
+while beat=$(exec 9<&- 8<&-; within 30 sh -c 'IFS= read -r line && printf "%s\n" "$line"'); do printf '%s\n' "$beat"; done
+rm -f holder "$notice"
+"#
+    )
+}
+
+/// Prints the two lines of every notice that counts.
+pub(super) fn elsewhere(project: &ProjectName, environment: &EnvironmentName) -> String {
+    let notices = notices(project, environment);
+    format!(
+        r#"{TOOLS}{notices}
+for notice in $all; do
+  readable "$notice" && locked "$notice" && cat "$notice"
+done
+exit 0
 "#
     )
 }
@@ -48,10 +88,13 @@ rm -f holder
 /// Prints the holder's line while the lock is held. Makes nothing.
 pub(super) fn show(project: &ProjectName, environment: &EnvironmentName) -> String {
     let folder = folder_script(project, environment);
+    let notices = notices(project, environment);
     format!(
-        r#"{folder}{TOOLS}
-cd "$d" 2>/dev/null && held || exit 0
-IFS= read -r holder <holder && printf '%s\n' "$holder"
+        r#"{folder}{TOOLS}{notices}
+if cd "$d" 2>/dev/null && held; then IFS= read -r holder <holder
+elif elsewhere; then IFS= read -r holder <"$notice"
+else exit 0; fi
+printf '%s\n' "$holder"
 "#
     )
 }
@@ -59,11 +102,16 @@ IFS= read -r holder <holder && printf '%s\n' "$holder"
 /// Ends the process that holds the lock and prints whose it was.
 pub(super) fn break_open(project: &ProjectName, environment: &EnvironmentName) -> String {
     let folder = folder_script(project, environment);
+    let notices = notices(project, environment);
     format!(
-        r#"{folder}{TOOLS}
-cd "$d" 2>/dev/null && held || exit 0
-{{ IFS= read -r holder; IFS= read -r pid; }} <holder && kill "$pid" || exit 1
-rm -f holder
+        r#"{folder}{TOOLS}{notices}
+cd "$d" 2>/dev/null && held || {{
+  elsewhere || exit 0
+  echo "it is held with the state folder $(sed -n 2p "$notice"), by another user: only that user can release it" >&2
+  exit 1
+}}
+{{ IFS= read -r holder; IFS= read -r pid; IFS= read -r notice || :; }} <holder && kill "$pid" || exit 1
+rm -f holder "$notice"
 printf '%s\n' "$holder"
 "#
     )

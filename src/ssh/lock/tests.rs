@@ -1,10 +1,12 @@
 //! The whole lock against real shells of this machine: a "host" is a folder.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
 
@@ -13,6 +15,45 @@ use super::super::machines::Machines;
 struct Fleet {
     folder: TempDir,
     link: Arc<Machines>,
+    engines: Arc<Engines>,
+}
+
+/// The names that are claimed on each engine.
+#[derive(Default)]
+struct Engines(Arc<Mutex<HashSet<(HostAddress, String)>>>);
+
+struct Claim(Arc<Mutex<HashSet<(HostAddress, String)>>>, (HostAddress, String));
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.lock().expect("names").remove(&self.1);
+    }
+}
+
+#[async_trait]
+impl EngineClaims for Engines {
+    async fn claim(
+        &self,
+        host: &HostAddress,
+        name: &str,
+        lost: &CancellationToken,
+    ) -> Result<Claimed, Fault> {
+        let key = (host.clone(), name.to_owned());
+        for _ in 0..40 {
+            if self.0.lock().expect("names").insert(key.clone()) {
+                let claim = Claim(Arc::clone(&self.0), key);
+                let lost = lost.clone();
+                return Ok(Claimed::Ours(Box::new(AbortOnDropHandle::new(
+                    tokio::spawn(async move {
+                        let _claim = claim;
+                        lost.cancelled().await;
+                    }),
+                ))));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Claimed::Taken)
+    }
 }
 
 impl Fleet {
@@ -28,13 +69,22 @@ impl Fleet {
         Self {
             folder,
             link: Arc::new(Machines::new(hosts)),
+            engines: Arc::default(),
         }
+    }
+
+    /// The same hosts for a user with other state folders.
+    fn of_another_user(&self) -> Self {
+        let mut other = Self::new();
+        other.engines = Arc::clone(&self.engines);
+        other
     }
 
     /// A lock as another checkout sees it.
     fn lock(&self, checkout: &str, hosts: &[&str]) -> EnvironmentLock {
         EnvironmentLock {
             link: Arc::clone(&self.link) as Arc<dyn HostLink>,
+            claims: Arc::clone(&self.engines) as Arc<dyn EngineClaims>,
             project: "shop".parse().expect("a name"),
             environment: "prod".parse().expect("a name"),
             hosts: hosts
@@ -109,6 +159,53 @@ async fn what_cannot_be_taken_everywhere_is_taken_nowhere() {
         .await;
     let fault = missing.err().expect("a host is missing");
     assert_eq!(fault.kind, FaultKind::Unreachable);
+}
+
+#[tokio::test]
+async fn a_user_with_another_state_folder_is_kept_out_by_the_engine() {
+    let fleet = Fleet::new();
+    let other = fleet.of_another_user();
+    let held = fleet
+        .lock("ann", BOTH)
+        .acquire(&cx(), &holder("ann"))
+        .await
+        .expect("it is free");
+    let bob = other.lock("bob", BOTH);
+    let fault = bob.acquire(&cx(), &holder("bob")).await.err();
+    let fault = fault.expect("it is held");
+    assert_eq!(fault.kind, FaultKind::Locked);
+    // The notice is in a folder that this test's users do not share.
+    assert!(fault.what.contains("locked by somebody else"), "{fault}");
+    assert_eq!(bob.show(&cx()).await.expect("the hosts answer"), []);
+    held.release().await;
+    let taken = bob.acquire(&cx(), &holder("bob")).await;
+    assert!(taken.is_ok(), "{:?}", taken.err());
+}
+
+#[tokio::test]
+async fn a_notice_counts_while_its_holder_lives() {
+    let fleet = Fleet::new();
+    let host = "web1".parse().expect("an address");
+    let lock = fleet.lock("ann", &["web1"]);
+    let elsewhere = script::elsewhere(&lock.project, &lock.environment);
+    let notice = async || remote::elsewhere(&*fleet.link, &host, &elsewhere, &holder("bob")).await;
+    assert_eq!(notice().await.expect("it answers"), None);
+    let held = lock.acquire(&cx(), &holder("ann")).await.expect("free");
+    let (who, folder) = notice().await.expect("it answers").expect("a holder");
+    assert_eq!(who, holder("ann"));
+    assert!(folder.ends_with("web1/shop/prod"), "{folder}");
+    held.release().await;
+    let place = fleet.folder.path().join("web1");
+    let left = |place: &Path| std::fs::read_dir(place).expect("a folder").count();
+    assert_eq!(left(&place), 1);
+    // What a holder leaves who could not tidy up.
+    let name = place.join("stagecraft.shop.prod.abcdef.held");
+    std::fs::write(&name, "{}\n/x\n").expect("written");
+    assert_eq!(notice().await.expect("it answers"), None);
+    let held = lock.acquire(&cx(), &holder("ann")).await.expect("free");
+    assert!(!name.exists());
+    held.release().await;
+    assert_eq!(left(&place), 1);
 }
 
 #[tokio::test]
