@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
 use crate::config::{self, Loaded, Look};
-use crate::deploy::{Observer, Origin, Wanted, close_cut_off};
+use crate::deploy::{Observer, Origin, Wanted, close_cut_off, one_history, ours};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::history::History;
@@ -185,6 +186,7 @@ impl Session<'_> {
             runner: &*self.house.runner,
             pusher: &*self.house.pusher,
             migrator: &*self.house.migrator,
+            folders: &*self.house.folders,
         };
         observer.observe(cx, history, source, wanted).await
     }
@@ -206,6 +208,23 @@ impl Session<'_> {
             Access::Read => Ok(history),
             Access::Write => self.close_cut_off_runs(cx, history).await,
         }
+    }
+
+    /// For work that writes history and does not observe: that it is the one
+    /// history of the hosts. An engine that does not answer objects to nothing.
+    ///
+    /// # Errors
+    /// `Unreachable`, with both folders.
+    pub(crate) async fn one_history(&self, cx: &Cx) -> Result<(), Fault> {
+        let labels = ours(&self.environment);
+        let asked = self.environment.hosts.iter().map(|host| async {
+            let host = &host.address;
+            match self.house.runner.list(cx, host, &labels).await {
+                Ok(found) => one_history(&*self.house.folders, host, &found).await,
+                Err(_) => cx.check(),
+            }
+        });
+        try_join_all(asked).await.map(|_| ())
     }
 
     /// Under the lock an open `migrate run` has no process any more.
@@ -241,8 +260,7 @@ impl Session<'_> {
     }
 }
 
-const WHY_LOST: &str =
-    "the connection to a host that held it ended, or it was taken by `stagecraft lock release`";
+const WHY_LOST: &str = "the connection to a host that held it ended, or it was taken by `stagecraft lock release`, or somebody else works on a host's engine";
 
 /// Why the work of a command was stopped.
 fn lock_lost(environment: &Environment) -> Fault {

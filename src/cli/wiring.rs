@@ -5,16 +5,17 @@ use std::sync::Arc;
 use crate::database;
 use crate::docker::auth::Auth;
 use crate::docker::client::Engines;
-use crate::docker::{Delivery, builder, claims, pusher, runner};
+use crate::docker::{Delivery, builder, claims, pusher, runner, runner_of};
 use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
 use crate::ports::{
     Builder, Connections, ContainerRunner, HostLink, Migrator, Pusher, RolloutStrategy,
+    StateFolders,
 };
 use crate::rollout;
-use crate::ssh::{EnvironmentLock, HostFiles, Links};
+use crate::ssh::{EnvironmentLock, Folders, HostFiles, Links};
 
 use super::evidence::Witnessed;
 use super::secrets::Masker;
@@ -29,6 +30,7 @@ pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
+    pub(crate) folders: Arc<dyn StateFolders>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -54,7 +56,16 @@ pub(crate) fn house(
     let link: Arc<dyn HostLink> = Links::new()?;
     let engines = Engines::new(Arc::clone(&link));
     let auth = Arc::new(auth(environment, &values));
-    let runner = runner(Arc::clone(&engines), Arc::clone(&auth));
+    let folders: Arc<dyn StateFolders> = Arc::new(Folders::new(
+        Arc::clone(&link),
+        &environment.project,
+        &environment.name,
+    ));
+    let runner = runner_of(
+        Arc::clone(&engines),
+        Arc::clone(&auth),
+        Arc::clone(&folders),
+    );
     let probe = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let delivery = Delivery {
         registry: environment.registry.clone(),
@@ -89,6 +100,7 @@ pub(crate) fn house(
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
         strategy: rollout::in_place(Arc::clone(&runner), probe),
         runner,
+        folders,
         values,
         link: Arc::clone(&link),
     };

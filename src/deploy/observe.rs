@@ -1,6 +1,6 @@
 //! Observing: what is true now, read-only, everything at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
@@ -12,7 +12,7 @@ use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{Environment, ImageSource};
 use crate::plan::{Facts, HostFacts, SourceFacts};
-use crate::ports::{ContainerRunner, Cx, Migrator, Pusher};
+use crate::ports::{ContainerRunner, Cx, Migrator, Pusher, StateFolders};
 
 use super::migrate::deploy_request;
 
@@ -30,6 +30,7 @@ pub struct Observer<'a> {
     pub runner: &'a dyn ContainerRunner,
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
+    pub folders: &'a dyn StateFolders,
 }
 
 impl Observer<'_> {
@@ -71,20 +72,12 @@ impl Observer<'_> {
 
     async fn host(&self, cx: &Cx, address: &HostAddress) -> Result<HostFacts, Fault> {
         let cx = cx.on_host(address);
-        let labels = BTreeMap::from([
-            (
-                label::PROJECT.to_owned(),
-                self.environment.project.to_string(),
-            ),
-            (
-                label::ENVIRONMENT.to_owned(),
-                self.environment.name.to_string(),
-            ),
-        ]);
+        let labels = ours(self.environment);
         let (engine, containers) = tokio::try_join!(
             self.runner.engine(&cx, address),
             self.runner.list(&cx, address, &labels)
         )?;
+        one_history(self.folders, address, &containers).await?;
         Ok(HostFacts {
             address: address.clone(),
             engine,
@@ -119,6 +112,35 @@ impl Observer<'_> {
             )
             .await
     }
+}
+
+/// The labels of everything that belongs to this environment.
+#[must_use]
+pub fn ours(environment: &Environment) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (label::PROJECT.to_owned(), environment.project.to_string()),
+        (label::ENVIRONMENT.to_owned(), environment.name.to_string()),
+    ])
+}
+
+/// What the containers of a host say of the folder with its record.
+///
+/// # Errors
+/// `Unreachable` when it is not the folder that this user's commands use.
+pub async fn one_history(
+    folders: &dyn StateFolders,
+    host: &HostAddress,
+    containers: &[Container],
+) -> Result<(), Fault> {
+    let found: BTreeSet<String> = containers
+        .iter()
+        .filter_map(|container| container.label(label::STATE_PATH))
+        .map(str::to_owned)
+        .collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    folders.confirm(host, &found).await
 }
 
 /// The observed containers of these names on a host.

@@ -3,11 +3,11 @@
 //! A claim is a session (see `session`) whose id is the name: the engine opens
 //! one session of an id at a time, whoever asks, needs no image and no network
 //! for it, keeps nothing of it, and ends it with its connection. So it cannot
-//! go stale: a process that is killed closes its connection; one that is
-//! stopped or cut off does not answer the engine's health check, and is out
-//! after 11 seconds (Engine 20.10) to 70 seconds (Engine 28).
+//! go stale: a process that is killed closes its connection, which the engine
+//! sees within 1 s (20.10) or 10 s (28); one that is stopped or cut off does not
+//! answer the engine's health check, and is out after 11 s (20.10) or 70 s (28).
 //!
-//! It cannot let two through either. A claim that ends by itself (the engine
+//! It does not let two through. A claim that ends by itself (the engine
 //! restarted, or its check came too late) is made again at once; whoever took
 //! it meanwhile keeps it, and this process is told that it lost.
 
@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use bollard::errors::Error;
 use serde::Deserialize;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -34,10 +34,8 @@ use crate::ports::{Claimed, EngineClaims};
 const FIRST_WORD: Duration = Duration::from_secs(5);
 /// Until an engine that does not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// The engine notices the end of a connection a moment later than who ended
-/// it: a name may seem taken by somebody who is gone.
-const LINGERING: Duration = Duration::from_millis(300);
-const ATTEMPTS: u32 = 5;
+/// Until a name is asked for again that may belong to somebody who is gone.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Claims on the engines that `engines` reaches.
 #[must_use]
@@ -70,6 +68,7 @@ impl EngineClaims for Claims {
         &self,
         host: &HostAddress,
         name: &str,
+        lingering: Duration,
         lost: &CancellationToken,
     ) -> Result<Claimed, Fault> {
         let (tell, told) = oneshot::channel();
@@ -78,6 +77,7 @@ impl EngineClaims for Claims {
             claims: self.clone(),
             key: (host.clone(), name.to_owned()),
             lost: lost.clone(),
+            patient_until: Instant::now() + lingering,
         };
         let lost = lost.clone();
         let keeping = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -145,6 +145,8 @@ struct Claim {
     claims: Claims,
     key: (HostAddress, String),
     lost: CancellationToken,
+    /// Until then a name that is taken may be a holder's who is gone.
+    patient_until: Instant,
 }
 
 impl Claim {
@@ -159,6 +161,10 @@ impl Claim {
                     let _held = Entry::new(&self.claims.held, &self.key);
                     said(First::Open);
                     serving.await;
+                }
+                Answer::Taken if Instant::now() < self.patient_until => {
+                    said(First::Open);
+                    sleep(PAUSE).await;
                 }
                 Answer::Taken => {
                     if self.claims.is_ours(&self.key).await {
@@ -181,19 +187,13 @@ impl Claim {
     }
 
     async fn ask(&self) -> Answer {
-        for attempt in 1..=ATTEMPTS {
-            let opened = session::open(&self.engine, &self.key.1, None, &[], session::routes());
-            match opened.await {
-                Ok(serving) => return Answer::Open(Box::pin(serving)),
-                Err(error) if taken(&error) && attempt < ATTEMPTS => sleep(LINGERING).await,
-                Err(error) if taken(&error) => return Answer::Taken,
-                Err(error) if matches!(status(&error), Some(404 | 501)) => {
-                    return Answer::Unknown(error);
-                }
-                Err(_) => return Answer::Silent,
-            }
+        let opened = session::open(&self.engine, &self.key.1, None, &[], session::routes());
+        match opened.await {
+            Ok(serving) => Answer::Open(Box::pin(serving)),
+            Err(error) if taken(&error) => Answer::Taken,
+            Err(error) if matches!(status(&error), Some(404 | 501)) => Answer::Unknown(error),
+            Err(_) => Answer::Silent,
         }
-        Answer::Taken
     }
 }
 

@@ -14,7 +14,7 @@ mod transfer;
 pub use build::builder;
 pub use claim::claims;
 pub use push::{Delivery, pusher};
-pub use runner::runner;
+pub use runner::{runner, runner_of};
 
 use crate::model::host::HostAddress;
 

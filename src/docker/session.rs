@@ -35,9 +35,10 @@ pub(super) async fn open(
     methods: &[&'static str],
     routes: Routes,
 ) -> Result<impl Future<Output = ()> + Send + use<>, Error> {
-    let mut call = Call::post("/session")
-        .upgrading("h2c")
-        .header(METHOD, HeaderValue::from_static("/grpc.health.v1.Health/Check"));
+    let mut call = Call::post("/session").upgrading("h2c").header(
+        METHOD,
+        HeaderValue::from_static("/grpc.health.v1.Health/Check"),
+    );
     for method in methods {
         call = call.header(METHOD, HeaderValue::from_static(method));
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +12,8 @@ use crate::model::host::HostAddress;
 pub trait EngineClaims: Send + Sync {
     /// Claims the name until what is returned is dropped, or `lost` cancelled;
     /// cancels that itself when another process has the name meanwhile. An engine that does not answer
-    /// is asked again and again: nobody else can work on it either.
+    /// is asked again and again: nobody else can work on it either. For
+    /// `lingering` a name that is taken may be a holder's who is gone.
     ///
     /// # Errors
     /// The engine has no such names.
@@ -18,6 +21,7 @@ pub trait EngineClaims: Send + Sync {
         &self,
         host: &HostAddress,
         name: &str,
+        lingering: Duration,
         lost: &CancellationToken,
     ) -> Result<Claimed, Fault>;
 }

@@ -14,13 +14,15 @@ use crate::ports::{HostLink, RemoteExit};
 
 /// The code of a script for "there is no such file".
 const ABSENT: i32 = 44;
+/// Above the folder that every user who may write there shares.
+pub(super) const COMMON: &str = "/var/lib/stagecraft";
 
 /// Sets `$d` to the folder, and the mode of what is made there: everybody of the
 /// folder's group shares the common one.
 pub(super) fn folder_script(project: &ProjectName, environment: &EnvironmentName) -> String {
     format!(
         r#"may() {{ p=$1; while [ ! -e "$p" ]; do p=${{p%/*}}; [ -n "$p" ] || p=/; done; [ -d "$p" ] && [ -w "$p" ]; }}
-if may /var/lib/stagecraft/{project}/{environment}; then d=/var/lib/stagecraft/{project}/{environment}; umask 002
+if may {COMMON}/{project}/{environment}; then d={COMMON}/{project}/{environment}; umask 002
 else d=$HOME/.stagecraft/{project}/{environment}; umask 077; fi
 "#
     )
@@ -99,7 +101,7 @@ impl HostFiles {
         );
         let exit = self.link.exec(host, &script, b"").await?;
         if exit.code != 0 {
-            return Err(went_wrong(host, "cannot read the files kept", &exit));
+            return Err(went_wrong(host, "read the files kept", &exit));
         }
         Ok(exit
             .stdout
@@ -193,7 +195,7 @@ mod tests {
 
     fn files(folder: &std::path::Path, cut_after: usize) -> (HostFiles, HostAddress) {
         let host: HostAddress = "web1".parse().expect("an address");
-        let machines = Machines::new([(host.clone(), folder.to_owned())].into());
+        let machines = Machines::one(&host, folder);
         let link = Arc::new(machines.cutting_after(cut_after));
         let project = "shop".parse().expect("a name");
         let environment = "prod".parse().expect("a name");

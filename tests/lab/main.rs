@@ -34,6 +34,7 @@ mod push;
 mod registries;
 mod runner;
 mod secrets;
+mod two_users;
 
 #[path = "../support"]
 mod support {

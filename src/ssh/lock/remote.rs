@@ -19,12 +19,16 @@ const SILENCE: Duration = Duration::from_secs(20);
 pub(super) enum Answer {
     Taken(Place),
     Busy(Option<Holder>),
+    /// By somebody with this other state folder.
+    Elsewhere(Option<Holder>, String),
 }
 
 /// A host on which the lock is held.
 pub(super) struct Place {
     process: Box<dyn RemoteProcess>,
     answered: Instant,
+    /// Since somebody last let go of it, if that is known.
+    pub(super) free_for: Option<Duration>,
 }
 
 pub(super) async fn take(
@@ -47,13 +51,24 @@ pub(super) async fn take(
             return Err(went_wrong(host, "take the lock", &exit));
         };
         match said.split_once(' ').unwrap_or((&said, "")) {
-            ("LOCKED", _) => {
+            ("LOCKED", ago) => {
+                // A clock that was set back: a moment ago.
+                let ago = ago.trim().parse().ok();
+                let free_for = ago.map(|ago: i64| Duration::from_secs(ago.max(0).unsigned_abs()));
                 return Ok(Answer::Taken(Place {
                     process,
                     answered: asked,
+                    free_for,
                 }));
             }
             ("BUSY", other) => return Ok(Answer::Busy(serde_json::from_str(other).ok())),
+            ("ELSEWHERE", other) => {
+                let (holder, folder) = other.split_once('\t').unwrap_or((other, ""));
+                return Ok(Answer::Elsewhere(
+                    serde_json::from_str(holder).ok(),
+                    folder.to_owned(),
+                ));
+            }
             ("CANNOT", why) => {
                 return Err(cannot()
                     .because(why.trim())
@@ -105,24 +120,6 @@ pub(super) async fn show(
 ) -> Result<Option<Holder>, Fault> {
     let exit = link.exec(host, script, b"").await?;
     Ok(last_holder(&exit.stdout))
-}
-
-/// Who else holds it, with another state folder, and with which. Our own notice
-/// is there as well.
-pub(super) async fn elsewhere(
-    link: &dyn HostLink,
-    host: &HostAddress,
-    script: &str,
-    own: &Holder,
-) -> Result<Option<(Holder, String)>, Fault> {
-    let exit = link.exec(host, script, b"").await?;
-    let text = String::from_utf8_lossy(&exit.stdout);
-    let lines: Vec<&str> = text.lines().collect();
-    let found = lines.windows(2).find_map(|pair| {
-        let holder: Holder = serde_json::from_str(pair[0]).ok()?;
-        (holder != *own).then(|| (holder, pair[1].to_owned()))
-    });
-    Ok(found)
 }
 
 pub(super) async fn break_open(
