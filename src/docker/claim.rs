@@ -32,6 +32,10 @@ use crate::ports::{Claimed, EngineClaims};
 /// What is waited for an engine's first word. One that takes longer is asked
 /// on beside the work: what it says then still counts.
 const FIRST_WORD: Duration = Duration::from_secs(5);
+/// What it gets later on, beside the work.
+const LATER_WORD: Duration = Duration::from_secs(60);
+/// By then an engine has seen that a connection was closed.
+const ORDERLY_END: Duration = Duration::from_secs(12);
 /// Until an engine that does not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Until a name is asked for again that may belong to somebody who is gone.
@@ -68,7 +72,7 @@ impl EngineClaims for Claims {
         &self,
         host: &HostAddress,
         name: &str,
-        lingering: Duration,
+        lingering: Option<Duration>,
         lost: &CancellationToken,
     ) -> Result<Claimed, Fault> {
         let (tell, told) = oneshot::channel();
@@ -77,23 +81,22 @@ impl EngineClaims for Claims {
             claims: self.clone(),
             key: (host.clone(), name.to_owned()),
             lost: lost.clone(),
-            patient_until: Instant::now() + lingering,
+            lingering_until: lingering.map(|lingering| Instant::now() + lingering),
+            asked: Instant::now(),
         };
         let lost = lost.clone();
         let keeping = AbortOnDropHandle::new(tokio::spawn(async move {
             lost.run_until_cancelled(claim.keep(tell)).await;
         }));
-        match timeout(FIRST_WORD, told).await {
-            Ok(Ok(First::Taken)) => Ok(Claimed::Taken),
-            Ok(Ok(First::Unknown(error))) => Err(fault(
+        match told.await {
+            Ok(First::Taken) => Ok(Claimed::Taken),
+            Ok(First::Unknown(error)) => Err(fault(
                 host,
                 "the engine keeps no sessions, by which one deploy at a time is told",
                 error,
             )
             .hint("Docker Engine 18.09 or newer is needed")),
-            Ok(Ok(First::Open | First::Silent) | Err(_)) | Err(_) => {
-                Ok(Claimed::Ours(Box::new(keeping)))
-            }
+            Ok(First::Open | First::Silent) | Err(_) => Ok(Claimed::Ours(Box::new(keeping))),
         }
     }
 }
@@ -145,27 +148,32 @@ struct Claim {
     claims: Claims,
     key: (HostAddress, String),
     lost: CancellationToken,
-    /// Until then a name that is taken may be a holder's who is gone.
-    patient_until: Instant,
+    /// Until then a name that is taken is a holder's who is gone, it seems.
+    lingering_until: Option<Instant>,
+    asked: Instant,
 }
 
 impl Claim {
     /// Holds the name for as long as this runs, and tells how it began.
     async fn keep(self, tell: oneshot::Sender<First>) {
         let mut tell = Some(tell);
+        let mut limit = FIRST_WORD;
         // Whether somebody still waits for the first word.
         let mut said = |first| tell.take().is_some_and(|tell| tell.send(first).is_ok());
         loop {
-            match self.ask().await {
+            let asked = timeout(limit, self.ask()).await;
+            limit = LATER_WORD;
+            match asked.unwrap_or(Answer::Silent) {
                 Answer::Open(serving) => {
                     let _held = Entry::new(&self.claims.held, &self.key);
                     said(First::Open);
                     serving.await;
                 }
-                Answer::Taken if Instant::now() < self.patient_until => {
+                Answer::Taken if self.lingers() => {
                     said(First::Open);
                     sleep(PAUSE).await;
                 }
+                Answer::Taken if self.asked.elapsed() < ORDERLY_END => sleep(PAUSE).await,
                 Answer::Taken => {
                     if self.claims.is_ours(&self.key).await {
                         said(First::Open);
@@ -184,6 +192,11 @@ impl Claim {
                 }
             }
         }
+    }
+
+    fn lingers(&self) -> bool {
+        self.lingering_until
+            .is_some_and(|until| Instant::now() < until)
     }
 
     async fn ask(&self) -> Answer {

@@ -13,7 +13,8 @@ pub trait EngineClaims: Send + Sync {
     /// Claims the name until what is returned is dropped, or `lost` cancelled;
     /// cancels that itself when another process has the name meanwhile. An engine that does not answer
     /// is asked again and again: nobody else can work on it either. For
-    /// `lingering` a name that is taken may be a holder's who is gone.
+    /// `lingering` a name that is taken is believed to be a holder's who is
+    /// gone; without it, the engine gets a moment to see that.
     ///
     /// # Errors
     /// The engine has no such names.
@@ -21,7 +22,7 @@ pub trait EngineClaims: Send + Sync {
         &self,
         host: &HostAddress,
         name: &str,
-        lingering: Duration,
+        lingering: Option<Duration>,
         lost: &CancellationToken,
     ) -> Result<Claimed, Fault>;
 }

@@ -114,6 +114,7 @@ fn one_at_a_time_and_one_history(host: Host) {
     other.serves_well();
     other.deploy("v2").succeeds();
     shop.serves("v2");
+    shop.ships("v3");
     shop.serves_well();
     shop.deploy("v3").succeeds();
     shop.serves("v3");

@@ -139,7 +139,7 @@ impl EnvironmentLock {
         lost: &CancellationToken,
     ) -> impl Future<Output = Result<Box<dyn Send + Sync>, Fault>> + use<'a> {
         let name = format!("stagecraft-lock.{}.{}", self.project, self.environment);
-        let lingering = free_for.map_or(Duration::ZERO, |free| LINGERING.saturating_sub(free));
+        let lingering = free_for.and_then(|free| LINGERING.checked_sub(free));
         let lost = lost.clone();
         async move {
             match self.claims.claim(host, &name, lingering, &lost).await? {

@@ -39,7 +39,7 @@ impl EngineClaims for Engines {
         &self,
         host: &HostAddress,
         name: &str,
-        _: Duration,
+        _: Option<Duration>,
         lost: &CancellationToken,
     ) -> Result<Claimed, Fault> {
         let key = (host.clone(), name.to_owned());
