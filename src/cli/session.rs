@@ -85,6 +85,7 @@ pub(crate) async fn on_environment<'a, T>(
         wait_lock: globals.wait_lock,
     };
     let result = work(&session).await;
+    session.house.engines.settle().await;
     session.house.link.close().await;
     result
 }

@@ -23,6 +23,7 @@ use super::secrets::Masker;
 /// Everything a command on one environment works with.
 pub(crate) struct House {
     pub(crate) link: Arc<dyn HostLink>,
+    pub(crate) engines: Arc<Engines>,
     pub(crate) values: Arc<dyn Connections>,
     pub(crate) runner: Arc<dyn ContainerRunner>,
     pub(crate) builder: Arc<dyn Builder>,
@@ -95,13 +96,14 @@ pub(crate) fn house(
             environment,
             &state,
         ),
-        pusher: pusher(engines, Arc::clone(&link), auth, delivery),
+        pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
         strategy: rollout::in_place(Arc::clone(&runner), probe),
         runner,
         folders,
         values,
+        engines,
         link: Arc::clone(&link),
     };
     let files = HostFiles::new(link, &environment.project, &environment.name);
