@@ -33,7 +33,7 @@ mod failure;
 mod transport;
 
 pub use call::Call;
-pub use failure::{fault, status};
+pub use failure::{fault, stalled, status};
 pub use transport::IN_FLIGHT;
 
 /// The longest line of a JSON stream (push, pull, build).
@@ -248,6 +248,22 @@ impl Engine {
     }
 }
 
+/// What an engine may be silent between two words of a push, a pull or a
+/// transfer: its own retries of a registry lie within.
+pub const SILENCE: Duration = Duration::from_secs(300);
+
+/// The next word of a stream.
+///
+/// # Errors
+/// The stream's own; [`Error::RequestTimeoutError`] after so much silence.
+pub async fn next_within<T>(
+    silence: Duration,
+    lines: &mut (impl Stream<Item = Result<T, Error>> + Unpin),
+) -> Result<Option<T>, Error> {
+    let line = tokio::time::timeout(silence, lines.next()).await;
+    line.map_err(|_| Error::RequestTimeoutError)?.transpose()
+}
+
 async fn within<T>(
     patience: Duration,
     work: impl Future<Output = Result<T, hyper::Error>>,
@@ -300,3 +316,20 @@ pub(crate) type Body = transport::Body;
 
 /// The request of a [`Call`], as bollard's transport takes it.
 type EngineRequest = Request<Body>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_goes_silent_is_given_up() {
+        let hung = tokio_stream::iter([Ok(1)]).chain(tokio_stream::pending());
+        let mut hung = std::pin::pin!(hung);
+        let silence = Duration::from_millis(50);
+        assert_eq!(next_within(silence, &mut hung).await.unwrap(), Some(1));
+        let given_up = next_within::<i32>(silence, &mut hung).await;
+        assert!(matches!(given_up, Err(Error::RequestTimeoutError)));
+        let mut ended = tokio_stream::iter(Vec::<Result<i32, Error>>::new());
+        assert_eq!(next_within(silence, &mut ended).await.unwrap(), None);
+    }
+}

@@ -16,7 +16,7 @@ use crate::model::host::HostAddress;
 use crate::model::names::{EnvironmentName, ProjectName};
 use crate::ports::{HostLink, StateFolders};
 
-use super::state::{COMMON, folder_script, host_state_dir, went_wrong};
+use super::state::{COMMON, PATIENCE, folder_script, host_state_dir, went_wrong, within};
 
 /// The folders of one environment on its hosts. Each host is asked once.
 pub struct Folders {
@@ -99,9 +99,10 @@ done
 "#,
             folder_script(&self.project, &self.environment)
         );
-        let exit = self.link.exec(host, &script, others.as_bytes()).await?;
+        let (what, input) = ("compare the state folders", others.as_bytes());
+        let exit = within(PATIENCE, &*self.link, host, what, &script, input).await?;
         if exit.code != 0 {
-            return Err(went_wrong(host, "compare the state folders", &exit));
+            return Err(went_wrong(host, what, &exit));
         }
         // What a login shell likes to say first is none of those.
         let text = String::from_utf8_lossy(&exit.stdout);

@@ -10,7 +10,7 @@ use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::ports::{Holder, HostLink, RemoteProcess};
 
-use super::super::state::went_wrong;
+use super::super::state::{went_wrong, within};
 
 const BEAT: Duration = Duration::from_secs(5);
 /// Less than the 30 s after which the host frees it: we stop first.
@@ -118,7 +118,7 @@ pub(super) async fn show(
     host: &HostAddress,
     script: &str,
 ) -> Result<Option<Holder>, Fault> {
-    let exit = link.exec(host, script, b"").await?;
+    let exit = within(SILENCE, link, host, "look at the lock", script, b"").await?;
     Ok(last_holder(&exit.stdout))
 }
 
@@ -127,11 +127,12 @@ pub(super) async fn break_open(
     host: &HostAddress,
     script: String,
 ) -> Result<Option<Holder>, Fault> {
-    let exit = link.exec(host, &script, b"").await?;
+    let what = "end the lock's holder";
+    let exit = within(SILENCE, link, host, what, &script, b"").await?;
     if exit.code == 0 {
         Ok(last_holder(&exit.stdout))
     } else {
-        Err(went_wrong(host, "end the lock's holder", &exit))
+        Err(went_wrong(host, what, &exit))
     }
 }
 
