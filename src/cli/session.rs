@@ -188,6 +188,7 @@ impl Session<'_> {
             pusher: &*self.house.pusher,
             migrator: &*self.house.migrator,
             folders: &*self.house.folders,
+            proxy: &*self.house.proxy,
         };
         observer.observe(cx, history, source, wanted).await
     }

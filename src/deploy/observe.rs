@@ -11,8 +11,9 @@ use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{Environment, ImageSource};
+use crate::model::route::Traffic;
 use crate::plan::{Facts, HostFacts, SourceFacts};
-use crate::ports::{ContainerRunner, Cx, Migrator, Pusher, StateFolders};
+use crate::ports::{ContainerRunner, Cx, Migrator, Proxy, Pusher, StateFolders};
 
 use super::migrate::deploy_request;
 
@@ -31,6 +32,7 @@ pub struct Observer<'a> {
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
     pub folders: &'a dyn StateFolders,
+    pub proxy: &'a dyn Proxy,
 }
 
 impl Observer<'_> {
@@ -73,16 +75,35 @@ impl Observer<'_> {
     async fn host(&self, cx: &Cx, address: &HostAddress) -> Result<HostFacts, Fault> {
         let cx = cx.on_host(address);
         let labels = ours(self.environment);
-        let (engine, containers) = tokio::try_join!(
+        let (engine, containers, taken_ports, traffic) = tokio::try_join!(
             self.runner.engine(&cx, address),
-            self.runner.list(&cx, address, &labels)
+            self.runner.list(&cx, address, &labels),
+            self.runner.taken_ports(&cx, address),
+            self.traffic(&cx, address)
         )?;
         one_history(self.folders, address, &containers).await?;
         Ok(HostFacts {
             address: address.clone(),
             engine,
             containers,
+            taken_ports,
+            traffic,
         })
+    }
+
+    /// A proxy that does not answer stops nothing here: what needs it will
+    /// start it again, or say so.
+    async fn traffic(&self, cx: &Cx, address: &HostAddress) -> Result<Option<Traffic>, Fault> {
+        let Some(route) = self.environment.route() else {
+            return Ok(None);
+        };
+        match self.proxy.look(cx, address, &route).await {
+            Ok(traffic) => Ok(traffic),
+            Err(fault) => {
+                cx.warn(format!("the proxy of {address} does not answer: {fault}"));
+                Ok(None)
+            }
+        }
     }
 
     async fn image(&self, cx: &Cx) -> Result<Option<PinnedImage>, Fault> {
@@ -141,20 +162,4 @@ pub async fn one_history(
         return Ok(());
     }
     folders.confirm(host, &found).await
-}
-
-/// The observed containers of these names on a host.
-pub(super) fn containers_named(
-    facts: &Facts,
-    host: &HostAddress,
-    names: &[String],
-) -> Vec<Container> {
-    facts.host(host).map_or_else(Vec::new, |known| {
-        known
-            .containers
-            .iter()
-            .filter(|container| names.contains(&container.name))
-            .cloned()
-            .collect()
-    })
 }

@@ -4,66 +4,73 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode, header};
+use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::ports::ByteStream;
+use crate::ports::{ByteStream, Fetched};
 
 /// The status is the answer; a body that trickles is not waited for.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// As much of an answer as an error shows.
 pub(super) const FIRST_LINE: usize = 200;
 
-pub(super) struct Response {
-    pub(super) status: StatusCode,
-    /// At most so much as was asked for.
-    pub(super) body: Bytes,
-}
-
+/// The answer, with at most so many bytes of its body.
+///
 /// # Errors
 /// In words, innermost first: no answer, or none that is HTTP.
 pub(super) async fn get(
     stream: Box<dyn ByteStream>,
     path: &str,
     host: &str,
+    headers: &[(String, String)],
     most: usize,
-) -> Result<Response, String> {
+) -> Result<Fetched, String> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| innermost(&error))?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-    let request = Request::get(path)
+    let mut request = Request::get(path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, "stagecraft")
         .header(header::ACCEPT, "*/*")
-        .header(header::CONNECTION, "close")
+        .header(header::CONNECTION, "close");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request
         .body(Empty::<Bytes>::new())
         .map_err(|error| innermost(&error))?;
     let response = sender
         .send_request(request)
         .await
         .map_err(|error| innermost(&error))?;
-    let status = response.status();
+    let status = response.status().as_u16();
+    let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = response.headers().iter();
+    let headers = headers
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect();
     let mut body = response.into_body();
-    let mut text = Vec::new();
+    let mut bytes = Vec::new();
     // A body that breaks off or never ends still has a beginning.
     let _ = timeout(BODY_PATIENCE, async {
-        while text.len() < most {
+        while bytes.len() < most {
             let Some(Ok(frame)) = body.frame().await else {
                 break;
             };
             if let Ok(data) = frame.into_data() {
-                text.extend_from_slice(&data);
+                bytes.extend_from_slice(&data);
             }
         }
     })
     .await;
-    text.truncate(most);
-    Ok(Response {
+    bytes.truncate(most);
+    Ok(Fetched {
         status,
-        body: text.into(),
+        headers,
+        body: bytes,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Health and schema probes over a host's connection. Imports `ports`, `model`.
 
+mod fetch;
 mod get;
 mod port;
 mod prober;

@@ -34,7 +34,7 @@ impl Port<'_> {
             Err(why) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
         };
         let name = name.map_or_else(|| format!("localhost:{}", self.number), str::to_owned);
-        let response = match timeout(PATIENCE, get(stream, path, &name, FIRST_LINE)).await {
+        let response = match timeout(PATIENCE, get(stream, path, &name, &[], FIRST_LINE)).await {
             Ok(Ok(response)) => response,
             Ok(Err(why)) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
             Err(_) => {
@@ -44,10 +44,10 @@ impl Port<'_> {
                 )));
             }
         };
-        if response.status.is_success() || response.status.is_redirection() {
+        let status = response.status;
+        if (200..400).contains(&status) {
             return Ok(Answer::Healthy);
         }
-        let status = response.status.as_u16();
         Ok(Answer::Unhealthy(match first_line(&response.body) {
             said if said.is_empty() => format!("GET {path} answered {status}"),
             said => format!("GET {path} answered {status}: {said}"),
@@ -75,16 +75,7 @@ impl Port<'_> {
         let Some(target) = self.target() else {
             return Ok(Err("the container has no address yet".to_owned()));
         };
-        let dial = self.link.dial(self.host, &target);
-        if !self.host.is_local() {
-            return Ok(Ok(dial.await?));
-        }
-        // This machine is always there: what fails is the port.
-        Ok(match timeout(PATIENCE, dial).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(fault)) => Err(fault.causes.last().cloned().unwrap_or(fault.what)),
-            Err(_) => Err(format!("no answer within {}s", PATIENCE.as_secs())),
-        })
+        dial(self.link, self.host, &target).await
     }
 
     /// On the host's own loopback, or on the container's network where the port
@@ -106,6 +97,25 @@ impl Port<'_> {
             }
         }
     }
+}
+
+/// The inner error is an answer in words; the outer one means that the host
+/// itself cannot be reached.
+pub(super) async fn dial(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    target: &Target,
+) -> Result<Result<Box<dyn ByteStream>, String>, Fault> {
+    let dial = link.dial(host, target);
+    if !host.is_local() {
+        return Ok(Ok(dial.await?));
+    }
+    // This machine is always there: what fails is the port.
+    Ok(match timeout(PATIENCE, dial).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(fault)) => Err(fault.causes.last().cloned().unwrap_or(fault.what)),
+        Err(_) => Err(format!("no answer within {}s", PATIENCE.as_secs())),
+    })
 }
 
 #[cfg(test)]

@@ -30,6 +30,10 @@ impl Prober {
         Self { link, runner }
     }
 
+    pub(super) fn link(&self) -> &dyn HostLink {
+        &*self.link
+    }
+
     async fn command(
         &self,
         cx: &Cx,

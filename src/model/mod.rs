@@ -13,4 +13,6 @@ pub mod names;
 pub mod phase;
 pub mod project;
 pub mod release;
+pub mod route;
 pub mod secret;
+pub mod slot;
