@@ -37,6 +37,7 @@ mod registries;
 mod runner;
 mod schema_gate;
 mod secrets;
+mod two_users;
 
 #[path = "../support"]
 mod support {
