@@ -1,7 +1,7 @@
 //! Everything on real machines: hosts with their own sshd and Docker engine,
 //! registries, databases. The lab must be up: `tests/lab/up`.
 //!
-//! `build` to `runner` try one adapter each. The others drive the program
+//! `build` to `runner` try one adapter each, `load` tries the load itself. The others drive the program
 //! itself, as its user would.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
@@ -28,6 +28,7 @@ mod database;
 mod deploys;
 mod fleets;
 mod link;
+mod load;
 mod migrate;
 mod migrations;
 mod push;
@@ -40,6 +41,7 @@ mod support {
     pub(crate) mod build;
     pub(crate) mod database;
     pub(crate) mod lab;
+    pub(crate) mod load;
     pub(crate) mod migrations;
     pub(crate) mod no_runner;
     pub(crate) mod runner;
