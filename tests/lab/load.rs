@@ -5,13 +5,15 @@ use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::support::load::{End, Flaw, Flawed, Kind, Load, Report};
+use crate::support::load::{End, Flaw, Flawed, Kind, Load, Loading, Report};
+
+fn load_on(server: &Flawed) -> Loading {
+    let slow = Duration::from_millis(100);
+    Load::on(&[server.address]).rate(400).slow(slow).starts()
+}
 
 fn load_of(server: &Flawed) -> Report {
-    let load = Load::on(&[server.address])
-        .rate(600)
-        .slow(Duration::from_millis(100))
-        .starts();
+    let load = load_on(server);
     load.goes_on_for(Duration::from_millis(1000));
     load.ends()
 }
@@ -23,6 +25,16 @@ fn fails(check: impl FnOnce() -> String) -> String {
         Ok(report) => panic!("this check must fail: {report}"),
         Err(said) => said.downcast_ref::<String>().cloned().unwrap_or_default(),
     }
+}
+
+/// All at once: they mostly wait.
+fn each<E: Sync>(flaws: &[(Flaw, E)], check: impl Fn(&Flaw, &E) + Sync) {
+    std::thread::scope(|scope| {
+        for (flaw, expected) in flaws {
+            let check = &check;
+            scope.spawn(move || check(flaw, expected));
+        }
+    });
 }
 
 #[track_caller]
@@ -42,19 +54,22 @@ fn where_nothing_is_wrong_nothing_is_found() {
 
 #[test]
 fn every_lost_request_is_found() {
-    for (flaw, reason) in [
-        (Flaw::Drops, "failed at"),
-        (Flaw::Truncates, "the body: "),
-        (Flaw::Shortens, "not the whole answer: "),
-        (Flaw::Refuses, "503 Service Unavailable: "),
-    ] {
-        let server = Flawed::with(flaw);
-        let report = load_of(&server);
-        loses_something(&report, reason);
-        assert!(server.flawed() >= 2, "{report}");
-        assert_eq!(report.failures(), server.flawed(), "{flaw:?}: {report}");
-        report.websockets_survived();
-    }
+    each(
+        &[
+            (Flaw::Drops, "failed at"),
+            (Flaw::Truncates, "the body: "),
+            (Flaw::Shortens, "not the whole answer: "),
+            (Flaw::Refuses, "503 Service Unavailable: "),
+        ],
+        |flaw, reason| {
+            let server = Flawed::with(*flaw);
+            let report = load_of(&server);
+            loses_something(&report, reason);
+            assert!(server.flawed() >= 2, "{report}");
+            assert_eq!(report.failures(), server.flawed(), "{flaw:?}: {report}");
+            report.websockets_survived();
+        },
+    );
 }
 
 #[test]
@@ -74,34 +89,52 @@ fn a_version_that_was_never_live_is_found() {
 
 #[test]
 fn broken_websockets_and_events_are_found() {
-    for (flaw, kind, reason) in [
-        (Flaw::ResetsSockets, Kind::WebSocket, "reset"),
-        (Flaw::CutsFrames, Kind::WebSocket, "inside a frame"),
-        (Flaw::EndsEvents, Kind::Events, "without a goodbye"),
-        (Flaw::SkipsEvents, Kind::Events, "event 3 of v1 is 4 of v1"),
-    ] {
-        let report = load_of(&Flawed::with(flaw));
-        loses_something(&report, reason);
-        assert_eq!(report.failures(), report.failures_of(kind), "{report}");
-        if kind == Kind::WebSocket {
-            fails(|| report.websockets_survived().to_string());
-        }
-    }
+    each(
+        &[
+            (Flaw::ResetsSockets, (Kind::WebSocket, "reset")),
+            (Flaw::CutsFrames, (Kind::WebSocket, "inside a frame")),
+            (Flaw::EndsEvents, (Kind::Events, "without a goodbye")),
+            (
+                Flaw::SkipsEvents,
+                (Kind::Events, "event 3 of v1 is 4 of v1"),
+            ),
+        ],
+        |flaw, (kind, reason)| {
+            let report = load_of(&Flawed::with(*flaw));
+            loses_something(&report, reason);
+            assert_eq!(report.failures(), report.failures_of(*kind), "{report}");
+            if *kind == Kind::WebSocket {
+                fails(|| report.websockets_survived().to_string());
+            }
+        },
+    );
 }
 
 #[test]
-fn a_websocket_may_end_only_when_its_version_serves_no_more() {
-    for (flaw, how) in [
-        (Flaw::EndsSockets, End::Silent),
-        (Flaw::SaysGoodbye, End::Goodbye),
-    ] {
-        let report = load_of(&Flawed::with(flaw));
-        report.lost_nothing();
-        assert!(report.ends(Kind::WebSocket, how) > 0, "{report}");
-        let said = fails(|| report.websockets_survived().to_string());
-        assert!(said.contains("outlive"), "{said}");
-    }
-    let report = load_of(&Flawed::with(Flaw::Switches));
+fn a_websocket_may_not_end_while_its_version_serves() {
+    each(
+        &[
+            (Flaw::EndsSockets, End::Silent),
+            (Flaw::SaysGoodbye, End::Goodbye),
+        ],
+        |flaw, how| {
+            let report = load_of(&Flawed::with(*flaw));
+            report.lost_nothing();
+            assert!(report.ends(Kind::WebSocket, *how) > 0, "{report}");
+            let said = fails(|| report.websockets_survived().to_string());
+            assert!(said.contains("outlive"), "{said}");
+        },
+    );
+}
+
+#[test]
+fn a_websocket_may_end_some_time_after_its_version_was_replaced() {
+    let server = Flawed::with(Flaw::None);
+    let load = load_on(&server);
+    load.goes_on_for(Duration::from_millis(300));
+    server.switches();
+    load.goes_on_for(Duration::from_millis(800));
+    let report = load.ends();
     report.lost_nothing().saw(&["v1", "v2"]);
     assert_eq!(report.ends(Kind::WebSocket, End::Goodbye), 2, "{report}");
     assert_eq!(report.ends(Kind::Events, End::Goodbye), 1, "{report}");

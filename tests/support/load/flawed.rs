@@ -1,8 +1,8 @@
 //! An application in this process with one flaw, to try the load itself.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,7 +26,7 @@ pub(crate) enum Flaw {
     Strays,
     /// Connections are closed after an answer that did not say so.
     ClosesIdle,
-    /// Each answer takes a second.
+    /// Each answer takes half a second.
     Crawls,
     /// WebSockets are reset after some words.
     ResetsSockets,
@@ -36,9 +36,6 @@ pub(crate) enum Flaw {
     EndsSockets,
     /// WebSockets end with a goodbye while their version serves.
     SaysGoodbye,
-    /// Nothing: after 400 ms `v2` answers, and `v1` ends its streams properly
-    /// 300 ms later.
-    Switches,
     /// Event streams end without a goodbye.
     EndsEvents,
     /// An event is left out.
@@ -53,7 +50,7 @@ pub(crate) struct Flawed {
 
 struct State {
     flaw: Flaw,
-    started: Instant,
+    switched: OnceLock<Instant>,
     requests: AtomicU32,
     flawed: AtomicU32,
 }
@@ -71,7 +68,7 @@ impl Flawed {
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
             flaw,
-            started: Instant::now(),
+            switched: OnceLock::new(),
             requests: AtomicU32::new(0),
             flawed: AtomicU32::new(0),
         });
@@ -89,6 +86,11 @@ impl Flawed {
             state,
             _runtime: runtime,
         }
+    }
+
+    /// From now on `v2` answers; 300 ms later `v1` properly ends its streams.
+    pub(crate) fn switches(&self) {
+        let _ = self.state.switched.set(Instant::now());
     }
 
     /// How often it did wrong.
@@ -171,7 +173,7 @@ impl State {
             _ => ("200 OK", &body[..], length),
         };
         if self.flaw == Flaw::Crawls {
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_millis(500)).await;
         }
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
         stream.write_all(&[head.as_bytes(), body].concat()).await?;
@@ -191,12 +193,12 @@ impl State {
     async fn sends_events(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).await?;
-        let (version, opened) = (self.version(), self.started.elapsed());
+        let version = self.version();
         for number in 0.. {
             let event = match (self.flaw, number) {
                 (Flaw::SkipsEvents, 3) => continue,
                 (Flaw::EndsEvents, 3) => "0\r\n\r\n".to_owned(),
-                _ if self.is_over(opened) => {
+                _ if self.is_over(version) => {
                     let bye = format!("event: bye\ndata: {version}\n\n");
                     format!("{:x}\r\n{bye}\r\n0\r\n\r\n", bye.len())
                 }
@@ -215,7 +217,7 @@ impl State {
     }
 
     async fn talks(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let (version, opened) = (self.version(), self.started.elapsed());
+        let version = self.version();
         let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         stream.write_all(head.as_bytes()).await?;
@@ -226,7 +228,7 @@ impl State {
                 tokio::select! {
                     word = reads(&mut stream) => break word?,
                     () = sleep(Duration::from_millis(100)) => {
-                        if self.is_over(opened) {
+                        if self.is_over(version) {
                             stream.write_all(&frame(0x88, &[3, 233])).await?;
                             return Ok(());
                         }
@@ -254,18 +256,12 @@ impl State {
     }
 
     fn version(&self) -> &'static str {
-        let switched = self.started.elapsed() > Duration::from_millis(400);
-        if self.flaw == Flaw::Switches && switched {
-            "v2"
-        } else {
-            "v1"
-        }
+        self.switched.get().map_or("v1", |_| "v2")
     }
 
-    fn is_over(&self, opened: Duration) -> bool {
-        self.flaw == Flaw::Switches
-            && opened < Duration::from_millis(400)
-            && self.started.elapsed() > Duration::from_millis(700)
+    fn is_over(&self, version: &str) -> bool {
+        let switched = self.switched.get();
+        version == "v1" && switched.is_some_and(|at| at.elapsed() > Duration::from_millis(300))
     }
 
     fn did_wrong(&self) {
