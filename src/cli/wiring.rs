@@ -32,6 +32,7 @@ pub(crate) struct House {
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) proxy: Arc<dyn Proxy>,
+    pub(crate) fetch: Arc<dyn Fetch>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -69,6 +70,7 @@ pub(crate) fn house(
             .map(|host| host.address.clone())
             .collect(),
         project: environment.project.clone(),
+        environment: environment.name.clone(),
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
@@ -89,10 +91,11 @@ pub(crate) fn house(
         strategy: rollout::fleet(Hands {
             runner: Arc::clone(&runner),
             probe: Arc::clone(&prober) as Arc<dyn Probe>,
-            fetch: prober as Arc<dyn Fetch>,
+            fetch: Arc::clone(&prober) as Arc<dyn Fetch>,
             proxy: Arc::clone(&proxy),
         }),
         proxy,
+        fetch: prober,
         lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,
         values,

@@ -6,18 +6,19 @@ use crate::model::container::label;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::image::{BuiltImage, PinnedImage};
+use crate::model::migration::Files;
 use crate::model::names::RoleName;
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{HostRecord, Release};
 use crate::plan::{DeployPlan, PushStep, ReadyRole, Recipe, RollbackPlan, Step, forgettable};
 use crate::ports::{
-    Builder, Cx, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
+    Builder, Cx, Fetch, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
 };
 
 use super::fleet::rollout_plan;
 use super::journal::{Journal, Stopped};
-use super::standing::with_standing;
+use super::standing::{what_became, with_standing};
 use crate::plan::Facts;
 
 /// The pipeline over its ports.
@@ -27,6 +28,7 @@ pub struct Deployer<'a> {
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
     pub strategy: &'a dyn RolloutStrategy,
+    pub fetch: &'a dyn Fetch,
     pub ledger: &'a dyn Ledger,
 }
 
@@ -63,7 +65,7 @@ impl Deployer<'_> {
             Step::Skip(reason) => journal.skip(Phase::MigratePre, reason)?,
             Step::Do(_) => {
                 let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, Phase::MigratePre, &image)
+                    self.migrate(cx, release, plan, facts, Phase::MigratePre, &image)
                         .await
                 };
                 journal.run(Phase::MigratePre, work).await?;
@@ -89,7 +91,7 @@ impl Deployer<'_> {
             Step::Skip(reason) => journal.skip(Phase::MigratePost, reason)?,
             Step::Do(_) => {
                 let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, Phase::MigratePost, &image)
+                    self.migrate(cx, release, plan, facts, Phase::MigratePost, &image)
                         .await
                 };
                 journal.run(Phase::MigratePost, work).await?;
@@ -202,12 +204,12 @@ impl Deployer<'_> {
         plan: &RolloutPlan,
     ) -> Result<RolloutReport, Fault> {
         let report = self.strategy.roll(cx, plan).await.map_err(|failure| {
+            let became = what_became(&failure, plan);
             let mut fault = cx.explained(failure.fault);
-            for (host, reason) in &failure.not_undone {
+            if !failure.not_undone.is_empty() {
                 fault.kind = FaultKind::UndoFailed;
-                fault = fault.state(format!("{host} could not be put back: {reason}"));
             }
-            fault
+            became.into_iter().fold(fault, Fault::state)
         })?;
         release.hosts = report
             .hosts
@@ -234,7 +236,9 @@ impl Deployer<'_> {
         plan: &DeployPlan,
         facts: &Facts,
     ) -> Result<(), Fault> {
-        for known in &plan.migrations {
+        // Those of files that were awaited are recorded already.
+        let known = plan.migrations.iter();
+        for known in known.filter(|known| known.files != Files::Awaited) {
             let ids = known
                 .migrations
                 .iter()

@@ -14,6 +14,7 @@ mod migrate;
 mod observe;
 mod record;
 mod standing;
+mod tolerance;
 
 pub use deployer::Deployer;
 pub use journal::{Journal, Stopped};

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use uuid::Uuid;
 
 use crate::model::fault::Fault;
+use crate::model::migration::{Files, MigrationPlan};
 use crate::model::phase::{Mark, Phase, Status};
 use crate::model::project::Environment;
 use crate::model::release::{Outcome, PhaseRecord, PlanRecord, Release, ReleaseId, ReleaseKind};
@@ -40,6 +41,13 @@ pub fn new_deploy(environment: &Environment, plan: &DeployPlan, origin: &Origin)
         .map(|(name, role)| (name.clone(), role_record(environment, role)))
         .collect();
     release.plan.id.clone_from(&plan.id);
+    let awaited = |plan: &&MigrationPlan| plan.files == Files::Awaited;
+    release.plan.awaited = plan
+        .migrations
+        .iter()
+        .filter(awaited)
+        .map(|plan| plan.database.clone())
+        .collect();
     for step in [&plan.migrate_pre, &plan.migrate_post] {
         let Step::Do(MigrateStep { migrations, .. }) = step else {
             continue;
@@ -71,6 +79,11 @@ pub fn new_rollback(environment: &Environment, plan: &RollbackPlan, origin: &Ori
     release.target_id = Some(plan.target.clone());
     release.image = Some(plan.image.clone());
     release.roles.clone_from(&plan.records);
+    // Its containers are told today's port.
+    for record in release.roles.values_mut() {
+        let gate = environment.schema_gate.as_ref();
+        record.internal_port = gate.map(|gate| gate.port);
+    }
     release.plan.id.clone_from(&plan.id);
     release
 }

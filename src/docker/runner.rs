@@ -18,7 +18,7 @@ use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopP
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::{Digest, PinnedImage};
-use crate::ports::{Attached, ContainerRunner, Cx, ImageCheck};
+use crate::ports::{Attached, ContainerRunner, Cx, FolderEntry, ImageCheck};
 
 use super::auth::Auth;
 use super::client::{Engine, Engines};
@@ -28,6 +28,7 @@ mod body;
 mod create;
 mod exec;
 mod facts;
+mod folder;
 mod frames;
 mod image;
 mod job;
@@ -124,6 +125,18 @@ impl ContainerRunner for Runner {
             .await
     }
 
+    async fn resolve_image(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        reference: &str,
+    ) -> Result<PinnedImage, Fault> {
+        let cx = cx.on_host(host);
+        let engine = self.on(host)?;
+        cx.or_interrupted(self.resolve(&cx, &engine, reference))
+            .await
+    }
+
     async fn run(
         &self,
         cx: &Cx,
@@ -146,6 +159,17 @@ impl ContainerRunner for Runner {
         let cx = cx.on_host(host);
         let engine = self.on(host)?;
         settled(&cx, self.converse(&cx, &engine, spec, files)).await
+    }
+
+    async fn folder(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+        folder: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
+        let engine = self.on(host)?;
+        settled(cx, self.read_folder(&engine, spec, folder)).await
     }
 
     async fn start(
@@ -177,6 +201,34 @@ impl ContainerRunner for Runner {
     ) -> Result<Option<Exit>, Fault> {
         let engine = self.on(host)?;
         cx.or_interrupted(life::stop(&engine, name, stop)).await
+    }
+
+    async fn let_go(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        signal: &str,
+    ) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::let_go(&engine, name, signal)).await
+    }
+
+    async fn rename(&self, cx: &Cx, host: &HostAddress, name: &str, to: &str) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::rename(&engine, name, to)).await
+    }
+
+    async fn copy_in(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        files: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(attach::copy_in(&engine, name, files))
+            .await
     }
 
     async fn remove(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<(), Fault> {
@@ -302,6 +354,8 @@ mod testing {
                 mount("shop-prod-data", "/data", false),
                 mount("/etc/ssl/certs", "/certs", true),
             ],
+            made_folders: vec![],
+            user: None,
             network: "shop-prod".into(),
             aliases: vec!["web".into()],
             ports: vec![PortBinding {

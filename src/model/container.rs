@@ -29,8 +29,20 @@ pub mod label {
     pub const LOOPBACK: &str = "stagecraft.loopback";
     /// Keyed fingerprint of the whole environment that it was made with.
     pub const ENV: &str = "stagecraft.env";
-    /// Set on one-off containers: `migrate`, `probe`.
+    /// Set on containers behind the proxy: their route, see
+    /// [`crate::model::route::RouteLabel`].
+    pub const ROUTE: &str = "stagecraft.route";
+    /// Beside it: the port of the host's loopback that the proxy sends to.
+    pub const SERVER_PORT: &str = "stagecraft.server-port";
+    /// Set on the proxy itself: the version of what it is made of.
+    pub const PROXY: &str = "stagecraft.proxy";
+    /// Set on one-off containers; the work that they do.
     pub const JOB: &str = "stagecraft.job";
+
+    pub mod job {
+        /// Of a new release, for the schema gate alone.
+        pub const SCHEMA: &str = "schema";
+    }
 }
 
 /// A port inside the container and where the host offers it.
@@ -83,6 +95,11 @@ pub struct ContainerSpec {
     pub env: IndexMap<String, Secret>,
     pub labels: BTreeMap<String, String>,
     pub mounts: Vec<Mount>,
+    /// Folders of the host that the engine makes, at every start, where they
+    /// are missing.
+    pub made_folders: Vec<Mount>,
+    /// Replaces the image's user.
+    pub user: Option<String>,
     /// The user-defined network; made when it is not there. `aliases` are the
     /// names that resolve to this container in it.
     pub network: String,
@@ -128,6 +145,22 @@ impl Container {
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(String::as_str)
+    }
+
+    /// Where its host reaches a port of it: on the host's own loopback, or on
+    /// the container's network where the port is not published.
+    #[must_use]
+    pub fn reached_at(&self, port: u16) -> Option<(String, u16)> {
+        match self.ports.iter().find(|known| known.container == port) {
+            Some(known) if matches!(known.address.as_str(), "" | "0.0.0.0" | "::") => {
+                Some(("127.0.0.1".to_owned(), known.host))
+            }
+            Some(known) => Some((known.address.clone(), known.host)),
+            None => {
+                let address = self.address.clone().filter(|known| !known.is_empty())?;
+                Some((address, port))
+            }
+        }
     }
 
     #[must_use]

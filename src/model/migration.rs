@@ -82,6 +82,26 @@ pub struct Migration {
     pub note: Option<String>,
 }
 
+/// Whether the files of a plan are those that will run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Files {
+    #[default]
+    Final,
+    /// Those of the checkout, while the image whose files will run is not
+    /// there: they are compared before anything runs.
+    Provisional,
+    /// They are in an image that the primary host does not hold yet.
+    Awaited,
+}
+
+impl Files {
+    #[must_use]
+    pub fn are_final(&self) -> bool {
+        *self == Files::Final
+    }
+}
+
 /// Everything known of one database's migrations at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationPlan {
@@ -98,6 +118,8 @@ pub struct MigrationPlan {
     /// Why the database was not read (`no release yet, database not read`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
+    #[serde(default, skip_serializing_if = "Files::are_final")]
+    pub files: Files,
     /// The newest applied version: leading digits of its file name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
@@ -112,6 +134,14 @@ impl MigrationPlan {
         self.selected
             .iter()
             .filter_map(|id| self.migrations.iter().find(|migration| migration.id == *id))
+    }
+
+    /// The files, by id and checksum, applied or not.
+    pub fn known_files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.migrations
+            .iter()
+            .filter(|migration| migration.state != MigrationState::Missing)
+            .map(|migration| (migration.id.as_str(), migration.checksum.as_str()))
     }
 
     /// Those of one phase of a deploy.
@@ -141,6 +171,9 @@ pub struct MigrationRequest {
     /// An image that is on the primary host already, for databases that are
     /// read in a container and engines that run in one.
     pub image: Option<PinnedImage>,
+    /// The image that is to run, for `source: image`; `None` while it is to be
+    /// built.
+    pub files: Option<PinnedImage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

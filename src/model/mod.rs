@@ -14,5 +14,6 @@ pub mod phase;
 pub mod project;
 pub mod release;
 pub mod route;
+pub mod schema;
 pub mod secret;
 pub mod slot;

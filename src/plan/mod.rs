@@ -11,6 +11,7 @@ mod retention;
 mod rollback;
 mod rollout;
 mod slots;
+mod tolerance;
 mod unbuilt;
 
 pub use deploy::{
@@ -27,4 +28,5 @@ pub use retention::forgettable;
 pub use rollback::{RollbackPlan, RollbackRequest, role_of, rollback, rollback_target};
 pub use rollout::{Again, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
 pub use slots::live_before;
+pub use tolerance::{Question, Tolerance, tolerance};
 pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};

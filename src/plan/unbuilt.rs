@@ -10,9 +10,6 @@ use crate::model::project::{DatabaseSpec, Environment, OnFailure, Safety, Strate
 /// # Errors
 /// `Config`, naming the key.
 pub fn rollout(environment: &Environment) -> Result<(), Fault> {
-    if environment.schema_gate.is_some() {
-        return Err(refuse("schema_gate", "leave `schema_gate` out"));
-    }
     match environment.rollout.strategy {
         Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => Ok(()),
         Strategy::Swarm => Err(refuse(

@@ -73,6 +73,8 @@ pub struct RolloutReport {
 #[derive(Debug, Clone)]
 pub struct RolloutFailure {
     pub fault: Fault,
+    /// Hosts on which something was changed and is as before again.
+    pub undone: Vec<HostAddress>,
     /// Hosts that could not be put back, with the reason. Empty: the old
     /// release serves everywhere again.
     pub not_undone: Vec<(HostAddress, String)>,

@@ -27,6 +27,21 @@ pub struct Attached {
     pub container: String,
 }
 
+/// Something at the top of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderEntry {
+    pub name: String,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    File(Vec<u8>),
+    Folder,
+    /// A link, a device: nothing that can be read here.
+    Other,
+}
+
 /// Containers on hosts. Every method may be called again after a cut.
 #[async_trait]
 pub trait ContainerRunner: Send + Sync {
@@ -50,6 +65,15 @@ pub trait ContainerRunner: Send + Sync {
         image: &PinnedImage,
     ) -> Result<(), Fault>;
 
+    /// What `reference` (by tag or digest) names on the host, pulled when the
+    /// host has nothing of that name: for programs that are not built here.
+    async fn resolve_image(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        reference: &str,
+    ) -> Result<PinnedImage, Fault>;
+
     /// Runs a one-off container to its end and removes it. Its output goes
     /// out line by line as events; non-zero is data. The deadline and the
     /// signal kill it.
@@ -70,6 +94,17 @@ pub trait ContainerRunner: Send + Sync {
         spec: &ContainerSpec,
         files: &[(String, u32, Vec<u8>)],
     ) -> Result<Attached, Fault>;
+
+    /// What lies at the top of a folder of `spec`'s image. Nothing runs: its
+    /// container is made, never started, and removed. A relative folder is one
+    /// of the image's working directory. `None` when there is none.
+    async fn folder(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+        folder: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault>;
 
     /// Creates and starts a container, and confirms that it runs the pinned
     /// image. One of that name that runs the same release is left alone.
@@ -97,6 +132,28 @@ pub trait ContainerRunner: Send + Sync {
         name: &str,
         stop: &StopPolicy,
     ) -> Result<Option<Exit>, Fault>;
+
+    /// Sends it the signal and lets it end in its own time: the engine will
+    /// not start it again. One that is stopped or gone is fine.
+    async fn let_go(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        signal: &str,
+    ) -> Result<(), Fault>;
+
+    async fn rename(&self, cx: &Cx, host: &HostAddress, name: &str, to: &str) -> Result<(), Fault>;
+
+    /// Copies files (path, mode, bytes) into a container; their folders are
+    /// there.
+    async fn copy_in(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        files: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault>;
 
     /// Removes a container; one that is gone is fine.
     async fn remove(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<(), Fault>;

@@ -19,11 +19,13 @@
 //! retire: old ones drain, stop, stay for a rollback; outdated ones go
 //! ```
 
+mod aside;
 mod beside;
 mod fleet;
 mod health;
 mod in_place;
 mod retire;
+mod schema;
 mod traffic;
 
 use std::sync::Arc;

@@ -50,8 +50,8 @@ pub async fn host_state_dir(
 
 /// The small files of one environment on its hosts.
 pub struct HostFiles {
-    link: Arc<dyn HostLink>,
-    folder: String,
+    pub(super) link: Arc<dyn HostLink>,
+    pub(super) folder: String,
 }
 
 impl HostFiles {

@@ -1,12 +1,12 @@
 //! `migrate plan` and `migrate status`: each database, how it is reached, and
 //! where each of its migrations stands.
 
-use crate::model::migration::{Migration, MigrationPlan, MigrationState};
+use crate::model::migration::{Files, Migration, MigrationPlan, MigrationState};
 use crate::model::project::MigrationStrategy;
 
 use super::style::Style;
 use super::table::Table;
-use super::words::{plural, printable};
+use super::words::{self, plural, printable};
 
 /// Which migrations are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +33,28 @@ fn one(plan: &MigrationPlan, listed: Listed, style: Style) -> String {
     if let Some(unread) = &plan.unread {
         text += &format!("  {}\n", printable(unread));
     }
+    if let Some(words) = about_files(plan.files) {
+        text += &format!("  {words}\n");
+    }
     text += &table(plan, listed).render(style, "  ");
     text += &format!("  {}\n", summary(plan));
     for refusal in &plan.refusals {
         text += &format!("  {} {}\n", style.bad("refused:"), printable(refusal));
     }
     text
+}
+
+/// What is not certain of the files of a plan.
+pub(super) fn about_files(files: Files) -> Option<&'static str> {
+    match files {
+        Files::Final => None,
+        Files::Provisional => Some(
+            "these are the files of the checkout: they are compared with the image's before anything runs",
+        ),
+        Files::Awaited => Some(
+            "the migrations are in an image that is not on the primary host yet: what is pending is known when it is there",
+        ),
+    }
 }
 
 fn table(plan: &MigrationPlan, listed: Listed) -> Table {
@@ -76,13 +92,15 @@ fn notes(plan: &MigrationPlan, migration: &Migration) -> Vec<String> {
     let mut notes = vec![];
     match &migration.state {
         MigrationState::Pending => {}
-        MigrationState::Applied { at } => notes.extend(at.clone()),
+        MigrationState::Applied { at } => notes.extend(at.as_deref().map(moment)),
         MigrationState::Edited { applied_checksum } => notes.push(format!(
             "applied as {}, the file is {} now",
             short(applied_checksum),
             short(&migration.checksum)
         )),
-        MigrationState::Missing => notes.push("applied, and there is no such file".to_owned()),
+        MigrationState::Missing => {
+            notes.push("in the database, and there is no such file".to_owned());
+        }
         MigrationState::OutOfOrder { after } => notes.push(format!("{after} is applied already")),
         MigrationState::Failed { done, total, error } => {
             let so_far = format!("{done} of {total} statements done");
@@ -104,6 +122,14 @@ fn notes(plan: &MigrationPlan, migration: &Migration) -> Vec<String> {
     notes
 }
 
+/// As everywhere else, where the database gave a time that can be read.
+fn moment(at: &str) -> String {
+    match chrono::DateTime::parse_from_rfc3339(at) {
+        Ok(time) => format!("{} UTC", words::time(time.to_utc())),
+        Err(_) => at.to_owned(),
+    }
+}
+
 fn short(checksum: &str) -> &str {
     match checksum {
         "" => "unknown",
@@ -117,6 +143,9 @@ fn summary(plan: &MigrationPlan) -> String {
         .iter()
         .filter(|migration| matches!(migration.state, MigrationState::Applied { .. }))
         .count();
+    if plan.files == Files::Awaited {
+        return "what will run is not known yet".to_owned();
+    }
     let to_run = match (plan.selected.len(), plan.refusals.is_empty()) {
         (_, false) => "nothing will run".to_owned(),
         (0, true) => "nothing to run".to_owned(),
@@ -186,6 +215,7 @@ mod tests {
             selected: vec!["0043_notes.sql".into(), "0044_index.sql".into()],
             refusals: vec!["`0042_users.sql` was edited after it was applied".to_owned()],
             unread: None,
+            files: Files::Final,
             schema_version: Some(42),
             route: "through 10.0.0.4".to_owned(),
         };
@@ -196,6 +226,7 @@ mod tests {
             selected: vec!["1_init.sql".to_owned()],
             refusals: vec![],
             unread: Some("no release yet, database not read".to_owned()),
+            files: Files::Final,
             schema_version: None,
             route: "in a container on 10.0.0.4".to_owned(),
         };

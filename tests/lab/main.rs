@@ -26,7 +26,9 @@ mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
+mod fingerprints;
 mod fleets;
+mod image_files;
 mod link;
 mod load;
 mod migrate;
@@ -34,6 +36,7 @@ mod migrations;
 mod push;
 mod registries;
 mod runner;
+mod schema_gate;
 mod secrets;
 
 #[path = "../support"]

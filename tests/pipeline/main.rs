@@ -7,6 +7,7 @@
 mod blue_green;
 mod cuts;
 mod fleet;
+mod gate;
 mod ledger;
 mod phases;
 mod proxies;

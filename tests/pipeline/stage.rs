@@ -13,8 +13,8 @@ use stagecraft::model::history::History;
 use stagecraft::model::host::Host;
 use stagecraft::model::image::{BuiltImage, Carriage, PinnedImage};
 use stagecraft::model::migration::{
-    DatabaseReport, Migration, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
-    MigrationRequest, MigrationResult, MigrationState,
+    DatabaseReport, Files, Migration, MigrationFailure, MigrationOutcome, MigrationPlan,
+    MigrationReport, MigrationRequest, MigrationResult, MigrationState,
 };
 use stagecraft::model::phase::{Mark, Phase, Status};
 use stagecraft::model::project::{
@@ -23,7 +23,7 @@ use stagecraft::model::project::{
 };
 use stagecraft::model::release::{Release, ReleaseId};
 use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
-use stagecraft::ports::{Builder, Cx, Migrator, Pusher};
+use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy};
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
@@ -263,6 +263,22 @@ impl Stage {
             .collect()
     }
 
+    pub(crate) fn deployer<'a>(
+        &'a self,
+        strategy: &'a dyn RolloutStrategy,
+        ledger: &'a CutLedger,
+    ) -> Deployer<'a> {
+        Deployer {
+            environment: &self.environment,
+            builder: &*self.shop,
+            pusher: &*self.shop,
+            migrator: &*self.shop,
+            strategy,
+            fetch: &self.fleet,
+            ledger,
+        }
+    }
+
     /// Deploys a version; `None` when the process died on the way.
     pub(crate) async fn deploy_cut(
         &mut self,
@@ -285,11 +301,11 @@ impl Stage {
         self.run(release, &plan, &facts, cut).await
     }
 
-    pub(crate) fn strategy(&self) -> Arc<dyn stagecraft::ports::RolloutStrategy> {
+    pub(crate) fn strategy(&self) -> Arc<dyn RolloutStrategy> {
         stagecraft::rollout::fleet(stagecraft::rollout::Hands {
             runner: Arc::new(self.fleet.clone()),
             probe: Arc::new(self.fleet.clone()),
-            fetch: Arc::new(self.proxies.clone()),
+            fetch: Arc::new(self.fleet.clone()),
             proxy: Arc::new(self.proxies.clone()),
         })
     }
@@ -304,14 +320,7 @@ impl Stage {
         let ledger = CutLedger::holding(&self.history, cut);
         let strategy = self.strategy();
         let ended = {
-            let deployer = Deployer {
-                environment: &self.environment,
-                builder: &*self.shop,
-                pusher: &*self.shop,
-                migrator: &*self.shop,
-                strategy: &*strategy,
-                ledger: &ledger,
-            };
+            let deployer = self.deployer(&*strategy, &ledger);
             let (cx, ready) = (self.cx(), self.ready());
             tokio::select! {
                 biased;
@@ -357,14 +366,7 @@ impl Stage {
         .unwrap();
         let ledger = CutLedger::holding(&self.history, None);
         let strategy = self.strategy();
-        let deployer = Deployer {
-            environment: &self.environment,
-            builder: &*self.shop,
-            pusher: &*self.shop,
-            migrator: &*self.shop,
-            strategy: &*strategy,
-            ledger: &ledger,
-        };
+        let deployer = self.deployer(&*strategy, &ledger);
         let result = deployer
             .abort(&self.cx(), found.release, &outline, &facts, &self.ready())
             .await;
@@ -389,14 +391,7 @@ impl Stage {
         );
         let ledger = CutLedger::holding(&self.history, None);
         let strategy = self.strategy();
-        let deployer = Deployer {
-            environment: &self.environment,
-            builder: &*self.shop,
-            pusher: &*self.shop,
-            migrator: &*self.shop,
-            strategy: &*strategy,
-            ledger: &ledger,
-        };
+        let deployer = self.deployer(&*strategy, &ledger);
         let result = deployer
             .roll_back(&self.cx(), release, &plan, &facts, &self.ready())
             .await;
@@ -526,6 +521,7 @@ impl Migrator for Shop {
             selected,
             refusals: vec![],
             unread: None,
+            files: Files::Final,
             schema_version: None,
             route: "directly".into(),
         }])

@@ -9,7 +9,7 @@ use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, 
 use stagecraft::model::fault::Fault;
 use stagecraft::model::host::HostAddress;
 use stagecraft::model::image::PinnedImage;
-use stagecraft::ports::{Attached, ContainerRunner, Cx, ImageCheck};
+use stagecraft::ports::{Attached, ContainerRunner, Cx, FolderEntry, ImageCheck};
 
 pub struct NoRunner;
 
@@ -33,6 +33,24 @@ impl ContainerRunner for NoRunner {
     async fn ensure_image(&self, _: &Cx, _: &HostAddress, _: &PinnedImage) -> Result<(), Fault> {
         none()
     }
+    async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
+        none()
+    }
+    async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        none()
+    }
+    async fn rename(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        none()
+    }
+    async fn copy_in(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &str,
+        _: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault> {
+        none()
+    }
     async fn run(
         &self,
         _: &Cx,
@@ -40,6 +58,15 @@ impl ContainerRunner for NoRunner {
         _: &ContainerSpec,
         _: Duration,
     ) -> Result<Exit, Fault> {
+        none()
+    }
+    async fn folder(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &ContainerSpec,
+        _: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
         none()
     }
     async fn attach(

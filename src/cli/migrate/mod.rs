@@ -35,13 +35,15 @@ async fn request(
     history: &History,
 ) -> Result<MigrationRequest, Fault> {
     known(&session.environment, &filters.database)?;
+    let image = image(session, cx, filters, history).await?;
     Ok(MigrationRequest {
         databases: filters.database.clone(),
         strategies: filters.strategy.iter().copied().map(Into::into).collect(),
         to: filters.to.clone(),
         steps: None,
         allow_out_of_order: false,
-        image: image(session, cx, filters, history).await?,
+        files: image.clone(),
+        image,
     })
 }
 
@@ -95,7 +97,7 @@ async fn image(
     Ok(
         newest_image(history, &session.environment).map(|(release, image)| {
             cx.step(format!(
-                "containers use the image of release {release}, if one is needed"
+                "a one-off container, where one is needed, runs the image of {release}"
             ));
             image
         }),

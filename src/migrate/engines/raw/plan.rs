@@ -3,11 +3,11 @@
 use crate::migrate::drift::{self, Gaps};
 use crate::migrate::select;
 use crate::model::fault::Fault;
-use crate::model::migration::{MigrationPlan, MigrationRequest};
+use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::model::project::MigrationSpec;
 use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions};
 
-use super::source::Sources;
+use super::source::{Read, Sources};
 
 pub(super) async fn plan(
     databases: &dyn Databases,
@@ -18,7 +18,7 @@ pub(super) async fn plan(
 ) -> Result<MigrationPlan, Fault> {
     let name = &job.database.name;
     let route = databases.route(job).await?;
-    let source = sources.read(job.database, route.dialect)?;
+    let read = sources.read(cx, job, route.dialect).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
     let rows = match unread {
@@ -31,6 +31,21 @@ pub(super) async fn plan(
             rows.unwrap_or_default()
         }
     };
+    let plan = MigrationPlan {
+        database: name.clone(),
+        engine: "raw".to_owned(),
+        migrations: vec![],
+        selected: vec![],
+        refusals: vec![],
+        unread,
+        files: Files::Awaited,
+        schema_version: version(&rows),
+        route: route.words,
+    };
+    let (source, files) = match read {
+        Read::Known(source, files) => (source, files),
+        Read::Awaited => return Ok(plan),
+    };
     let gaps = match request.allow_out_of_order {
         true => Gaps::Allow,
         false => Gaps::Refuse,
@@ -41,14 +56,11 @@ pub(super) async fn plan(
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
     Ok(MigrationPlan {
-        database: name.clone(),
-        engine: "raw".to_owned(),
         migrations: compared.migrations,
         selected: selection.selected,
         refusals,
-        unread,
-        schema_version: version(&rows),
-        route: route.words,
+        files,
+        ..plan
     })
 }
 

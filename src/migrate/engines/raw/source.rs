@@ -1,6 +1,8 @@
-//! The files of one database, read and taken apart for its dialect. Imports
+//! The files of one database, read from the checkout or from the image that is
+//! to run, and taken apart for its dialect. Imports `ports`, `model` and
 //! `migrate`'s pure parts.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::migrate::checksums;
@@ -8,11 +10,13 @@ use crate::migrate::drift::Candidate;
 use crate::migrate::files::{self, Folder, MigrationFile};
 use crate::migrate::sql::{self, Mode, Script};
 use crate::model::fault::Fault;
+use crate::model::image::{Digest, PinnedImage};
+use crate::model::migration::Files;
 use crate::model::names::DatabaseName;
-use crate::model::project::{DatabaseSpec, MigrationSpec, MigrationStrategy};
-use crate::ports::Dialect;
+use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec, MigrationStrategy};
+use crate::ports::{Cx, Dialect, FolderEntry, ImageCheck, Job};
 
-use super::Options;
+use super::{Options, image};
 
 pub(super) struct Source {
     pub(super) files: Vec<MigrationFile>,
@@ -33,20 +37,85 @@ pub(super) fn shown(spec: &MigrationSpec) -> &str {
         .trim_end_matches('/')
 }
 
+/// The files that are known, and whether they are those that will run.
+pub(super) enum Read {
+    Known(Arc<Source>, Files),
+    /// Only an image that is not there yet has them.
+    Awaited,
+}
+
 /// What was read and taken apart already: a plan is followed by its run, on
-/// the same files. They are read again each time, and taken apart again only
-/// where a checksum is another one.
+/// the same files. Those of the checkout are read again each time, those of an
+/// image once, and taken apart again only where a checksum is another one.
 #[derive(Default)]
-pub(super) struct Sources(Mutex<Vec<(DatabaseName, Dialect, Arc<Source>)>>);
+pub(super) struct Sources {
+    apart: Mutex<Vec<(DatabaseName, Dialect, Arc<Source>)>>,
+    images: Mutex<Vec<(Digest, DatabaseName, Vec<FolderEntry>)>>,
+}
 
 impl Sources {
-    pub(super) fn read(
+    pub(super) async fn read(
         &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        dialect: Dialect,
+    ) -> Result<Read, Fault> {
+        let spec = &job.database.migrations;
+        let (folder, files) = match (spec.source, job.files) {
+            (MigrationSource::Checkout, _) => (checkout(job.database)?, Files::Final),
+            (MigrationSource::Image, Some(image)) => {
+                if job.runner.has_image(cx, job.host, image).await? == ImageCheck::Absent {
+                    return Ok(Read::Awaited);
+                }
+                (self.image(cx, job, image).await?, Files::Final)
+            }
+            (MigrationSource::Image, None) => {
+                if !spec.path.as_deref().is_some_and(Path::is_dir) {
+                    return Ok(Read::Awaited);
+                }
+                (checkout(job.database)?, Files::Provisional)
+            }
+        };
+        let source = self.apart(folder, job.database, dialect)?;
+        Ok(Read::Known(source, files))
+    }
+
+    async fn image(&self, cx: &Cx, job: &Job<'_>, image: &PinnedImage) -> Result<Folder, Fault> {
+        let entries = match self.fetched(image, &job.database.name) {
+            Some(entries) => entries,
+            None => {
+                let read = image::read(cx, job, image).await?;
+                let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+                images.push((
+                    image.digest.clone(),
+                    job.database.name.clone(),
+                    read.clone(),
+                ));
+                read
+            }
+        };
+        let spec = &job.database.migrations;
+        let order = Options::of(job.database).map_err(Fault::config)?.order;
+        let pattern = spec.pattern.as_deref();
+        Ok(files::of(entries, shown(spec), order, pattern))
+    }
+
+    /// An image's digest never means other files.
+    fn fetched(&self, image: &PinnedImage, database: &DatabaseName) -> Option<Vec<FolderEntry>> {
+        let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        images
+            .iter()
+            .find(|(digest, name, _)| *digest == image.digest && name == database)
+            .map(|(.., entries)| entries.clone())
+    }
+
+    fn apart(
+        &self,
+        folder: Folder,
         database: &DatabaseSpec,
         dialect: Dialect,
     ) -> Result<Arc<Source>, Fault> {
-        let folder = Source::folder(database)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |source: &Source| {
             let name = |file: &MigrationFile| (file.name.clone(), file.checksum.clone());
             let now = folder.files.iter().map(name);
@@ -66,19 +135,19 @@ impl Sources {
     }
 }
 
-impl Source {
-    fn folder(database: &DatabaseSpec) -> Result<Folder, Fault> {
-        let spec = &database.migrations;
-        let options = Options::of(database).map_err(Fault::config)?;
-        let Some(path) = &spec.path else {
-            return Err(Fault::config(format!(
-                "`databases.{}.migrations` has no `path`",
-                database.name
-            )));
-        };
-        files::read(path, shown(spec), options.order, spec.pattern.as_deref())
-    }
+fn checkout(database: &DatabaseSpec) -> Result<Folder, Fault> {
+    let spec = &database.migrations;
+    let options = Options::of(database).map_err(Fault::config)?;
+    let Some(path) = &spec.path else {
+        return Err(Fault::config(format!(
+            "`databases.{}.migrations` has no `path`",
+            database.name
+        )));
+    };
+    files::read(path, shown(spec), options.order, spec.pattern.as_deref())
+}
 
+impl Source {
     fn of(folder: Folder, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
         let spec = &database.migrations;
         let mut source = Self {
