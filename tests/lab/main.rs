@@ -21,6 +21,7 @@ mod sandbox;
 
 mod bad_days;
 mod bad_hosts;
+mod blue_green;
 mod build;
 mod cli_local;
 mod cut_off;

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{Project, engine, here, lab};
+use super::{Project, Run, engine, here, lab};
 use crate::support::load::Load;
 
 /// Where the proxy of every host listens.
@@ -13,13 +13,16 @@ impl Project {
     /// The application of `tests/fixtures/loadapp`, asked for by its own name.
     pub(crate) fn behind_the_proxy(mut self) -> Self {
         let name = format!("{}.example.com", self.name);
-        self.set("/proxy", json!({ "hosts": [&name], "tls": "off" }));
+        self.set(
+            "/proxy",
+            json!({ "hosts": [&name], "tls": "off", "image": lab("LAB_IMAGE_HAPROXY") }),
+        );
         self.set(
             "/roles/web",
             json!({
                 "port": 8080,
                 "health": { "path": "/up", "timeout": "20s", "interval": "100ms" },
-                "stop": { "timeout": "1s" },
+                "stop": { "timeout": "3s" },
             }),
         );
         let registry = format!("{}/{}", lab("LAB_REGISTRY"), self.name);
@@ -51,6 +54,21 @@ impl Project {
             engine(host.0).sh(&format!("docker pull -q {reference}"));
         }
         reference
+    }
+
+    /// Deploys a prebuilt image.
+    #[track_caller]
+    pub(crate) fn ships_image(&self, image: &str, version: &str) -> Run {
+        let words = ["deploy", "--env", "prod", "--version", version];
+        self.runs(&[&words[..], &["--image", image]].concat())
+    }
+
+    /// The image of the newest release, by its digest.
+    #[track_caller]
+    pub(crate) fn live_image(&self) -> String {
+        let image = &self.newest()["image"];
+        let text = |key: &str| image[key].as_str().expect("text").to_owned();
+        format!("{}@{}", text("repository"), text("digest"))
     }
 
     /// People who use it on all of its hosts.
