@@ -15,6 +15,7 @@ mod checkout;
 mod engine;
 mod host;
 mod project;
+mod proxied;
 mod run;
 mod running;
 
