@@ -15,7 +15,6 @@ use crate::model::host::HostAddress;
 use crate::model::names::{EnvironmentName, ProjectName};
 use crate::ports::{HostLink, RemoteExit};
 
-
 /// What a host may take for one small file. A disk that is busy syncs within
 /// seconds, and SSH itself notices a dead connection after 15; only a system
 /// that is stuck is still silent by then.
