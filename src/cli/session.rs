@@ -185,6 +185,7 @@ impl Session<'_> {
             runner: &*self.house.runner,
             pusher: &*self.house.pusher,
             migrator: &*self.house.migrator,
+            proxy: &*self.house.proxy,
         };
         observer.observe(cx, history, source, wanted).await
     }

@@ -11,9 +11,11 @@ use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
 use crate::ports::{
-    Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Pusher, RolloutStrategy,
+    Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy, Pusher,
+    RolloutStrategy,
 };
-use crate::rollout;
+use crate::proxy;
+use crate::rollout::{self, Hands};
 use crate::ssh::{EnvironmentLock, HostFiles, Links};
 
 use super::evidence::Witnessed;
@@ -30,6 +32,7 @@ pub(crate) struct House {
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) proxy: Arc<dyn Proxy>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -57,6 +60,8 @@ pub(crate) fn house(
     let auth = Arc::new(auth(environment, &values));
     let runner = runner(Arc::clone(&engines), Arc::clone(&auth));
     let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
+    let fetch = Arc::clone(&prober) as Arc<dyn Fetch>;
+    let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch);
     let delivery = Delivery {
         registry: environment.registry.clone(),
         hosts: environment
@@ -82,12 +87,14 @@ pub(crate) fn house(
         pusher: pusher(engines, Arc::clone(&link), auth, delivery),
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
-        strategy: rollout::in_place(
-            Arc::clone(&runner),
-            Arc::clone(&prober) as _,
-            Arc::clone(&prober) as _,
-        ),
+        strategy: rollout::fleet(Hands {
+            runner: Arc::clone(&runner),
+            probe: Arc::clone(&prober) as Arc<dyn Probe>,
+            fetch: Arc::clone(&prober) as Arc<dyn Fetch>,
+            proxy: Arc::clone(&proxy),
+        }),
         fetch: prober,
+        proxy,
         lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,
         values,

@@ -24,6 +24,11 @@ pub mod label {
     pub const STATE_PATH: &str = "stagecraft.state-path";
     /// 1-based replica number.
     pub const REPLICA: &str = "stagecraft.replica";
+    /// Ports of the container and where the host's loopback offers them:
+    /// `3000=20017,9090=20018`.
+    pub const LOOPBACK: &str = "stagecraft.loopback";
+    /// Keyed fingerprint of the whole environment that it was made with.
+    pub const ENV: &str = "stagecraft.env";
     /// Set on one-off containers; the work that they do.
     pub const JOB: &str = "stagecraft.job";
 
@@ -149,6 +154,14 @@ impl Container {
     #[must_use]
     pub fn running(&self) -> bool {
         self.state == ContainerState::Running
+    }
+
+    /// Where the host offers this port of the container, running or not.
+    #[must_use]
+    pub fn host_port(&self, container: u16) -> Option<u16> {
+        let mut ports = self.ports.iter();
+        let found = ports.find(|port| port.container == container);
+        found.map(|port| port.host)
     }
 }
 

@@ -16,3 +16,4 @@ pub mod release;
 pub mod route;
 pub mod schema;
 pub mod secret;
+pub mod slot;

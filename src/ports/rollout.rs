@@ -8,6 +8,8 @@ use crate::model::image::PinnedImage;
 use crate::model::names::RoleName;
 use crate::model::project::{Health, Rollout, SchemaGate};
 use crate::model::release::ReleaseId;
+use crate::model::route::{Route, Server};
+use crate::model::slot::{Arrival, Manner, OldOnes};
 
 use super::Cx;
 
@@ -15,6 +17,10 @@ use super::Cx;
 #[derive(Debug, Clone)]
 pub struct Slot {
     pub role: RoleName,
+    pub manner: Manner,
+    pub arrival: Arrival,
+    /// The port inside the container that the proxy sends requests to.
+    pub behind_proxy: Option<u16>,
     pub new: ContainerSpec,
     pub health: Health,
     /// The containers that it takes the place of, and the rules that they were
@@ -29,10 +35,15 @@ pub struct Slot {
 pub struct HostStep {
     pub host: HostAddress,
     pub slots: Vec<Slot>,
+    /// Who answers behind the proxy until this rollout.
+    pub old_servers: Vec<Server>,
+    pub old_ones: OldOnes,
     /// Containers that no longer belong here: of roles that this host no longer
     /// runs, or left by earlier releases. They stop with the old ones; the live
     /// release's come back with an undo.
     pub leftovers: Vec<Container>,
+    /// Stopped ones that are no way back any more: removed at the very end.
+    pub outdated: Vec<Container>,
 }
 
 /// The whole rollout, complete before anything is changed.
@@ -43,7 +54,10 @@ pub struct RolloutPlan {
     pub live: Option<ReleaseId>,
     pub image: PinnedImage,
     pub rollout: Rollout,
-    /// Asked of every replica of its role before the release counts.
+    /// What the proxies know the environment by.
+    pub route: Option<Route>,
+    /// Asked of every replica of its role, before any traffic moves and before
+    /// anything is stopped.
     pub gate: Option<SchemaGate>,
     /// In running order; hosts of one batch go at the same time.
     pub batches: Vec<Vec<HostStep>>,
@@ -82,9 +96,9 @@ pub trait RolloutStrategy: Send + Sync {
     /// Hosts that could not be put back.
     async fn put_back(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), RolloutFailure>;
 
-    /// Removes what the finished rollout left behind: the old containers and
-    /// those of roles that a host no longer runs. Only called once the rollout
-    /// is recorded as completed; until then they are the way back. Returns
-    /// what could not be removed, in words.
+    /// Ends what the finished rollout left behind: the old containers drain
+    /// and stop, and what is no way back any more is removed. Only called once
+    /// the rollout is recorded as completed; until then they are the way back.
+    /// Returns what could not be ended, in words.
     async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String>;
 }

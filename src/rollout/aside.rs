@@ -1,6 +1,6 @@
-//! The schema gate where no proxy keeps old and new apart: one container of
-//! the new release runs aside on each host, without traffic, and is asked
-//! before anything is stopped. It is removed whatever happens; one that a
+//! The schema gate where new containers take the place of old ones: one
+//! container of the new release runs aside on each host, without traffic, and
+//! is asked before anything is stopped. It is removed whatever happens; one that a
 //! killed run left behind is a leftover of the next rollout.
 
 use futures_util::future::{join_all, try_join_all};
@@ -9,9 +9,10 @@ use crate::model::container::{ContainerSpec, label};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::project::{Health, SchemaGate};
-use crate::ports::{ContainerRunner, Cx, Fetch, Probe, RolloutPlan};
+use crate::model::slot::Manner;
+use crate::ports::{ContainerRunner, Cx, RolloutPlan};
 
-use super::{health, schema};
+use super::{Hands, health, schema};
 
 const LOG_LINES: usize = 20;
 
@@ -22,25 +23,25 @@ struct Aside<'a> {
     health: &'a Health,
 }
 
-/// Starts one container of the gate's role on every host that runs it, and
-/// asks them all.
+/// Starts one container of the gate's role on every host that will replace
+/// one in place, and asks them all. What starts beside the old ones is its own
+/// answer, later.
 ///
 /// # Errors
 /// `Refused`: the gate said no. One that does not get healthy. Nothing was
 /// stopped then, and nothing stays.
-pub(super) async fn ask(
-    cx: &Cx,
-    runner: &dyn ContainerRunner,
-    probe: &dyn Probe,
-    fetch: &dyn Fetch,
-    plan: &RolloutPlan,
-) -> Result<(), Fault> {
+pub(super) async fn ask(cx: &Cx, hands: &Hands, plan: &RolloutPlan) -> Result<(), Fault> {
     let Some(gate) = &plan.gate else {
         return Ok(());
     };
+    let mut slots = plan.batches.iter().flatten().flat_map(|step| &step.slots);
+    if slots.any(|slot| gate.asks(&slot.role) && slot.manner == Manner::Beside) {
+        // Asked itself, beside the old one.
+        return Ok(());
+    }
     let asides = asides(plan, gate);
-    let asked = ask_all(cx, runner, probe, fetch, gate, &asides).await;
-    remove_all(&cx.uncancellable(), runner, &asides).await;
+    let asked = ask_all(cx, hands, gate, &asides).await;
+    remove_all(&cx.uncancellable(), &*hands.runner, &asides).await;
     asked.map_err(|fault| fault.state("no container was stopped"))
 }
 
@@ -69,6 +70,10 @@ fn aside(new: &ContainerSpec, plan: &RolloutPlan) -> ContainerSpec {
     // Whoever looks for the role's containers must not find it.
     spec.labels.remove(label::ROLE);
     spec.labels.remove(label::REPLICA);
+    spec.labels.remove(label::LOOPBACK);
+    // One that is kept for a rollback carries its own release's.
+    let release = plan.release.to_string();
+    spec.labels.insert(label::RELEASE.to_owned(), release);
     let job = label::job::SCHEMA.to_owned();
     spec.labels.insert(label::JOB.to_owned(), job);
     spec
@@ -76,12 +81,11 @@ fn aside(new: &ContainerSpec, plan: &RolloutPlan) -> ContainerSpec {
 
 async fn ask_all(
     cx: &Cx,
-    runner: &dyn ContainerRunner,
-    probe: &dyn Probe,
-    fetch: &dyn Fetch,
+    hands: &Hands,
     gate: &SchemaGate,
     asides: &[Aside<'_>],
 ) -> Result<(), Fault> {
+    let (runner, probe) = (&*hands.runner, &*hands.probe);
     let stop = cx.child();
     // Each is waited for: one that is dropped while it is made would stay.
     let started = join_all(asides.iter().map(|one| async {
@@ -119,7 +123,7 @@ async fn ask_all(
     if let Some(fault) = failure {
         return Err(fault);
     }
-    match schema::agree(cx, fetch, gate, &asked).await {
+    match schema::agree(cx, &*hands.fetch, gate, &asked).await {
         Err(fault) if fault.kind == FaultKind::Refused => {
             Err(with_last_lines(cx, runner, asides, fault).await)
         }

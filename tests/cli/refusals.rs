@@ -113,15 +113,6 @@ fn what_is_not_built_yet_is_refused_before_a_host_is_asked() {
         sandbox.run("deploy --env prod")
     };
     let rollout = |strategy: &str| format!("    rollout: {{ strategy: {strategy} }}\n    hosts:");
-    shows!(refused("environments:", "proxy: { hosts: [shop.example.com] }\nenvironments:"), @r#"
-        exit 10
-        --- stderr
-        error: `proxy` is not built yet in this version
-          caused by: the configuration is valid, but this version cannot do what it asks for
-
-        state: nothing was changed
-        hint: leave `proxy` out: the role then publishes its port itself (`publish`)
-        "#);
     shows!(refused("    hosts:", &rollout("swarm")), @r#"
         exit 10
         --- stderr

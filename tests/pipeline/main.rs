@@ -4,10 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod blue_green;
 mod cuts;
 mod fleet;
 mod gate;
 mod ledger;
 mod phases;
+mod proxies;
 mod rollbacks;
 mod stage;

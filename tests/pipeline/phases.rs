@@ -272,11 +272,7 @@ async fn a_record_that_cannot_be_saved_stops_the_deploy_before_anything_changes(
             actor: "test".into(),
         },
     );
-    let strategy = stagecraft::rollout::in_place(
-        std::sync::Arc::new(stage.fleet.clone()),
-        std::sync::Arc::new(stage.fleet.clone()),
-        std::sync::Arc::new(stage.fleet.clone()),
-    );
+    let strategy = stage.strategy();
     let deployer = stagecraft::deploy::Deployer {
         environment: &stage.environment,
         builder: &*stage.shop,

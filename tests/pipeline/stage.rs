@@ -19,7 +19,7 @@ use stagecraft::model::migration::{
 use stagecraft::model::phase::{Mark, Phase, Status};
 use stagecraft::model::project::{
     Batch, BuildSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource, MigrationStrategy,
-    Mode, OnFailure, Role, Rollout, Strategy,
+    Mode, OnFailure, Proxy, Role, Rollout, Strategy, Tls,
 };
 use stagecraft::model::release::{Release, ReleaseId};
 use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
@@ -28,12 +28,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::ledger::{Cut, CutLedger};
+use super::proxies::Proxies;
 
 pub(crate) const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
 
 pub(crate) struct Stage {
     pub(crate) environment: Environment,
     pub(crate) fleet: Fleet,
+    pub(crate) proxies: Proxies,
     pub(crate) history: History,
     pub(crate) shop: Arc<Shop>,
     pub(crate) cancel: CancellationToken,
@@ -170,14 +172,33 @@ fn database() -> stagecraft::model::project::DatabaseSpec {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        let fleet = Fleet::default();
         Self {
             environment: environment(),
-            fleet: Fleet::default(),
+            proxies: Proxies::of(&fleet),
+            fleet,
             history: History::default(),
             shop: Arc::new(Shop::default()),
             cancel: CancellationToken::new(),
             writes: 0,
         }
+    }
+
+    /// The same project behind a proxy, in `blue_green`.
+    pub(crate) fn behind_proxies() -> Self {
+        let mut stage = Self::new();
+        stage.environment.rollout.strategy = Strategy::BlueGreen;
+        stage.environment.proxy = Some(Proxy {
+            hosts: vec!["shop.example.com".into()],
+            role: "web".parse().unwrap(),
+            tls: Tls::Off,
+            image: "haproxy:3.2".into(),
+            edge_image: "caddy:2".into(),
+            http_port: 80,
+            https_port: 443,
+            path_prefix: None,
+        });
+        stage
     }
 
     pub(crate) fn file(&self, id: &str, strategy: MigrationStrategy) {
@@ -212,6 +233,7 @@ impl Stage {
             runner: &self.fleet,
             pusher: &*self.shop,
             migrator: &*self.shop,
+            proxy: &self.proxies,
         };
         observer
             .observe(
@@ -234,6 +256,7 @@ impl Stage {
                     ReadyRole {
                         role: role.clone(),
                         env: IndexMap::new(),
+                        print: None,
                     },
                 )
             })
@@ -262,6 +285,15 @@ impl Stage {
         self.run(release, &plan, &facts, cut).await
     }
 
+    pub(crate) fn strategy(&self) -> Arc<dyn stagecraft::ports::RolloutStrategy> {
+        stagecraft::rollout::fleet(stagecraft::rollout::Hands {
+            runner: Arc::new(self.fleet.clone()),
+            probe: Arc::new(self.fleet.clone()),
+            fetch: Arc::new(self.fleet.clone()),
+            proxy: Arc::new(self.proxies.clone()),
+        })
+    }
+
     async fn run(
         &mut self,
         release: Release,
@@ -270,11 +302,7 @@ impl Stage {
         cut: Option<Cut>,
     ) -> Option<Result<Release, Stopped>> {
         let ledger = CutLedger::holding(&self.history, cut);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
+        let strategy = self.strategy();
         let ended = {
             let deployer = Deployer {
                 environment: &self.environment,
@@ -325,14 +353,11 @@ impl Stage {
             &self.environment.roles,
             &facts,
             &found.release.id,
+            None,
         )
         .unwrap();
         let ledger = CutLedger::holding(&self.history, None);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
+        let strategy = self.strategy();
         let deployer = Deployer {
             environment: &self.environment,
             builder: &*self.shop,
@@ -355,7 +380,8 @@ impl Stage {
             release: self.next_id(),
             to: to.cloned(),
         };
-        let plan = plan::rollback(&self.environment, &facts, &request)?;
+        let target = plan::rollback_target(&self.environment, &facts, &request)?;
+        let plan = plan::rollback(&self.environment, &facts, &request, target, &self.ready())?;
         let release = new_rollback(
             &self.environment,
             &plan,
@@ -364,11 +390,7 @@ impl Stage {
             },
         );
         let ledger = CutLedger::holding(&self.history, None);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
+        let strategy = self.strategy();
         let deployer = Deployer {
             environment: &self.environment,
             builder: &*self.shop,
