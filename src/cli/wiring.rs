@@ -31,8 +31,8 @@ pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
-    pub(crate) fetch: Arc<dyn Fetch>,
     pub(crate) proxy: Arc<dyn Proxy>,
+    pub(crate) fetch: Arc<dyn Fetch>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -70,6 +70,7 @@ pub(crate) fn house(
             .map(|host| host.address.clone())
             .collect(),
         project: environment.project.clone(),
+        environment: environment.name.clone(),
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
@@ -93,8 +94,8 @@ pub(crate) fn house(
             fetch: Arc::clone(&prober) as Arc<dyn Fetch>,
             proxy: Arc::clone(&proxy),
         }),
-        fetch: prober,
         proxy,
+        fetch: prober,
         lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,
         values,

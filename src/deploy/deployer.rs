@@ -17,7 +17,7 @@ use crate::ports::{
 
 use super::fleet::rollout_plan;
 use super::journal::{Journal, Stopped};
-use super::standing::with_standing;
+use super::standing::{what_became, with_standing};
 use crate::plan::Facts;
 
 /// The pipeline over its ports.
@@ -203,12 +203,12 @@ impl Deployer<'_> {
         plan: &RolloutPlan,
     ) -> Result<RolloutReport, Fault> {
         let report = self.strategy.roll(cx, plan).await.map_err(|failure| {
+            let became = what_became(&failure, plan);
             let mut fault = cx.explained(failure.fault);
-            for (host, reason) in &failure.not_undone {
+            if !failure.not_undone.is_empty() {
                 fault.kind = FaultKind::UndoFailed;
-                fault = fault.state(format!("{host} could not be put back: {reason}"));
             }
-            fault
+            became.into_iter().fold(fault, Fault::state)
         })?;
         release.hosts = report
             .hosts

@@ -124,6 +124,18 @@ impl ContainerRunner for Runner {
             .await
     }
 
+    async fn resolve_image(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        reference: &str,
+    ) -> Result<PinnedImage, Fault> {
+        let cx = cx.on_host(host);
+        let engine = self.on(host)?;
+        cx.or_interrupted(self.resolve(&cx, &engine, reference))
+            .await
+    }
+
     async fn run(
         &self,
         cx: &Cx,
@@ -177,6 +189,34 @@ impl ContainerRunner for Runner {
     ) -> Result<Option<Exit>, Fault> {
         let engine = self.on(host)?;
         cx.or_interrupted(life::stop(&engine, name, stop)).await
+    }
+
+    async fn let_go(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        signal: &str,
+    ) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::let_go(&engine, name, signal)).await
+    }
+
+    async fn rename(&self, cx: &Cx, host: &HostAddress, name: &str, to: &str) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::rename(&engine, name, to)).await
+    }
+
+    async fn copy_in(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        files: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(attach::copy_in(&engine, name, files))
+            .await
     }
 
     async fn remove(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<(), Fault> {
@@ -302,6 +342,8 @@ mod testing {
                 mount("shop-prod-data", "/data", false),
                 mount("/etc/ssl/certs", "/certs", true),
             ],
+            made_folders: vec![],
+            user: None,
             network: "shop-prod".into(),
             aliases: vec!["web".into()],
             ports: vec![PortBinding {

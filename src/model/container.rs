@@ -29,6 +29,13 @@ pub mod label {
     pub const LOOPBACK: &str = "stagecraft.loopback";
     /// Keyed fingerprint of the whole environment that it was made with.
     pub const ENV: &str = "stagecraft.env";
+    /// Set on containers behind the proxy: their route, see
+    /// [`crate::model::route::RouteLabel`].
+    pub const ROUTE: &str = "stagecraft.route";
+    /// Beside it: the port of the host's loopback that the proxy sends to.
+    pub const SERVER_PORT: &str = "stagecraft.server-port";
+    /// Set on the proxy itself: the version of what it is made of.
+    pub const PROXY: &str = "stagecraft.proxy";
     /// Set on one-off containers; the work that they do.
     pub const JOB: &str = "stagecraft.job";
 
@@ -88,6 +95,11 @@ pub struct ContainerSpec {
     pub env: IndexMap<String, Secret>,
     pub labels: BTreeMap<String, String>,
     pub mounts: Vec<Mount>,
+    /// Folders of the host that the engine makes, at every start, where they
+    /// are missing.
+    pub made_folders: Vec<Mount>,
+    /// Replaces the image's user.
+    pub user: Option<String>,
     /// The user-defined network; made when it is not there. `aliases` are the
     /// names that resolve to this container in it.
     pub network: String,

@@ -77,6 +77,8 @@ impl Recipe<'_> {
                     read_only: volume.read_only,
                 })
                 .collect(),
+            made_folders: vec![],
+            user: None,
             network: prefix,
             aliases: vec![role.name.to_string()],
             ports: slot.ports.iter().cloned().chain(loopback).collect(),
@@ -111,6 +113,14 @@ impl Recipe<'_> {
                 .map(|port| format!("{}={}", port.container, port.host))
                 .collect();
             labels.insert(label::LOOPBACK.to_owned(), pairs.join(","));
+        }
+        let server = slot.behind_proxy.and_then(|port| {
+            let mut ports = loopback.iter();
+            ports.find(|known| known.container == port)
+        });
+        if let (Some(server), Some(route)) = (server, environment.route()) {
+            labels.insert(label::ROUTE.to_owned(), route.label());
+            labels.insert(label::SERVER_PORT.to_owned(), server.host.to_string());
         }
         if let Some(print) = &ready.print {
             labels.insert(label::ENV.to_owned(), print.clone());

@@ -88,6 +88,7 @@ pub fn outline(
     again: Option<Again<'_>>,
 ) -> Result<RolloutOutline, Fault> {
     unbuilt::rollout(environment)?;
+    let gate_note = gate_note(environment, roles)?;
     let layout = Layout::new(environment, roles, facts, release, again);
     let fleet: Vec<HostOutline> = environment
         .hosts
@@ -109,28 +110,27 @@ pub fn outline(
     }
     Ok(RolloutOutline {
         strategy: environment.rollout.strategy,
-        notes: gate_note(environment, roles, &batches)?
-            .into_iter()
-            .chain(notes(&batches))
-            .collect(),
+        notes: gate_note.into_iter().chain(notes(&batches)).collect(),
         batches,
         pause_seconds: environment.rollout.pause.as_secs_f64(),
     })
 }
 
-/// What the schema gate does in this rollout. Where nothing of the new release
-/// runs before the old one stops, one container of it is started aside; which a
-/// role must bear that says it never runs twice.
+/// What the schema gate does in this rollout. Of what is replaced in place
+/// nothing new runs before the old one stops, so one container of it is
+/// started aside; which a role must bear that says it never runs twice.
 fn gate_note(
     environment: &Environment,
     roles: &IndexMap<RoleName, Role>,
-    batches: &[Vec<HostOutline>],
 ) -> Result<Option<String>, Fault> {
     let Some(gate) = &environment.schema_gate else {
         return Ok(None);
     };
-    let mut asked = roles.values().filter(|role| gate.asks(&role.name));
-    if let Some(role) = asked.clone().find(|role| !role.overlap) {
+    let asked: Vec<&Role> = roles
+        .values()
+        .filter(|role| gate.asks(&role.name))
+        .collect();
+    if let Some(role) = asked.iter().find(|role| !role.overlap) {
         return Err(Fault::config(format!(
             "`schema_gate` cannot ask `{0}`: `roles.{0}.overlap` is false",
             role.name
@@ -142,20 +142,16 @@ fn gate_note(
             role.name
         )));
     }
-    let Some(role) = asked.next() else {
-        return Ok(None);
-    };
-    let (name, path) = (&role.name, &gate.path);
-    let mut slots = batches.iter().flatten().flat_map(|host| &host.slots);
-    let aside = slots.any(|slot| slot.role == *name && slot.manner == Manner::InPlace);
-    Ok(Some(if aside {
-        format!(
-            "the schema gate asks a container of `{name}` that runs aside on each host before anything is stopped, and every new one after its start (`GET {path}`)"
-        )
-    } else {
-        format!(
-            "the schema gate asks every new container of `{name}` before any traffic moves (`GET {path}`)"
-        )
+    Ok(asked.first().map(|role| {
+        let (name, path) = (&role.name, &gate.path);
+        match slots::manner(environment, role) {
+            Manner::InPlace => format!(
+                "the schema gate asks a container of `{name}` that runs aside on each host before anything is stopped, and every new one after its start (`GET {path}`)"
+            ),
+            Manner::Beside => format!(
+                "the schema gate asks every new container of `{name}` before any traffic moves (`GET {path}`)"
+            ),
+        }
     }))
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use crate::model::container::{Container, label};
+use crate::model::container::{Container, ContainerState, label};
 use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::names::RoleName;
@@ -61,13 +61,22 @@ impl<'a> Layout<'a> {
                     slot.name == container.name || slot.replaces.contains(&container.name)
                 })
             })
-            // One-off containers remove themselves; one that does not run was
-            // left by a command that was killed. Those of the schema gate run
-            // only under the lock, which is ours: any other is left over.
-            .filter(|container| match container.label(label::JOB) {
-                None | Some(label::job::SCHEMA) => true,
-                Some(_) => !container.running(),
-            })
+            // One-off containers remove themselves; one that has ended and is
+            // still there was left by a command that was killed.
+            // Those of the schema gate run only under the lock, which is ours:
+            // any other is left over.
+            .filter(
+                |container| match (container.label(label::JOB), container.state) {
+                    (None | Some(label::job::SCHEMA), _)
+                    | (_, ContainerState::Exited | ContainerState::Created) => true,
+                    (
+                        Some(_),
+                        ContainerState::Running
+                        | ContainerState::Restarting
+                        | ContainerState::Other,
+                    ) => false,
+                },
+            )
             .filter(|container| container.running() || !kept.contains(container.name.as_str()))
             .partition::<Vec<_>, _>(|container| container.running() || self.ours(container));
         let names = |containers: Vec<&Container>| {
@@ -97,12 +106,12 @@ impl<'a> Layout<'a> {
         let again = self.startable(role, replica, known);
         let proxied = proxied(self.environment, role);
         let gate = self.environment.schema_gate.as_ref();
-        let gate = gate.filter(|gate| gate.asks(&role.name));
+        let gate = gate.filter(|gate| gate.role.as_ref() == Some(&role.name));
         let ports = published(self.environment, role);
         SlotOutline {
             role: role.name.clone(),
             replica,
-            manner: manner(self.environment, role, !ports.is_empty()),
+            manner: manner(self.environment, role),
             arrival: match again {
                 Some(_) => Arrival::StartedAgain,
                 None => Arrival::Made,
@@ -234,7 +243,9 @@ pub(super) fn proxied(environment: &Environment, role: &Role) -> bool {
     proxy.is_some_and(|proxy| proxy.role == role.name)
 }
 
-fn manner(environment: &Environment, role: &Role, publishes: bool) -> Manner {
+/// Whether a role's new container can run beside its old one.
+pub(super) fn manner(environment: &Environment, role: &Role) -> Manner {
+    let publishes = !published(environment, role).is_empty();
     let side_by_side = match environment.rollout.strategy {
         Strategy::BlueGreen => true,
         Strategy::Rolling => environment.proxy.is_some(),

@@ -56,8 +56,7 @@ pub struct RolloutPlan {
     pub rollout: Rollout,
     /// What the proxies know the environment by.
     pub route: Option<Route>,
-    /// Asked of every replica of its role, before any traffic moves and before
-    /// anything is stopped.
+    /// Asked before any traffic moves.
     pub gate: Option<SchemaGate>,
     /// In running order; hosts of one batch go at the same time.
     pub batches: Vec<Vec<HostStep>>,
@@ -74,6 +73,8 @@ pub struct RolloutReport {
 #[derive(Debug, Clone)]
 pub struct RolloutFailure {
     pub fault: Fault,
+    /// Hosts on which something was changed and is as before again.
+    pub undone: Vec<HostAddress>,
     /// Hosts that could not be put back, with the reason. Empty: the old
     /// release serves everywhere again.
     pub not_undone: Vec<(HostAddress, String)>,

@@ -50,6 +50,15 @@ pub trait ContainerRunner: Send + Sync {
         image: &PinnedImage,
     ) -> Result<(), Fault>;
 
+    /// What `reference` (by tag or digest) names on the host, pulled when the
+    /// host has nothing of that name: for programs that are not built here.
+    async fn resolve_image(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        reference: &str,
+    ) -> Result<PinnedImage, Fault>;
+
     /// Runs a one-off container to its end and removes it. Its output goes
     /// out line by line as events; non-zero is data. The deadline and the
     /// signal kill it.
@@ -97,6 +106,28 @@ pub trait ContainerRunner: Send + Sync {
         name: &str,
         stop: &StopPolicy,
     ) -> Result<Option<Exit>, Fault>;
+
+    /// Sends it the signal and lets it end in its own time: the engine will
+    /// not start it again. One that is stopped or gone is fine.
+    async fn let_go(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        signal: &str,
+    ) -> Result<(), Fault>;
+
+    async fn rename(&self, cx: &Cx, host: &HostAddress, name: &str, to: &str) -> Result<(), Fault>;
+
+    /// Copies files (path, mode, bytes) into a container; their folders are
+    /// there.
+    async fn copy_in(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        name: &str,
+        files: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault>;
 
     /// Removes a container; one that is gone is fine.
     async fn remove(&self, cx: &Cx, host: &HostAddress, name: &str) -> Result<(), Fault>;

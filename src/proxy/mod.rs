@@ -1,4 +1,32 @@
-//! The proxy on each host. Imports `ports`, `model`.
+//! The proxy on each host: HAProxy in one container, `stagecraft-proxy`, for
+//! all projects. Imports `ports`, `model`.
+//!
+//! Its configuration is the same for every environment and never changes while
+//! it runs ([`base`]); nothing here reloads it. It holds pairs of empty
+//! backends, and maps:
+//!
+//! ```text
+//! Host + path ─names─▶ pair ─live─▶ e07_blue | e07_green ─▶ 127.0.0.1:200xx
+//! ```
+//!
+//! An environment takes a pair when it is first seen ([`claim`]). To switch is
+//! to fill the backend that serves nobody and to change one entry of `live`
+//! ([`traffic`]). Everything is said over the runtime socket in
+//! `/run/stagecraft-proxy` through the host's connection ([`runtime`]); it
+//! belongs to the group that may use Docker, and is no TCP port.
+//!
+//! What a restart reads are files in the volume `stagecraft-proxy`, one an
+//! environment, written by `keep` alone ([`files`]); the container's script
+//! turns them into maps and servers. When they are lost, the labels of the
+//! containers that run tell the same ([`rebuild`]):
+//!
+//! | label | value |
+//! |---|---|
+//! | `stagecraft.route` | [`Route::label`]: `{"key":"shop-prod","hosts":["shop.example.com"],"path_prefix":"/api","tls":"off"}` |
+//! | `stagecraft.server-port` | the port of the host's loopback that the proxy sends to: `20017` |
+//!
+//! Names are added when a route is ensured and taken away only when it is
+//! kept: until the fleet is confirmed, the old release answers under its own.
 
 use std::sync::Arc;
 
@@ -9,80 +37,224 @@ use crate::model::host::HostAddress;
 use crate::model::route::{Route, Server, Traffic};
 use crate::ports::{ContainerRunner, Cx, Fetch, HostLink, Maintenance, Proxy};
 
+mod base;
+mod claim;
+mod confirm;
+mod files;
+mod machine;
+mod names;
+mod rebuild;
+mod replace;
+mod runtime;
+mod state;
+mod traffic;
+
+use files::{RouteFile, names_of, write};
+use machine::{Machine, NAME};
+use state::{Map, State, list, read};
+use traffic::obey;
+
 /// The proxies of all hosts.
 #[must_use]
 pub fn proxies(
-    _: Arc<dyn HostLink>,
-    _: Arc<dyn ContainerRunner>,
-    _: Arc<dyn Fetch>,
+    link: Arc<dyn HostLink>,
+    runner: Arc<dyn ContainerRunner>,
+    fetch: Arc<dyn Fetch>,
 ) -> Arc<dyn Proxy> {
-    Arc::new(Absent)
+    Arc::new(HaProxy {
+        link,
+        runner,
+        fetch,
+    })
 }
 
-/// Hosts have no proxy yet; a configuration that asks for one is refused
-/// before anything comes here.
-struct Absent;
+struct HaProxy {
+    link: Arc<dyn HostLink>,
+    runner: Arc<dyn ContainerRunner>,
+    fetch: Arc<dyn Fetch>,
+}
 
-fn absent<T>() -> Result<T, Fault> {
-    Err(Fault::internal("hosts have no proxy yet"))
+impl HaProxy {
+    async fn state(&self, host: &HostAddress) -> Result<State, Fault> {
+        read(&*self.link, host)
+            .await
+            .map_err(|silent| silent.fault(host))
+    }
+
+    /// Writes the file of a pair as it stands.
+    async fn write(&self, cx: &Cx, host: &HostAddress, file: RouteFile) -> Result<(), Fault> {
+        write(&*self.runner, cx, host, NAME, "/data/routes", &[file]).await
+    }
 }
 
 #[async_trait]
-impl Proxy for Absent {
-    async fn look(&self, _: &Cx, _: &HostAddress, _: &Route) -> Result<Option<Traffic>, Fault> {
-        absent()
+impl Proxy for HaProxy {
+    async fn look(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        route: &Route,
+    ) -> Result<Option<Traffic>, Fault> {
+        let work = async {
+            let silent = match read(&*self.link, host).await {
+                Ok(state) => return Ok(state.pair(&route.key).map(|pair| state.traffic(pair))),
+                Err(silent) => silent,
+            };
+            match self.runner.inspect(cx, host, NAME).await? {
+                Some(found) if found.running() => Err(silent.fault(host)),
+                Some(_) | None => Ok(None),
+            }
+        };
+        cx.or_interrupted(work).await
     }
 
-    async fn ensure(&self, _: &Cx, _: &HostAddress, _: &Route, _: &[Server]) -> Result<(), Fault> {
-        absent()
+    async fn ensure(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        route: &Route,
+        serving: &[Server],
+    ) -> Result<(), Fault> {
+        let link = &*self.link;
+        let machine = Machine {
+            link,
+            runner: &*self.runner,
+            cx,
+            host,
+        };
+        let state = machine.running(route).await?;
+        let known = route.known();
+        let pair = claim::pair(link, host, &state, &route.key).await?;
+        claim::names(link, host, &state, &pair, &known).await?;
+        if state.serving(&pair).is_empty() && !serving.is_empty() {
+            traffic::switch(link, host, &state, &pair, serving).await?;
+        }
+        Ok(())
     }
 
-    async fn switch(&self, _: &Cx, _: &HostAddress, _: &Route, _: &[Server]) -> Result<(), Fault> {
-        absent()
+    async fn switch(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        route: &Route,
+        to: &[Server],
+    ) -> Result<(), Fault> {
+        let work = async {
+            let state = self.state(host).await?;
+            let pair = state.known_pair(host, &route.key)?;
+            traffic::switch(&*self.link, host, &state, pair, to).await
+        };
+        cx.or_interrupted(work).await
     }
 
     async fn confirm(
         &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &Route,
-        _: &str,
-        _: &[Server],
+        cx: &Cx,
+        host: &HostAddress,
+        route: &Route,
+        path: &str,
+        expected: &[Server],
     ) -> Result<(), Fault> {
-        absent()
+        confirm::confirm(&*self.fetch, cx, host, route, path, expected).await
     }
 
-    async fn keep(&self, _: &Cx, _: &HostAddress, _: &Route, _: &[Server]) -> Result<(), Fault> {
-        absent()
+    async fn keep(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        route: &Route,
+        serving: &[Server],
+    ) -> Result<(), Fault> {
+        let state = self.state(host).await?;
+        let pair = state.known_pair(host, &route.key)?;
+        let names = names::keys(&route.known());
+        let file = RouteFile::new(&state, pair, &route.key, &names, serving);
+        self.write(cx, host, file).await?;
+        let old = names_of(&state, pair);
+        let mut commands: Vec<_> = old
+            .iter()
+            .filter(|name| !names.contains(name))
+            .map(|name| Map::Names.del(name))
+            .collect();
+        let list = list(serving);
+        commands.push(match state.kept(pair) {
+            Some(_) => Map::Kept.set(pair, &list),
+            None => Map::Kept.add(pair, &list),
+        });
+        obey(&*self.link, host, &commands).await
     }
 
     async fn open_connections(
         &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &Route,
-        _: &[Server],
+        cx: &Cx,
+        host: &HostAddress,
+        route: &Route,
+        of: &[Server],
     ) -> Result<u64, Fault> {
-        absent()
+        let work = async {
+            let state = self.state(host).await?;
+            let pair = state.known_pair(host, &route.key)?;
+            traffic::open_connections(&*self.link, host, pair, of).await
+        };
+        cx.or_interrupted(work).await
     }
 
     async fn forget_others(
         &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &Route,
-        _: &[Server],
+        cx: &Cx,
+        host: &HostAddress,
+        route: &Route,
+        serving: &[Server],
     ) -> Result<(), Fault> {
-        absent()
+        let work = async {
+            let state = self.state(host).await?;
+            let pair = state.known_pair(host, &route.key)?;
+            traffic::forget_others(&*self.link, host, &state, pair, serving).await
+        };
+        cx.or_interrupted(work).await
     }
 
     async fn maintenance(
         &self,
-        _: &Cx,
-        _: &HostAddress,
-        _: &Route,
-        _: Maintenance,
+        cx: &Cx,
+        host: &HostAddress,
+        route: &Route,
+        mode: Maintenance,
     ) -> Result<(), Fault> {
-        absent()
+        let state = self.state(host).await?;
+        let pair = state.known_pair(host, &route.key)?;
+        let on = state.value(Map::Maintenance, pair).is_some();
+        let change = match (mode, on) {
+            (Maintenance::On, false) => vec![Map::Maintenance.add(pair, "1")],
+            (Maintenance::Off, true) => vec![Map::Maintenance.del(pair)],
+            (Maintenance::On, true) | (Maintenance::Off, false) => vec![],
+        };
+        obey(&*self.link, host, &change).await?;
+        let state = self.state(host).await?;
+        let kept = state.kept(pair).unwrap_or_default();
+        self.write(cx, host, RouteFile::of(&state, pair, &kept))
+            .await
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use crate::model::project::{Proxy, Tls};
+    use crate::model::route::Route;
+
+    pub(super) fn route(key: &str, hosts: &[&str], prefix: Option<&str>) -> Route {
+        Route {
+            key: key.to_owned(),
+            proxy: Proxy {
+                hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+                role: "web".parse().unwrap(),
+                tls: Tls::Off,
+                image: "haproxy:3.2".to_owned(),
+                edge_image: "caddy:2".to_owned(),
+                http_port: 80,
+                https_port: 443,
+                path_prefix: prefix.map(str::to_owned),
+            },
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! The schema gate where new containers take the place of old ones: one
-//! container of the new release runs aside on each host, without traffic, and
-//! is asked before anything is stopped. It is removed whatever happens; one that a
+//! The schema gate where nothing new runs beside the old: one container of
+//! the new release runs aside on each host, without traffic, and is asked
+//! before anything is stopped. It is removed whatever happens; one that a
 //! killed run left behind is a leftover of the next rollout.
 
 use futures_util::future::{join_all, try_join_all};
@@ -12,7 +12,7 @@ use crate::model::project::{Health, SchemaGate};
 use crate::model::slot::Manner;
 use crate::ports::{ContainerRunner, Cx, RolloutPlan};
 
-use super::{Hands, health, schema};
+use super::{Hands, health, in_place, schema};
 
 const LOG_LINES: usize = 20;
 
@@ -23,9 +23,8 @@ struct Aside<'a> {
     health: &'a Health,
 }
 
-/// Starts one container of the gate's role on every host that will replace
-/// one in place, and asks them all. What starts beside the old ones is its own
-/// answer, later.
+/// Starts one container of the gate's role on every host that runs it, and
+/// asks them all.
 ///
 /// # Errors
 /// `Refused`: the gate said no. One that does not get healthy. Nothing was
@@ -36,7 +35,8 @@ pub(super) async fn ask(cx: &Cx, hands: &Hands, plan: &RolloutPlan) -> Result<()
     };
     let mut slots = plan.batches.iter().flatten().flat_map(|step| &step.slots);
     if slots.any(|slot| gate.asks(&slot.role) && slot.manner == Manner::Beside) {
-        // Asked itself, beside the old one.
+        // Asked itself, beside the old one. Where there is no slot at all,
+        // nobody vouches for the release: that is a refusal.
         return Ok(());
     }
     let asides = asides(plan, gate);
@@ -49,7 +49,7 @@ fn asides<'a>(plan: &'a RolloutPlan, gate: &SchemaGate) -> Vec<Aside<'a>> {
     let steps = plan.batches.iter().flatten();
     steps
         .filter_map(|step| {
-            let slot = step.slots.iter().find(|slot| gate.asks(&slot.role))?;
+            let slot = in_place::slots(step).find(|slot| gate.asks(&slot.role))?;
             Some(Aside {
                 host: &step.host,
                 spec: aside(&slot.new, plan),
@@ -67,10 +67,16 @@ fn aside(new: &ContainerSpec, plan: &RolloutPlan) -> ContainerSpec {
     spec.ports = vec![];
     spec.aliases = vec![];
     spec.restart = false;
-    // Whoever looks for the role's containers must not find it.
-    spec.labels.remove(label::ROLE);
-    spec.labels.remove(label::REPLICA);
-    spec.labels.remove(label::LOOPBACK);
+    // Whoever looks for the role's containers, or for those behind the proxy,
+    // must not find it.
+    let own = [
+        label::PROJECT,
+        label::ENVIRONMENT,
+        label::VERSION,
+        label::DIGEST,
+        label::CONFIG_HASH,
+    ];
+    spec.labels.retain(|name, _| own.contains(&name.as_str()));
     // One that is kept for a rollback carries its own release's.
     let release = plan.release.to_string();
     spec.labels.insert(label::RELEASE.to_owned(), release);
@@ -85,7 +91,7 @@ async fn ask_all(
     gate: &SchemaGate,
     asides: &[Aside<'_>],
 ) -> Result<(), Fault> {
-    let (runner, probe) = (&*hands.runner, &*hands.probe);
+    let (runner, probe, fetch) = (&*hands.runner, &*hands.probe, &*hands.fetch);
     let stop = cx.child();
     // Each is waited for: one that is dropped while it is made would stay.
     let started = join_all(asides.iter().map(|one| async {
@@ -123,7 +129,7 @@ async fn ask_all(
     if let Some(fault) = failure {
         return Err(fault);
     }
-    match schema::agree(cx, &*hands.fetch, gate, &asked).await {
+    match schema::agree(cx, fetch, gate, &asked).await {
         Err(fault) if fault.kind == FaultKind::Refused => {
             Err(with_last_lines(cx, runner, asides, fault).await)
         }

@@ -38,10 +38,7 @@ impl RolloutStrategy for Fleet {
                 let deaf = cx.uncancellable();
                 let doubtful = touched.doubtful.iter();
                 join_all(doubtful.map(|step| in_place::settle(&deaf, &self.hands, step))).await;
-                Err(RolloutFailure {
-                    not_undone: self.undo_it(cx, plan, &touched.steps).await,
-                    fault,
-                })
+                Err(self.undone(cx, plan, &touched.steps, fault).await)
             }
         }
     }
@@ -51,14 +48,12 @@ impl RolloutStrategy for Fleet {
         let deaf = cx.uncancellable();
         let settled = all.iter();
         join_all(settled.map(|step| in_place::settle(&deaf, &self.hands, step))).await;
-        let not_undone = self.undo_it(cx, plan, &all).await;
-        if not_undone.is_empty() {
-            return Ok(());
+        let fault = Fault::new(FaultKind::UndoFailed, "some hosts could not be put back");
+        let failure = self.undone(cx, plan, &all, fault).await;
+        match failure.not_undone.is_empty() {
+            true => Ok(()),
+            false => Err(failure),
         }
-        Err(RolloutFailure {
-            fault: Fault::new(FaultKind::UndoFailed, "some hosts could not be put back"),
-            not_undone,
-        })
     }
 
     async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String> {
@@ -84,12 +79,12 @@ impl Fleet {
             }
             touched.steps.extend(batch);
             self.start_beside(cx, batch).await?;
-            self.gate(cx, plan, index, Manner::Beside).await?;
+            self.ask(cx, plan, index, Manner::Beside).await?;
             // Barrier: every host of the batch is ready, and none has changed
             // what its users see.
             self.move_traffic(cx, plan, batch).await?;
             self.replace_in_place(cx, plan, batch, touched).await?;
-            self.gate(cx, plan, index, Manner::InPlace).await?;
+            self.ask(cx, plan, index, Manner::InPlace).await?;
             if plan.rollout.strategy == Strategy::Rolling {
                 self.make_room(cx, plan, batch).await?;
             }
@@ -149,40 +144,32 @@ impl Fleet {
         all_or_stop(&stop, hosts).await
     }
 
-    /// Every new replica so far may serve on the schema that is there; asked
-    /// when this batch has brought some that came in this manner.
-    async fn gate(
+    /// The schema gate: every new replica so far may serve on the schema that
+    /// is there.
+    async fn ask(
         &self,
         cx: &Cx,
         plan: &RolloutPlan,
-        batch: usize,
-        came: Manner,
+        last_batch: usize,
+        manner: Manner,
     ) -> Result<(), Fault> {
         let Some(gate) = &plan.gate else {
             return Ok(());
         };
-        // All replicas of a role come in the same manner.
         let mut asked = vec![];
-        for (index, steps) in plan.batches.iter().enumerate().take(batch + 1) {
-            for step in steps {
-                for slot in step.slots.iter().filter(|slot| gate.asks(&slot.role)) {
-                    if slot.manner == came {
-                        asked.push((index, step, slot));
-                    }
-                }
+        for step in plan.batches.iter().take(last_batch + 1).flatten() {
+            let slots = step.slots.iter().filter(|slot| slot.manner == manner);
+            for slot in slots.filter(|slot| gate.asks(&slot.role)) {
+                let (host, name) = (&step.host, &slot.new.name);
+                let found = self.hands.runner.inspect(cx, host, name).await?;
+                asked.push((host.clone(), found.ok_or_else(|| gone(host, name))?));
             }
         }
-        if !asked.iter().any(|(index, _, _)| *index == batch) {
+        // A batch may have none, and a release has one manner for the role.
+        if asked.is_empty() {
             return Ok(());
         }
-        let mut replicas = vec![];
-        for (_, step, slot) in asked {
-            let runner = &self.hands.runner;
-            let container = runner.inspect(cx, &step.host, &slot.new.name).await?;
-            let container = container.ok_or_else(|| gone(step, slot))?;
-            replicas.push((step.host.clone(), container));
-        }
-        schema::agree(cx, &*self.hands.fetch, gate, &replicas).await
+        schema::agree(cx, &*self.hands.fetch, gate, &asked).await
     }
 
     /// On all hosts at once. Each is seen to its end: traffic that is about to
@@ -282,7 +269,7 @@ impl Fleet {
                 "healthy",
             )
             .await),
-            None => Err(gone(step, slot)),
+            None => Err(gone(&step.host, &slot.new.name)),
         }
     }
 
@@ -306,22 +293,31 @@ impl Fleet {
         join_all(kept).await.into_iter().collect()
     }
 
-    async fn undo_it(
+    /// Puts back what was touched, and says of each host what came of it.
+    async fn undone(
         &self,
         cx: &Cx,
         plan: &RolloutPlan,
         touched: &[&HostStep],
-    ) -> Vec<(HostAddress, String)> {
+        fault: Fault,
+    ) -> RolloutFailure {
         let cx = cx.uncancellable();
         let hosts = touched.iter().rev().map(|step| {
             let cx = cx.on_host(&step.host);
             async move { (step.host.clone(), self.undo_host(&cx, plan, step).await) }
         });
-        join_all(hosts)
-            .await
-            .into_iter()
-            .filter_map(|(address, result)| result.err().map(|reason| (address, reason)))
-            .collect()
+        let mut failure = RolloutFailure {
+            fault,
+            undone: vec![],
+            not_undone: vec![],
+        };
+        for (host, result) in join_all(hosts).await.into_iter().rev() {
+            match result {
+                Ok(()) => failure.undone.push(host),
+                Err(reason) => failure.not_undone.push((host, reason)),
+            }
+        }
+        failure
     }
 
     /// What was replaced in place comes back first: its old container waits
@@ -334,6 +330,12 @@ impl Fleet {
             (Err(one), Err(two)) => Err(format!("{one}; {two}")),
         }
     }
+}
+
+fn gone(host: &HostAddress, name: &str) -> Fault {
+    Fault::failed(format!(
+        "container `{name}` on {host} is gone after it was healthy"
+    ))
 }
 
 /// Does all of it at once. The first failure stops the others at their next
@@ -360,13 +362,6 @@ async fn all_or_stop(
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn gone(step: &HostStep, slot: &Slot) -> Fault {
-    Fault::failed(format!(
-        "container `{}` on {} is gone after it was healthy",
-        slot.new.name, step.host
-    ))
 }
 
 fn report(plan: &RolloutPlan) -> RolloutReport {

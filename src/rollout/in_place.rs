@@ -97,8 +97,10 @@ pub(super) async fn ports_are_free(cx: &Cx, hands: &Hands, step: &HostStep) -> R
                     "the container `{holder}` publishes it, and `{}` is to",
                     slot.new.name
                 ))
-                .state("no container was stopped")
-                .hint(format!("see what it is: `docker inspect {holder}`")),
+                .hint(format!(
+                    "see what it is: `{}`",
+                    step.host.command(&format!("docker inspect {holder}"))
+                )),
         )
     }))
     .await?;

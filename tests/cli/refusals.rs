@@ -28,10 +28,11 @@ fn without_an_engine_a_deploy_is_13_and_says_how_to_get_one() {
         --- stderr
         error: cannot ask the engine on `local`
           caused by: cannot reach the Docker engine on this machine
-          caused by: there is no `/nonexistent.sock`
+          caused by: `DOCKER_HOST` says that it listens on `/nonexistent.sock`
+          caused by: there is no such socket
 
         state: nothing was changed
-        hint: install Docker, or start it: `sudo systemctl start docker`
+        hint: start the engine that should listen there, or use the usual one: `unset DOCKER_HOST`
         "#);
 }
 

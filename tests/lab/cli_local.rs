@@ -70,7 +70,7 @@ fn a_plan_is_printed_and_nothing_is_changed() {
         deploy v1 of shop-######## to local
         live now  nothing
         build
-        build [SHOP] with [SHOP]/Dockerfile
+        build [SHOP] with Dockerfile
         for linux/amd64
         push
         carry the image to 1 host, only the layers they lack

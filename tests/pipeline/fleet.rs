@@ -138,6 +138,24 @@ impl ContainerRunner for Fleet {
         self.reach(host)
     }
 
+    async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
+    async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
+    async fn rename(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
+    async fn copy_in(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &str,
+        _: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
     async fn run(
         &self,
         _: &Cx,

@@ -23,7 +23,7 @@ use stagecraft::model::project::{
 };
 use stagecraft::model::release::{Release, ReleaseId};
 use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
-use stagecraft::ports::{Builder, Cx, Migrator, Pusher};
+use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy};
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
@@ -263,6 +263,22 @@ impl Stage {
             .collect()
     }
 
+    pub(crate) fn deployer<'a>(
+        &'a self,
+        strategy: &'a dyn RolloutStrategy,
+        ledger: &'a CutLedger,
+    ) -> Deployer<'a> {
+        Deployer {
+            environment: &self.environment,
+            builder: &*self.shop,
+            pusher: &*self.shop,
+            migrator: &*self.shop,
+            strategy,
+            fetch: &self.fleet,
+            ledger,
+        }
+    }
+
     /// Deploys a version; `None` when the process died on the way.
     pub(crate) async fn deploy_cut(
         &mut self,
@@ -285,7 +301,7 @@ impl Stage {
         self.run(release, &plan, &facts, cut).await
     }
 
-    pub(crate) fn strategy(&self) -> Arc<dyn stagecraft::ports::RolloutStrategy> {
+    pub(crate) fn strategy(&self) -> Arc<dyn RolloutStrategy> {
         stagecraft::rollout::fleet(stagecraft::rollout::Hands {
             runner: Arc::new(self.fleet.clone()),
             probe: Arc::new(self.fleet.clone()),
@@ -304,15 +320,7 @@ impl Stage {
         let ledger = CutLedger::holding(&self.history, cut);
         let strategy = self.strategy();
         let ended = {
-            let deployer = Deployer {
-                environment: &self.environment,
-                builder: &*self.shop,
-                pusher: &*self.shop,
-                migrator: &*self.shop,
-                strategy: &*strategy,
-                fetch: &self.fleet,
-                ledger: &ledger,
-            };
+            let deployer = self.deployer(&*strategy, &ledger);
             let (cx, ready) = (self.cx(), self.ready());
             tokio::select! {
                 biased;
@@ -358,15 +366,7 @@ impl Stage {
         .unwrap();
         let ledger = CutLedger::holding(&self.history, None);
         let strategy = self.strategy();
-        let deployer = Deployer {
-            environment: &self.environment,
-            builder: &*self.shop,
-            pusher: &*self.shop,
-            migrator: &*self.shop,
-            strategy: &*strategy,
-            fetch: &self.fleet,
-            ledger: &ledger,
-        };
+        let deployer = self.deployer(&*strategy, &ledger);
         let result = deployer
             .abort(&self.cx(), found.release, &outline, &facts, &self.ready())
             .await;
@@ -391,15 +391,7 @@ impl Stage {
         );
         let ledger = CutLedger::holding(&self.history, None);
         let strategy = self.strategy();
-        let deployer = Deployer {
-            environment: &self.environment,
-            builder: &*self.shop,
-            pusher: &*self.shop,
-            migrator: &*self.shop,
-            strategy: &*strategy,
-            fetch: &self.fleet,
-            ledger: &ledger,
-        };
+        let deployer = self.deployer(&*strategy, &ledger);
         let result = deployer
             .roll_back(&self.cx(), release, &plan, &facts, &self.ready())
             .await;

@@ -33,6 +33,24 @@ impl ContainerRunner for NoRunner {
     async fn ensure_image(&self, _: &Cx, _: &HostAddress, _: &PinnedImage) -> Result<(), Fault> {
         none()
     }
+    async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
+        none()
+    }
+    async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        none()
+    }
+    async fn rename(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
+        none()
+    }
+    async fn copy_in(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &str,
+        _: &[(String, u32, Vec<u8>)],
+    ) -> Result<(), Fault> {
+        none()
+    }
     async fn run(
         &self,
         _: &Cx,

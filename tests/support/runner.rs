@@ -106,6 +106,8 @@ impl Bench {
             env: IndexMap::new(),
             labels,
             mounts: vec![],
+            made_folders: vec![],
+            user: None,
             network: self.project.clone(),
             aliases: vec![name.to_owned()],
             ports: vec![],

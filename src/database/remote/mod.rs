@@ -187,6 +187,8 @@ fn spec(
             .map(|(key, value)| (key.to_owned(), value))
             .collect::<BTreeMap<_, _>>(),
         mounts,
+        made_folders: vec![],
+        user: None,
         network: match &url.place {
             Place::Server(_) => environment.prefix(),
             // A file needs none, and planning must not make one.

@@ -34,9 +34,7 @@ impl Runner {
         spec: &ContainerSpec,
         files: &[(String, u32, Vec<u8>)],
     ) -> Result<Attached, Fault> {
-        let archive = archive(files).map_err(|error| {
-            Fault::internal(format!("cannot pack the files for `{}`", spec.name)).caused_by(&error)
-        })?;
+        let archive = packed(&spec.name, files)?;
         for _ in 0..2 {
             let attached = self.try_converse(cx, engine, spec, archive.clone());
             if let Some(attached) = attached.await? {
@@ -65,17 +63,7 @@ impl Runner {
         let copied = async {
             match archive {
                 None => Ok(()),
-                Some(archive) => engine
-                    .done(
-                        Call::put(container_path(&id, "/archive"))
-                            .query("path", "/")
-                            .bytes("application/x-tar", archive),
-                    )
-                    .await
-                    .map_err(|error| {
-                        let what = format!("cannot copy files into `{}`", spec.name);
-                        fault(engine.host(), what, error)
-                    }),
+                Some(archive) => unpack(engine, &id, &spec.name, archive).await,
             }
         };
         let attached = async {
@@ -108,6 +96,34 @@ impl Runner {
             container: spec.name.clone(),
         }))
     }
+}
+
+/// Into a container that is there.
+pub(super) async fn copy_in(
+    engine: &Engine,
+    name: &str,
+    files: &[(String, u32, Vec<u8>)],
+) -> Result<(), Fault> {
+    match packed(name, files)? {
+        None => Ok(()),
+        Some(archive) => unpack(engine, name, name, archive).await,
+    }
+}
+
+async fn unpack(engine: &Engine, id: &str, name: &str, archive: Bytes) -> Result<(), Fault> {
+    let call = Call::put(container_path(id, "/archive"))
+        .query("path", "/")
+        .bytes("application/x-tar", archive);
+    engine.done(call).await.map_err(|error| {
+        let what = format!("cannot copy files into `{name}`");
+        fault(engine.host(), what, error)
+    })
+}
+
+fn packed(name: &str, files: &[(String, u32, Vec<u8>)]) -> Result<Option<Bytes>, Fault> {
+    archive(files).map_err(|error| {
+        Fault::internal(format!("cannot pack the files for `{name}`")).caused_by(&error)
+    })
 }
 
 fn archive(files: &[(String, u32, Vec<u8>)]) -> io::Result<Option<Bytes>> {

@@ -58,6 +58,14 @@ pub(super) fn create_body(spec: &ContainerSpec, image: &str, purpose: Purpose) -
             "Mounts": spec.mounts.iter().map(|mount| mounted(mount, spec)).collect::<Vec<_>>(),
         },
     });
+    if !spec.made_folders.is_empty() {
+        // Only this older form makes them.
+        let binds: Vec<String> = spec.made_folders.iter().map(bind).collect();
+        body["HostConfig"]["Binds"] = json!(binds);
+    }
+    if let Some(user) = &spec.user {
+        body["User"] = json!(user);
+    }
     if let Some(command) = &spec.command {
         body["Cmd"] = json!(command);
     }
@@ -101,6 +109,11 @@ fn mounted(mount: &Mount, spec: &ContainerSpec) -> Value {
         value["VolumeOptions"] = json!({ "Labels": owner(spec) });
     }
     value
+}
+
+fn bind(folder: &Mount) -> String {
+    let mode = if folder.read_only { ":ro" } else { "" };
+    format!("{}:{}{mode}", folder.source, folder.target)
 }
 
 /// The labels of what outlives a container.
@@ -158,6 +171,22 @@ mod tests {
         let CreateBody(body) = create_body(&spec, "i", Purpose::Service);
         assert!(body.get("NetworkingConfig").is_none());
         assert!(body["HostConfig"].get("PortBindings").is_none());
+    }
+
+    #[test]
+    fn a_folder_that_may_be_missing_is_made_by_the_engine_and_the_user_is_said() {
+        let mut spec = spec();
+        let CreateBody(body) = create_body(&spec, "i", Purpose::Service);
+        assert!(body.get("User").is_none() && body["HostConfig"].get("Binds").is_none());
+        spec.user = Some("0".into());
+        spec.made_folders = vec![Mount {
+            source: "/run/x".into(),
+            target: "/run/y".into(),
+            read_only: true,
+        }];
+        let CreateBody(body) = create_body(&spec, "i", Purpose::Service);
+        assert_eq!(body["User"], "0");
+        assert_eq!(body["HostConfig"]["Binds"], json!(["/run/x:/run/y:ro"]));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::sync::PoisonError;
 use futures_util::future::join_all;
 
 use super::create::{image_missing, references};
+use super::pull::Asked;
 use super::{Runner, pull};
 use crate::docker::client::Engine;
-use crate::docker::image::{Stored, find, tag};
+use crate::docker::image::{Reference, Stored, find, tag};
 use crate::model::container::confirms;
 use crate::model::fault::Fault;
 use crate::model::image::{Carriage, Digest, PinnedImage};
@@ -63,7 +64,12 @@ impl Runner {
             }
         }
         let auth = self.auth.header(&pinned.repository).await?;
-        pull::pull(cx, engine, pinned, auth).await?;
+        let asked = Asked {
+            repository: pinned.repository.clone(),
+            tag: pinned.digest.to_string(),
+            short: pinned.digest.short().to_owned(),
+        };
+        pull::pull(cx, engine, &asked, auth).await?;
         // One round trip for both: the tag of another image does no harm, as
         // the next line ends the work.
         let reference = pinned.reference();
@@ -78,6 +84,50 @@ impl Runner {
                 engine.host()
             ))),
         }
+    }
+
+    /// The image of a reference by tag or digest, pulled when it is missing.
+    pub(super) async fn resolve(
+        &self,
+        cx: &Cx,
+        engine: &Engine,
+        reference: &str,
+    ) -> Result<PinnedImage, Fault> {
+        let parts = Reference::parse(reference);
+        let asked = parts.asked();
+        let stored = match find(engine, &asked).await? {
+            Some(stored) => stored,
+            None => {
+                let auth = self.auth.header(&parts.repository).await?;
+                let tag = parts.digest.clone().or(parts.tag.clone());
+                let wanted = Asked {
+                    repository: parts.repository.clone(),
+                    tag: tag.unwrap_or_else(|| "latest".to_owned()),
+                    short: asked.clone(),
+                };
+                pull::pull(cx, engine, &wanted, auth).await?;
+                find(engine, &asked).await?.ok_or_else(|| {
+                    Fault::failed(format!(
+                        "`{}` does not hold `{asked}` after pulling it",
+                        engine.host()
+                    ))
+                })?
+            }
+        };
+        let digest = stored.repo_digests.iter().find_map(|known| {
+            let (repository, digest) = known.split_once('@')?;
+            (repository == parts.repository).then(|| digest.parse().ok())?
+        });
+        Ok(PinnedImage {
+            repository: parts.repository,
+            carriage: match digest {
+                Some(_) => Carriage::Registry,
+                None => Carriage::Direct,
+            },
+            digest: digest.unwrap_or_else(|| stored.id.clone()),
+            id: Some(stored.id),
+            local_reference: asked,
+        })
     }
 
     /// Whether the image of that id is the pinned one.

@@ -129,6 +129,32 @@ pub(super) async fn stop(
     }))
 }
 
+pub(super) async fn let_go(engine: &Engine, name: &str, signal: &str) -> Result<(), Fault> {
+    let failed = |error| fault(engine.host(), format!("cannot let `{name}` go"), error);
+    let call = Call::post(container_path(name, "/update"))
+        .json(&serde_json::json!({ "RestartPolicy": { "Name": "no" } }));
+    match engine.done(call).await {
+        Ok(()) => {}
+        Err(error) if status(&error) == Some(404) => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    }
+    let call = Call::post(container_path(name, "/kill")).query("signal", signal);
+    match engine.done(call).await {
+        Ok(()) => Ok(()),
+        // It does not run, or is gone.
+        Err(error) if matches!(status(&error), Some(404 | 409)) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+pub(super) async fn rename(engine: &Engine, name: &str, to: &str) -> Result<(), Fault> {
+    let call = Call::post(container_path(name, "/rename")).query("name", to);
+    engine.done(call).await.map_err(|error| {
+        let what = format!("cannot rename `{name}` to `{to}`");
+        fault(engine.host(), what, error)
+    })
+}
+
 /// Kills it when it runs; its anonymous volumes go with it.
 pub(super) async fn remove(engine: &Engine, name: &str) -> Result<(), Fault> {
     let call = Call::delete(container_path(name, ""))

@@ -13,7 +13,6 @@ use crate::docker::auth::{REGISTRY_AUTH, registry_of};
 use crate::docker::client::{Call, Engine, fault};
 use crate::model::event::Unit;
 use crate::model::fault::{Fault, FaultKind};
-use crate::model::image::PinnedImage;
 use crate::ports::Cx;
 
 /// The engine says nothing before the registry has answered it.
@@ -24,6 +23,22 @@ const SILENCE: Duration = Duration::from_secs(300);
 
 const ATTEMPTS: u32 = 2;
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the engine is asked for.
+pub(super) struct Asked {
+    pub(super) repository: String,
+    /// Or a digest.
+    pub(super) tag: String,
+    /// For progress.
+    pub(super) short: String,
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let between = if self.tag.contains(':') { '@' } else { ':' };
+        write!(f, "{}{between}{}", self.repository, self.tag)
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,7 +59,7 @@ struct Detail {
 pub(super) async fn pull(
     cx: &Cx,
     engine: &Engine,
-    image: &PinnedImage,
+    image: &Asked,
     auth: Option<HeaderValue>,
 ) -> Result<(), Fault> {
     let mut attempt = 1;
@@ -67,18 +82,18 @@ pub(super) async fn pull(
 async fn once(
     cx: &Cx,
     engine: &Engine,
-    image: &PinnedImage,
+    image: &Asked,
     auth: Option<HeaderValue>,
 ) -> Result<(), Error> {
     let mut call = Call::post("/images/create")
         .query("fromImage", image.repository.clone())
-        .query("tag", image.digest.to_string())
+        .query("tag", image.tag.clone())
         .within(FIRST_WORD);
     if let Some(auth) = auth {
         call = call.header(REGISTRY_AUTH, auth);
     }
     let mut lines = engine.lines::<Line>(call).await?;
-    let what = format!("pull {}", image.digest.short());
+    let what = format!("pull {}", image.short);
     let mut layers: IndexMap<String, (u64, u64)> = IndexMap::new();
     loop {
         let line = tokio::time::timeout(SILENCE, lines.next())
@@ -128,7 +143,7 @@ fn passes(error: &Error) -> bool {
     .any(|words| message.contains(words))
 }
 
-fn explained(engine: &Engine, image: &PinnedImage, logged_in: bool, error: Error) -> Fault {
+fn explained(engine: &Engine, image: &Asked, logged_in: bool, error: Error) -> Fault {
     let registry = registry_of(&image.repository);
     let from_registry = matches!(
         error,
@@ -170,10 +185,13 @@ fn explained(engine: &Engine, image: &PinnedImage, logged_in: bool, error: Error
         ));
     }
     if has(&["manifest unknown", "not found", "no matching manifest"]) {
-        return fault.hint(
-            "the registry does not have this digest for the host's platform: it may have been \
-             removed there; deploy a release that it has",
-        );
+        return fault.hint(match image.tag.contains(':') {
+            true => {
+                "the registry does not have this digest for the host's platform: it may \
+                         have been removed there; deploy a release that it has"
+            }
+            false => "the registry does not have this image for the host's platform",
+        });
     }
     if has(&["no space left"]) {
         return fault.hint("make room on the host: `docker system df`, `docker image prune`");

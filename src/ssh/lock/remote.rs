@@ -57,7 +57,7 @@ pub(super) async fn take(
             ("CANNOT", why) => {
                 return Err(cannot()
                     .because(why.trim())
-                    .hint("make the host ready with `stagecraft server setup`"));
+                    .hint("its user needs `flock` or `perl`, and `/var/lib/stagecraft` or a home to write to; then run the same command again"));
             }
             // What a login shell likes to say first.
             _ => {}

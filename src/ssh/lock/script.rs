@@ -30,14 +30,14 @@ pub(super) fn hold(project: &ProjectName, environment: &EnvironmentName) -> Stri
     let folder = folder_script(project, environment);
     format!(
         r#"{folder}{TOOLS}
-command -v flock >/dev/null 2>&1 || command -v perl >/dev/null 2>&1 || {{ echo 'CANNOT the program flock is not installed'; exit; }}
+command -v flock >/dev/null 2>&1 || command -v perl >/dev/null 2>&1 || {{ echo 'CANNOT neither flock nor perl is installed there'; exit; }}
 IFS= read -r holder || exit
 why=$(mkdir -p "$d" 2>&1 && cd "$d" 2>&1) || {{ printf 'CANNOT %s\n' "$why" | tr '\n' ' '; echo; exit; }}
 cd "$d"
-[ -e lock ] || : >>lock || {{ echo "CANNOT write in $d"; exit; }}
+[ -e lock ] || : >>lock || {{ echo "CANNOT its user may not write in $d"; exit; }}
 exec 9<lock
 try x || {{ sleep 0.2; try x; }} || {{ IFS= read -r other <holder; printf 'BUSY %s\n' "$other"; exit; }}
-printf '%s\n%s\n' "$holder" $$ >holder.$$ && mv -f holder.$$ holder || {{ rm -f holder.$$; echo "CANNOT write in $d"; exit; }}
+printf '%s\n%s\n' "$holder" $$ >holder.$$ && mv -f holder.$$ holder || {{ rm -f holder.$$; echo "CANNOT its user may not write in $d"; exit; }}
 echo LOCKED
 while beat=$(exec 9<&-; within 30 sh -c 'IFS= read -r line && printf "%s\n" "$line"'); do printf '%s\n' "$beat"; done
 rm -f holder

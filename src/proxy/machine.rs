@@ -1,0 +1,339 @@
+//! The proxy's container on a host: started when it is first needed, replaced
+//! when another is wanted. Imports `ports`, `model`.
+//!
+//! Invariant: while one serves, it goes on serving until its successor does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::time::Instant;
+
+use crate::model::container::{Container, ContainerSpec, ContainerState, Mount, StopPolicy, label};
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::host::HostAddress;
+use crate::model::route::Route;
+use crate::ports::{ContainerRunner, Cx, HostLink};
+
+use super::base::{Base, FORMAT};
+use super::files::sh;
+use super::runtime::Silent;
+use super::state::{Map, State, read};
+use super::{rebuild, replace};
+
+pub(super) const NAME: &str = "stagecraft-proxy";
+const FOLDER: &str = "/run/stagecraft-proxy";
+
+/// From its start to its first answer.
+const STARTS: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Of its log, in a fault.
+const LAST_WORDS: usize = 20;
+/// What another command does at the same time may be in the way once.
+const ATTEMPTS: usize = 3;
+
+/// A host, and the ways to it.
+pub(super) struct Machine<'a> {
+    pub(super) link: &'a dyn HostLink,
+    pub(super) runner: &'a dyn ContainerRunner,
+    pub(super) cx: &'a Cx,
+    pub(super) host: &'a HostAddress,
+}
+
+/// Whether a proxy that runs is the one that a route wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fit {
+    Right,
+    /// Older, or of another image; why.
+    Replace(String),
+}
+
+impl Machine<'_> {
+    /// The state of a proxy that runs and fits the route.
+    pub(super) async fn running(&self, route: &Route) -> Result<State, Fault> {
+        let mut attempt = 1;
+        loop {
+            let done = match read(self.link, self.host).await {
+                Ok(state) => match self.fit(route, &state)? {
+                    Fit::Right => return Ok(state),
+                    Fit::Replace(why) => self.replace(route, &state, &why).await,
+                },
+                Err(silent) => self.revive(route, silent).await,
+            };
+            match done {
+                Ok(Some(state)) => return Ok(state),
+                Ok(None) if attempt < ATTEMPTS => {}
+                Ok(None) => return Err(self.restless()),
+                // Somebody else's container of that name came or went.
+                Err(fault) if fault.kind == FaultKind::Failed && attempt < ATTEMPTS => {
+                    if !self.stirred().await? {
+                        return Err(fault);
+                    }
+                }
+                Err(fault) => return Err(fault),
+            }
+            attempt += 1;
+        }
+    }
+
+    fn fit(&self, route: &Route, state: &State) -> Result<Fit, Fault> {
+        let about = |word: &str| state.value(Map::About, word).unwrap_or_default();
+        let (host, wanted) = (self.host, route.proxy.http_port);
+        if about("http") != wanted.to_string() {
+            return Err(Fault::refused(format!(
+                "the proxy on `{host}` answers on port {}, and `{}` wants {wanted}",
+                about("http"),
+                route.key
+            ))
+            .because("a host has one proxy for all projects")
+            .hint(format!("write `http_port: {}` in `proxy`", about("http"))));
+        }
+        let format: u32 = about("format").parse().unwrap_or_default();
+        if format > FORMAT {
+            return Err(Fault::refused(format!(
+                "the proxy on `{host}` was started by a newer stagecraft"
+            ))
+            .hint("use that version, or a later one"));
+        }
+        if format < FORMAT {
+            return Ok(Fit::Replace(
+                "it was started by an older stagecraft".to_owned(),
+            ));
+        }
+        if about("image") != route.proxy.image {
+            return Ok(Fit::Replace(format!(
+                "it runs `{}`, and `{}` is wanted",
+                about("image"),
+                route.proxy.image
+            )));
+        }
+        Ok(Fit::Right)
+    }
+
+    /// Nobody answers: starts it, waits for it, or says why not. `None`: look
+    /// again.
+    async fn revive(&self, route: &Route, silent: Silent) -> Result<Option<State>, Fault> {
+        let found = self.runner.inspect(self.cx, self.host, NAME).await?;
+        match found {
+            Some(found) if found.running() => self.awaken(&found, silent).await,
+            Some(found) => {
+                self.runner.remove(self.cx, self.host, &found.id).await?;
+                Ok(None)
+            }
+            None => {
+                if self.relink().await? {
+                    return Ok(None);
+                }
+                let container = self.start(route).await?;
+                let state = self.answering(&container).await?;
+                self.cx.on_host(self.host).step("started the proxy");
+                rebuild::rebuild(self, &state).await.map(Some)
+            }
+        }
+    }
+
+    /// It runs and does not answer: it may have begun a moment ago.
+    async fn awaken(&self, found: &Container, silent: Silent) -> Result<Option<State>, Fault> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if read(self.link, self.host).await.is_ok() {
+                return Ok(None);
+            }
+            self.pause().await?;
+        }
+        let last = self.last_words(&found.id).await;
+        Err(silent
+            .fault(self.host)
+            .showing(format!("last lines from {NAME} on {}", self.host), last)
+            .hint(format!(
+                "start it again, on `{}`: `docker restart {NAME}`",
+                self.host
+            )))
+    }
+
+    /// A replacement that was cut off has left the old one without the link
+    /// to its socket and without its name: both are given back.
+    async fn relink(&self) -> Result<bool, Fault> {
+        let old = self.all().await?.into_iter().find(Container::running);
+        let Some(old) = old else {
+            return Ok(false);
+        };
+        let version = old.label(label::PROXY).unwrap_or_default();
+        let script = format!("ln -sfn {version}.sock {FOLDER}/admin.sock");
+        let words = vec!["sh", "-c", script.as_str()];
+        let what = "reach the proxy that runs";
+        sh(self.runner, self.cx, self.host, &old.id, words, what).await?;
+        self.runner
+            .rename(self.cx, self.host, &old.id, NAME)
+            .await?;
+        Ok(true)
+    }
+
+    /// All containers of proxies, running or not.
+    pub(super) async fn all(&self) -> Result<Vec<Container>, Fault> {
+        let any = BTreeMap::new();
+        let all = self.runner.list(self.cx, self.host, &any).await?;
+        Ok(all
+            .into_iter()
+            .filter(|container| container.label(label::PROXY).is_some())
+            .collect())
+    }
+
+    pub(super) async fn start(&self, route: &Route) -> Result<Container, Fault> {
+        let proxy = &route.proxy;
+        let (image, group, holder) = tokio::try_join!(
+            self.runner.resolve_image(self.cx, self.host, &proxy.image),
+            self.group(),
+            self.runner
+                .publisher_of(self.cx, self.host, proxy.http_port),
+        )?;
+        if let Some(holder) = holder {
+            return Err(self.port_taken(proxy.http_port, Some(&holder)));
+        }
+        let base = Base {
+            image: proxy.image.clone(),
+            http_port: proxy.http_port,
+            group,
+        };
+        let mount = |source: &str, target: &str| Mount {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            read_only: false,
+        };
+        let spec = ContainerSpec {
+            name: NAME.to_owned(),
+            image,
+            entrypoint: Some(vec!["sh".to_owned(), "-c".to_owned()]),
+            command: Some(vec![base.script()]),
+            env: IndexMap::new(),
+            labels: [(label::PROXY.to_owned(), base.version())].into(),
+            mounts: vec![mount(NAME, "/data")],
+            made_folders: vec![mount(FOLDER, FOLDER)],
+            // For the ports below 1024; HAProxy gives it up once it has them.
+            user: Some("0".to_owned()),
+            network: "host".to_owned(),
+            aliases: vec![],
+            ports: vec![],
+            stop: StopPolicy {
+                // Lets requests end.
+                signal: "SIGUSR1".to_owned(),
+                timeout: Duration::from_secs(30),
+            },
+            restart: true,
+        };
+        self.runner.start(self.cx, self.host, &spec).await
+    }
+
+    /// Waits until that very container answers; removes it when it does not.
+    pub(super) async fn answering(&self, container: &Container) -> Result<State, Fault> {
+        let version = container.label(label::PROXY).unwrap_or_default();
+        let deadline = Instant::now() + STARTS;
+        let why = loop {
+            let silent = match read(self.link, self.host).await {
+                Ok(state) if state.value(Map::About, "version") == Some(version) => {
+                    return Ok(state);
+                }
+                Ok(_) => Silent("another one answers".to_owned()),
+                Err(silent) => silent,
+            };
+            let found = self
+                .runner
+                .inspect(self.cx, self.host, &container.id)
+                .await?;
+            match found {
+                None => break "its container was removed".to_owned(),
+                Some(found) if found.state != ContainerState::Running || found.restarts > 0 => {
+                    break format!(
+                        "it ends at once, with exit code {}",
+                        found.exit_code.unwrap_or(1)
+                    );
+                }
+                Some(_) if Instant::now() >= deadline => break silent.0,
+                Some(_) => self.pause().await?,
+            }
+        };
+        let last = self.last_words(&container.id).await;
+        // The failure that is being told comes first.
+        let _ = self.runner.remove(self.cx, self.host, &container.id).await;
+        let text = last.join("\n");
+        if text.contains("Address already in use") || text.contains("cannot bind socket") {
+            let port = text.rsplit(':').next().unwrap_or_default();
+            let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+            return Err(self.port_taken(port.parse().unwrap_or_default(), None));
+        }
+        Err(
+            Fault::failed(format!("the proxy does not start on `{}`", self.host))
+                .because(why)
+                .showing(format!("last lines from {NAME} on {}", self.host), last),
+        )
+    }
+
+    fn port_taken(&self, port: u16, holder: Option<&str>) -> Fault {
+        let host = self.host;
+        let fault = Fault::failed(format!("port {port} of `{host}` is in use"))
+            .because("the proxy is to answer there");
+        match holder {
+            Some(holder) => fault
+                .because(format!("the container `{holder}` publishes it now"))
+                .hint(format!(
+                    "let it publish another port, or write another `http_port` in `proxy`; \
+                     see what it is: `docker inspect {holder}`"
+                )),
+            None => fault
+                .because("no container publishes it: another program on the host listens there")
+                .hint(format!(
+                    "see who listens, on the host: `sudo ss -ltnp 'sport = :{port}'`"
+                )),
+        }
+    }
+
+    /// Whoever may use the engine may use the proxy.
+    async fn group(&self) -> Result<u32, Fault> {
+        let script = "stat -L -c %g /var/run/docker.sock 2>/dev/null || id -g";
+        let exit = self.link.exec(self.host, script, &[]).await?;
+        let said = String::from_utf8_lossy(&exit.stdout).trim().to_owned();
+        said.parse().map_err(|_| {
+            Fault::failed(format!(
+                "cannot find out who may use Docker on `{}`",
+                self.host
+            ))
+            .because(format!("`{script}` says `{said}`"))
+        })
+    }
+
+    async fn last_words(&self, name: &str) -> Vec<String> {
+        let logs = self.runner.logs(self.cx, self.host, name, LAST_WORDS).await;
+        logs.unwrap_or_default()
+    }
+
+    /// HAProxy does not announce that it is ready.
+    pub(super) async fn pause(&self) -> Result<(), Fault> {
+        self.cx
+            .or_interrupted(async {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn replace(
+        &self,
+        route: &Route,
+        state: &State,
+        why: &str,
+    ) -> Result<Option<State>, Fault> {
+        replace::replace(self, route, state, why).await.map(Some)
+    }
+
+    /// Whether there is a proxy all the same: somebody else's.
+    async fn stirred(&self) -> Result<bool, Fault> {
+        let found = self.runner.inspect(self.cx, self.host, NAME).await?;
+        Ok(found.is_some_and(|found| found.running()))
+    }
+
+    fn restless(&self) -> Fault {
+        Fault::failed(format!("the proxy on `{}` comes and goes", self.host))
+            .because("somebody else starts or removes it at the same time")
+            .hint("deploy again: `stagecraft deploy`")
+    }
+}

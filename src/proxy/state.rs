@@ -1,0 +1,251 @@
+//! What the proxy of a host knows now, read whole. Imports `ports`, `model`.
+
+use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
+use crate::model::route::{Server, Traffic};
+use crate::ports::HostLink;
+
+use super::base::backends;
+use super::runtime::{Command, Silent, ask};
+
+/// A map of HAProxy's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Map {
+    /// What it was made from.
+    About,
+    /// Name and path → pair.
+    Names,
+    /// Pair → route key. The first of a pair owns it.
+    Owners,
+    /// Pair → the backend that serves.
+    Live,
+    /// Pair → the servers that its file names.
+    Kept,
+    /// Pairs that show the maintenance page.
+    Maintenance,
+    /// Pair → bytes of a body.
+    Limits,
+    /// Pair → milliseconds until an answer begins.
+    Timeouts,
+}
+
+pub(super) const MAPS: [Map; 8] = [
+    Map::About,
+    Map::Names,
+    Map::Owners,
+    Map::Live,
+    Map::Kept,
+    Map::Maintenance,
+    Map::Limits,
+    Map::Timeouts,
+];
+
+impl Map {
+    /// As the runtime interface knows it.
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Map::About => "/tmp/stagecraft/about.map",
+            Map::Names => "/tmp/stagecraft/names.map",
+            Map::Owners => "/tmp/stagecraft/owners.map",
+            Map::Live => "/tmp/stagecraft/live.map",
+            Map::Kept => "/tmp/stagecraft/kept.map",
+            Map::Maintenance => "/tmp/stagecraft/maintenance.map",
+            Map::Limits => "/tmp/stagecraft/limits.map",
+            Map::Timeouts => "/tmp/stagecraft/timeouts.map",
+        }
+    }
+
+    pub(super) fn show(self) -> Command {
+        Command::new(&["show", "map", self.file()])
+    }
+
+    pub(super) fn add(self, key: &str, value: &str) -> Command {
+        Command::new(&["add", "map", self.file(), key, value])
+    }
+
+    pub(super) fn set(self, key: &str, value: &str) -> Command {
+        Command::new(&["set", "map", self.file(), key, value])
+    }
+
+    /// All entries of that key.
+    pub(super) fn del(self, key: &str) -> Command {
+        Command::new(&["del", "map", self.file(), key])
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Names this one entry among those of its key.
+    pub(super) reference: String,
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+/// A server of a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) backend: String,
+    pub(super) server: Server,
+    /// Takes new requests, as far as we asked for it.
+    pub(super) enabled: bool,
+}
+
+/// See the module's own words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct State {
+    maps: Vec<Vec<Entry>>,
+    pub(super) servers: Vec<Standing>,
+}
+
+pub(super) async fn read(link: &dyn HostLink, host: &HostAddress) -> Result<State, Silent> {
+    let mut commands: Vec<Command> = MAPS.into_iter().map(Map::show).collect();
+    commands.push(Command::new(&["show", "servers", "state"]));
+    let answers = ask(link, host, &commands).await?;
+    parse(&answers).ok_or_else(|| Silent("it is not of our making".to_owned()))
+}
+
+fn parse(answers: &[String]) -> Option<State> {
+    let (servers, maps) = answers.split_last()?;
+    Some(State {
+        maps: maps.iter().map(|map| entries(map)).collect::<Option<_>>()?,
+        servers: standing(servers)?,
+    })
+}
+
+/// `0x7f86e07fe600 key value` a line.
+pub(super) fn entries(answer: &str) -> Option<Vec<Entry>> {
+    let entry = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let reference = words.next().filter(|word| word.starts_with("0x"))?;
+        Some(Entry {
+            reference: reference.to_owned(),
+            key: words.next()?.to_owned(),
+            value: words.next().unwrap_or_default().to_owned(),
+        })
+    };
+    answer.lines().map(entry).collect()
+}
+
+/// Its columns are named by its second line; the first is its version.
+fn standing(answer: &str) -> Option<Vec<Standing>> {
+    let mut lines = answer.lines();
+    let columns: Vec<&str> = lines
+        .by_ref()
+        .find_map(|line| line.strip_prefix("# "))?
+        .split(' ')
+        .collect();
+    let at = |name: &str| columns.iter().position(|column| *column == name);
+    let backend = at("be_name")?;
+    let name = at("srv_name")?;
+    let admin = at("srv_admin_state")?;
+    let port = at("srv_port")?;
+    let server = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        Some(Standing {
+            backend: (*words.get(backend)?).to_owned(),
+            server: Server {
+                name: (*words.get(name)?).to_owned(),
+                port: words.get(port)?.parse().ok()?,
+            },
+            enabled: *words.get(admin)? == "0",
+        })
+    };
+    lines.filter(|line| !line.is_empty()).map(server).collect()
+}
+
+impl State {
+    pub(super) fn map(&self, map: Map) -> &[Entry] {
+        let at = MAPS.iter().position(|known| *known == map);
+        at.and_then(|at| self.maps.get(at)).map_or(&[], |map| map)
+    }
+
+    /// The first value: the one that counts.
+    pub(super) fn value(&self, map: Map, key: &str) -> Option<&str> {
+        let found = self.map(map).iter().find(|entry| entry.key == key);
+        found.map(|entry| entry.value.as_str())
+    }
+
+    pub(super) fn owner(&self, pair: &str) -> Option<&str> {
+        self.value(Map::Owners, pair)
+    }
+
+    /// The pair of a route.
+    pub(super) fn pair(&self, key: &str) -> Option<&str> {
+        let mut owners = self.map(Map::Owners).iter();
+        let own = owners.find(|entry| entry.value == key && self.owner(&entry.key) == Some(key));
+        own.map(|entry| entry.key.as_str())
+    }
+
+    /// # Errors
+    /// The proxy does not know the route.
+    pub(super) fn known_pair(&self, host: &HostAddress, key: &str) -> Result<&str, Fault> {
+        self.pair(key).ok_or_else(|| {
+            Fault::failed(format!("the proxy on `{host}` does not know `{key}`"))
+                .because("it lost what it knew, or was made anew")
+                .hint("deploy again: `stagecraft deploy`")
+        })
+    }
+
+    pub(super) fn of_backend<'a>(&'a self, backend: &'a str) -> impl Iterator<Item = &'a Standing> {
+        self.servers
+            .iter()
+            .filter(move |standing| standing.backend == backend)
+    }
+
+    /// Who gets the requests of a pair; in the order of their names.
+    pub(super) fn serving(&self, pair: &str) -> Vec<Server> {
+        let Some(live) = self.value(Map::Live, pair) else {
+            return vec![];
+        };
+        let enabled = self.of_backend(live).filter(|standing| standing.enabled);
+        let mut servers: Vec<Server> = enabled.map(|standing| standing.server.clone()).collect();
+        servers.sort();
+        servers
+    }
+
+    /// The backend of a pair that serves nobody now.
+    pub(super) fn idle(&self, pair: &str) -> String {
+        let [blue, green] = backends(pair);
+        match self.value(Map::Live, pair) == Some(blue.as_str()) {
+            true => green,
+            false => blue,
+        }
+    }
+
+    pub(super) fn kept(&self, pair: &str) -> Option<Vec<Server>> {
+        self.value(Map::Kept, pair).map(read_list)
+    }
+
+    pub(super) fn traffic(&self, pair: &str) -> Traffic {
+        Traffic {
+            serving: self.serving(pair),
+            at_boot: self.kept(pair).unwrap_or_default(),
+            maintenance: self.value(Map::Maintenance, pair).is_some(),
+        }
+    }
+}
+
+/// `,name=port,name=port`; a lone comma for none.
+pub(super) fn list(servers: &[Server]) -> String {
+    let mut list = String::new();
+    for server in servers {
+        list.push_str(&format!(",{}={}", server.name, server.port));
+    }
+    match list.is_empty() {
+        true => ",".to_owned(),
+        false => list,
+    }
+}
+
+fn read_list(list: &str) -> Vec<Server> {
+    let server = |item: &str| {
+        let (name, port) = item.split_once('=')?;
+        Some(Server {
+            name: name.to_owned(),
+            port: port.parse().ok()?,
+        })
+    };
+    let mut servers: Vec<Server> = list.split(',').filter_map(server).collect();
+    servers.sort();
+    servers
+}
