@@ -11,6 +11,7 @@ use crate::ui;
 use super::approval::{self, Consent};
 use super::deploy::{deployer, settle, style};
 use super::failure::Failure;
+use super::fingerprints;
 use super::keeper::Access;
 use super::roles;
 use super::session::Session;
@@ -48,6 +49,9 @@ pub(crate) async fn finish(
     )
     .await?;
     reopen(&mut release)?;
+    // What is still to be started gets today's values.
+    let key = session.keeper.key().await?;
+    fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .deploy(cx, release, &today, &facts, &ready)
         .await;
@@ -94,6 +98,9 @@ async fn finish_rollback(
     )
     .await?;
     reopen(&mut release)?;
+    // What is still to be started gets today's values.
+    let key = session.keeper.key().await?;
+    fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .roll_back(cx, release, &plan, &facts, &ready)
         .await;

@@ -1,17 +1,21 @@
 //! `stagecraft rollback`.
 
 use chrono::Utc;
+use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::deploy::{Wanted, new_rollback};
+use crate::model::names::RoleName;
 use crate::model::release::ReleaseId;
-use crate::plan::{self, RollbackRequest, gate};
+use crate::model::secret::Secret;
+use crate::plan::{self, ReadyRole, RollbackPlan, RollbackRequest, gate};
 use crate::ui::{self, Ui};
 
 use super::approval::{self, Consent};
 use super::args::{Globals, RollbackArgs};
 use super::deploy::{deployer, settle, show, style};
 use super::failure::Failure;
+use super::fingerprints;
 use super::keeper::Access;
 use super::roles;
 use super::session::{Session, on_environment};
@@ -25,14 +29,18 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
         session
             .locked(async |cx| {
                 let environment = &session.environment;
-                let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
+                let (facts, key) = tokio::try_join!(
+                    session.observe(cx, Wanted::Hosts, Access::Write),
+                    session.keeper.key(),
+                )?;
                 if let Some(found) = plan::interrupted(&facts.history, environment) {
                     return Err(plan::open_release_fault(environment, &found).into());
                 }
                 let request = request(&facts, args);
                 let target = plan::rollback_target(environment, &facts, &request)?;
                 let ready = roles::of_record(&target.roles, &*session.house.values).await?;
-                let plan = plan::rollback(environment, &facts, &request, target, &ready)?;
+                let mut plan = plan::rollback(environment, &facts, &request, target, &ready)?;
+                say_other_values(&mut plan, &ready, key.as_ref());
                 session.warn_all(&plan.warnings);
                 let question = format!("roll back from {} to {}", plan.from_version, plan.version);
                 approval::pass(
@@ -42,7 +50,8 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
                     &ui::plan_text::rollback(&plan, style(session)),
                 )
                 .await?;
-                let release = new_rollback(environment, &plan, &session.origin());
+                let mut release = new_rollback(environment, &plan, &session.origin());
+                fingerprints::sign(&mut release, &ready, key.as_ref());
                 let result = deployer(session)
                     .roll_back(cx, release, &plan, &facts, &ready)
                     .await;
@@ -56,15 +65,17 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
 }
 
 async fn dry_run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
-    let facts = session
-        .observe(&session.cx, Wanted::Hosts, Access::Read)
-        .await?;
+    let (facts, key) = tokio::try_join!(
+        session.observe(&session.cx, Wanted::Hosts, Access::Read),
+        session.keeper.key(),
+    )?;
     let environment = &session.environment;
     let request = request(&facts, args);
     let target = plan::rollback_target(environment, &facts, &request)?;
     // What a rollback would stop at is said here too.
     let ready = roles::of_record(&target.roles, &*session.house.values).await?;
-    let plan = plan::rollback(environment, &facts, &request, target, &ready)?;
+    let mut plan = plan::rollback(environment, &facts, &request, target, &ready)?;
+    say_other_values(&mut plan, &ready, key.as_ref());
     session.warn_all(&plan.warnings);
     session
         .ui
@@ -78,6 +89,17 @@ async fn dry_run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failu
         .note("nothing was changed, and no lock was taken (--dry-run)")
         .await;
     Ok(())
+}
+
+/// The containers are made with today's values, whatever the target had.
+fn say_other_values(
+    plan: &mut RollbackPlan,
+    ready: &IndexMap<RoleName, ReadyRole>,
+    key: Option<&Secret>,
+) {
+    let changed = fingerprints::changed(&plan.records, ready, key);
+    let got = format!("{} got; today's goes in", plan.target);
+    plan.warnings.extend(fingerprints::told(&changed, &got));
 }
 
 fn request(facts: &plan::Facts, args: &RollbackArgs) -> RollbackRequest {

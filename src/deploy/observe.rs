@@ -10,7 +10,7 @@ use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
-use crate::model::project::{Environment, ImageSource};
+use crate::model::project::{DatabaseSpec, Environment, ImageSource, MigrationSource};
 use crate::model::route::Traffic;
 use crate::plan::{Facts, HostFacts, SourceFacts};
 use crate::ports::{ContainerRunner, Cx, Migrator, Proxy, Pusher};
@@ -57,7 +57,9 @@ impl Observer<'_> {
             match wanted {
                 Wanted::Hosts => Ok((hosts.await?, None, vec![])),
                 Wanted::Everything => {
-                    tokio::try_join!(hosts, self.image(cx), self.migrations(cx, live_image))
+                    let (hosts, (image, migrations)) =
+                        tokio::try_join!(hosts, self.image_and_migrations(cx, live_image))?;
+                    Ok((hosts, image, migrations))
                 }
             }
         };
@@ -120,12 +122,30 @@ impl Observer<'_> {
         }
     }
 
+    /// At the same time, unless the migrations are files of the image.
+    async fn image_and_migrations(
+        &self,
+        cx: &Cx,
+        live: Option<PinnedImage>,
+    ) -> Result<(Option<PinnedImage>, Vec<MigrationPlan>), Fault> {
+        let mut databases = self.environment.databases.values();
+        let from_image =
+            |database: &DatabaseSpec| database.migrations.source == MigrationSource::Image;
+        if !databases.any(from_image) {
+            return tokio::try_join!(self.image(cx), self.migrations(cx, live, None));
+        }
+        let image = self.image(cx).await?;
+        let migrations = self.migrations(cx, live, image.clone()).await?;
+        Ok((image, migrations))
+    }
+
     /// With the live release's image as a helper, for databases that only a
     /// container can reach, where the primary host holds it.
     async fn migrations(
         &self,
         cx: &Cx,
         live: Option<PinnedImage>,
+        files: Option<PinnedImage>,
     ) -> Result<Vec<MigrationPlan>, Fault> {
         if self.environment.databases.is_empty() {
             return Ok(vec![]);
@@ -135,6 +155,7 @@ impl Observer<'_> {
                 cx,
                 &MigrationRequest {
                     image: live,
+                    files,
                     ..deploy_request()
                 },
             )

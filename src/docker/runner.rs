@@ -18,7 +18,7 @@ use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopP
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::{Digest, PinnedImage};
-use crate::ports::{Attached, ContainerRunner, Cx, ImageCheck};
+use crate::ports::{Attached, ContainerRunner, Cx, FolderEntry, ImageCheck};
 
 use super::auth::Auth;
 use super::client::{Engine, Engines};
@@ -28,6 +28,7 @@ mod body;
 mod create;
 mod exec;
 mod facts;
+mod folder;
 mod frames;
 mod image;
 mod job;
@@ -158,6 +159,17 @@ impl ContainerRunner for Runner {
         let cx = cx.on_host(host);
         let engine = self.on(host)?;
         settled(&cx, self.converse(&cx, &engine, spec, files)).await
+    }
+
+    async fn folder(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+        folder: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
+        let engine = self.on(host)?;
+        settled(cx, self.read_folder(&engine, spec, folder)).await
     }
 
     async fn start(

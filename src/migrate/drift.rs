@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::migration::{Migration, MigrationState};
+use crate::model::migration::{AppliedBy, Migration, MigrationState};
 use crate::model::project::MigrationStrategy;
 use crate::ports::LedgerRow;
 
@@ -123,6 +123,10 @@ fn known(file: &Candidate, row: &LedgerRow, refusals: &mut Vec<String>) -> Migra
     if file.is(row) {
         return MigrationState::Applied {
             at: row.finished_at.clone(),
+            by: (!row.release.is_empty()).then(|| AppliedBy {
+                release: row.release.clone(),
+                duration_ms: count(row.duration_ms.unwrap_or_default()),
+            }),
         };
     }
     refusals.push(format!(

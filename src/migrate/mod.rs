@@ -2,8 +2,8 @@
 //!
 //! `files` reads a folder, `sql` understands its statements, `drift` compares
 //! both with the rows of the database (pure), `engines` drive the tools, the
-//! `registry` knows them by id, and the `migrator` walks the databases of an
-//! environment. `evidence` writes what a step did, `create` starts a new file,
+//! `registry` knows them by id, the `migrator` knows the databases of an
+//! environment, and a `step` locks them all before it changes the first. `evidence` writes what a step did, `create` starts a new file,
 //! `checksums` is the repository's ledger.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
@@ -20,6 +20,7 @@ mod migrator;
 mod registry;
 pub mod select;
 pub mod sql;
+mod step;
 #[cfg(test)]
 mod test_support;
 mod words;

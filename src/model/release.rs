@@ -219,6 +219,10 @@ pub struct PlanRecord {
     /// Database → the migrations it would run, `id` and `checksum`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub migrations: BTreeMap<DatabaseName, Vec<(String, String)>>,
+    /// Databases whose migrations were not known when the plan was made: their
+    /// files were in an image that was not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited: Vec<DatabaseName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{Migration, MigrationPlan};
+use crate::model::migration::{Files, Migration, MigrationPlan};
 use crate::model::names::{DatabaseName, EnvironmentName, ProjectName};
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
@@ -67,6 +67,9 @@ pub struct MigrateStep {
     /// What comes before the first of them, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Databases whose files are in an image that is not there yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<(DatabaseName, Files)>,
 }
 
 /// Everything a deploy would do, complete before anything is changed.
@@ -310,7 +313,17 @@ fn migrate_step(plans: &[MigrationPlan], phase: Phase) -> Step<MigrateStep> {
                 .map(|reason| (plan.database.clone(), reason))
         })
         .collect();
-    if migrations.is_empty() {
+    // What is provisional is compared once, before anything runs.
+    let files: Vec<_> = plans
+        .iter()
+        .filter(|plan| match plan.files {
+            Files::Final => false,
+            Files::Provisional => phase == Phase::MigratePre,
+            Files::Awaited => true,
+        })
+        .map(|plan| (plan.database.clone(), plan.files))
+        .collect();
+    if migrations.is_empty() && files.is_empty() {
         Step::Skip(if plans.is_empty() {
             "no databases".to_owned()
         } else {
@@ -321,6 +334,7 @@ fn migrate_step(plans: &[MigrationPlan], phase: Phase) -> Step<MigrateStep> {
             migrations,
             unread,
             notes: vec![],
+            files,
         })
     }
 }

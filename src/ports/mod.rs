@@ -25,9 +25,10 @@ pub use builder::Builder;
 pub use connections::{Connections, Lookup};
 pub use cx::{Cx, Reporter};
 pub use database::{
-    Database, Databases, Dialect, LedgerRow, Route, SessionOptions, SqlError, SqlErrorKind,
+    Claim, Database, Databases, Dialect, Hold, LedgerRow, Route, SessionOptions, SqlError,
+    SqlErrorKind,
 };
-pub use engine::{Engine, Job};
+pub use engine::{Begun, Ended, Engine, Job, Kept};
 pub use fetch::{Fetch, Fetched, Get};
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
@@ -37,5 +38,5 @@ pub use probe::{Answer, Probe};
 pub use proxy::{Maintenance, Proxy};
 pub use pusher::Pusher;
 pub use rollout::{HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot};
-pub use runner::{Attached, ContainerRunner, ImageCheck};
+pub use runner::{Attached, ContainerRunner, Content, FolderEntry, ImageCheck};
 pub use schema::schema_status;

@@ -18,6 +18,7 @@ mod pipes;
 mod refusal;
 mod reverse;
 mod state;
+mod state_key;
 mod stream;
 
 pub use links::Links;

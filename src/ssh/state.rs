@@ -50,8 +50,8 @@ pub async fn host_state_dir(
 
 /// The small files of one environment on its hosts.
 pub struct HostFiles {
-    link: Arc<dyn HostLink>,
-    folder: String,
+    pub(super) link: Arc<dyn HostLink>,
+    pub(super) folder: String,
 }
 
 impl HostFiles {
@@ -118,13 +118,14 @@ impl HostFiles {
         // Input that was cut short by a dying connection ends like a whole one:
         // hence the length.
         let script = format!(
-            r#"{folder}mkdir -p "$d" || exit 1
+            r#"{folder}[ -d "$d" ] || mkdir -p "$d" || exit 1
 f=$d/{name}
 t=$d/.{name}.$$
 trap 'rm -f "$t"' EXIT
 cat >"$t" && [ "$(wc -c <"$t")" -eq {length} ] || exit 1
 sync "$t" 2>/dev/null || sync
 mv -f "$t" "$f" || exit 1
+trap - EXIT
 sync "$d" 2>/dev/null || sync
 "#,
             folder = self.folder,

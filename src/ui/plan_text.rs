@@ -139,6 +139,10 @@ fn migrations(step: &Step<MigrateStep>) -> Vec<String> {
             lines.extend(step.unread.iter().map(|(database, reason)| {
                 format!("{database}: {reason}; all its files count as pending")
             }));
+            lines.extend(step.files.iter().filter_map(|(database, files)| {
+                let words = super::migrations::about_files(*files)?;
+                Some(format!("{database}: {words}"))
+            }));
             lines
         }
     }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use stagecraft::model::fault::FaultKind;
 use stagecraft::model::project::Via;
-use stagecraft::ports::{ContainerRunner, HostLink, SqlErrorKind};
+use stagecraft::ports::{Claim, ContainerRunner, Cx, Database, Hold, HostLink, SqlErrorKind};
 use stagecraft::ssh::Links;
 
-use crate::support::database::{Bench, Kind, Scratch, Seen, cx, lab, psql, row};
+use crate::support::database::{Bench, Kind, Scratch, Seen, claim, cx, lab, psql, row};
 use crate::support::no_runner::NoRunner;
 
 fn bench(scratch: &Scratch) -> Bench {
@@ -112,7 +112,7 @@ async fn postgres_lock_is_one_a_database_names_its_holder_and_ends_with_the_sess
     let mut waiter = bench.open().await;
     let (cx, ..) = cx();
     let fault = waiter
-        .lock(&cx, Duration::from_millis(300))
+        .lock(&cx, &claim(), Duration::from_millis(300))
         .await
         .expect_err("held");
     assert_eq!(fault.kind, FaultKind::Locked);
@@ -126,18 +126,66 @@ async fn postgres_lock_is_one_a_database_names_its_holder_and_ends_with_the_sess
         .apply(&cx, "CREATE TABLE t (a int)", &row("1"))
         .await
         .expect("applied");
+    let waiting = claim();
     let (concurrently, fault) = tokio::join!(
         holder.execute(&cx, "CREATE INDEX CONCURRENTLY i ON t (a)"),
-        waiter.lock(&cx, Duration::from_secs(1)),
+        waiter.lock(&cx, &waiting, Duration::from_secs(1)),
     );
     concurrently.expect("an index");
     assert!(fault.is_err());
 
     drop(holder);
     waiter
-        .lock(&cx, Duration::from_secs(5))
+        .lock(&cx, &claim(), Duration::from_secs(5))
         .await
         .expect("free");
+}
+
+#[tokio::test]
+async fn entries_of_one_step_that_are_one_database_share_its_lock() {
+    for kind in [Kind::Postgres, Kind::Mysql] {
+        let (scratch, other) = (Scratch::new(kind), Scratch::new(kind));
+        let (bench, elsewhere) = (bench(&scratch), bench(&other));
+        let step = claim();
+        let entry = |entry: &str| Claim {
+            entry: entry.to_owned(),
+            ..step.clone()
+        };
+        let (cx, ..) = cx();
+        let short = Duration::from_millis(300);
+        let mut first = bench.open().await;
+        let hold = first.lock(&cx, &entry("main"), short).await;
+        assert_eq!(hold, Ok(Hold::Own));
+        let mut second = bench.open().await;
+        let hold = second.lock(&cx, &entry("audit"), short).await;
+        assert_eq!(hold, Ok(Hold::Shared));
+        // Another database of the same server, another step, and a second
+        // session of an entry have nothing to share.
+        let mut far = elsewhere.open().await;
+        let hold = far.lock(&cx, &entry("far"), short).await;
+        assert_eq!(hold, Ok(Hold::Own));
+        for stranger in [claim(), entry("main"), entry("audit")] {
+            let fault = bench.open().await.lock(&cx, &stranger, short).await;
+            assert_eq!(fault.expect_err("held").kind, FaultKind::Locked);
+        }
+        // The holder is gone: the lock is taken, not only shared.
+        drop(first);
+        let hold = wait_for_own(&cx, second.as_mut(), &entry("audit")).await;
+        assert_eq!(hold, Hold::Own);
+    }
+}
+
+/// The server frees the lock of a session that was dropped a moment later.
+async fn wait_for_own(cx: &Cx, session: &mut dyn Database, claim: &Claim) -> Hold {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let hold = session.lock(cx, claim, Duration::ZERO).await;
+        let hold = hold.expect("free or shared");
+        if hold == Hold::Own || Instant::now() > deadline {
+            return hold;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -332,14 +380,14 @@ async fn mysql_lock_is_one_a_database_names_its_holder_and_ends_with_the_session
     let mut waiter = bench(&scratch).open().await;
     let (cx, ..) = cx();
     let fault = waiter
-        .lock(&cx, Duration::from_millis(300))
+        .lock(&cx, &claim(), Duration::from_millis(300))
         .await
         .expect_err("held");
     assert_eq!(fault.kind, FaultKind::Locked);
     assert!(fault.to_string().contains("of app@"), "{fault}");
     drop((holder, elsewhere));
     waiter
-        .lock(&cx, Duration::from_secs(5))
+        .lock(&cx, &claim(), Duration::from_secs(5))
         .await
         .expect("free");
 }
@@ -512,7 +560,7 @@ async fn sqlite_is_migrated_in_a_container_on_the_volume_and_planned_without_mak
     let fault = bench
         .open()
         .await
-        .lock(&cx, Duration::ZERO)
+        .lock(&cx, &claim(), Duration::ZERO)
         .await
         .expect_err("held");
     assert_eq!(fault.kind, FaultKind::Locked);

@@ -318,12 +318,14 @@ fn a_dry_run_of_migrations_changes_nothing_at_all() {
 fn killed_in_a_migration_it_is_resumed_and_nothing_runs_twice() {
     let shop = Shop::new("cut-sql", Kind::Postgres);
     shop.project.deploy("v1").succeeds();
+    shop.project
+        .file("db/002_quick.sql", "INSERT INTO notes VALUES (2);\n");
     shop.project.file(
-        "db/002_slow.sql",
-        "INSERT INTO notes VALUES (2);\nSELECT pg_sleep(3);\n",
+        "db/003_slow.sql",
+        "INSERT INTO notes VALUES (3);\nSELECT pg_sleep(3);\n",
     );
     shop.project
-        .file("db/003_last.sql", "INSERT INTO notes VALUES (3);\n");
+        .file("db/004_last.sql", "INSERT INTO notes VALUES (4);\n");
     let mut run = shop.project.starts_to_deploy("v2");
     run.until_phase("migrate_pre");
     within(std::time::Duration::from_secs(10), "it sleeps", || {
@@ -340,7 +342,18 @@ fn killed_in_a_migration_it_is_resumed_and_nothing_runs_twice() {
         .runs(&["deploy", "--env", "prod", "--resume"])
         .succeeds();
     shop.project.serves("v2");
-    assert_eq!(shop.sql("SELECT id FROM notes ORDER BY 1"), "2\n3");
+    assert_eq!(shop.sql("SELECT id FROM notes ORDER BY 1"), "2\n3\n4");
+    // The record knows all of it, what the killed process did too.
+    let release = shop.project.newest();
+    assert_eq!(
+        ids(&release["migrations"]),
+        ["002_quick.sql", "003_slow.sql", "004_last.sql"]
+    );
+    let results = release["migrations"].as_array().expect("a list");
+    assert!(results.iter().all(|result| result["outcome"] == "applied"));
+    assert_eq!(release["schema"]["main"]["before"], 1);
+    assert_eq!(release["schema"]["main"]["after"], 4);
+    assert_eq!(release["phases"]["migrate_pre"]["status"], "completed");
 }
 
 #[test]

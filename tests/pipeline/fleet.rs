@@ -14,7 +14,8 @@ use stagecraft::model::host::HostAddress;
 use stagecraft::model::image::PinnedImage;
 use stagecraft::model::project::HealthCheck;
 use stagecraft::ports::{
-    Answer, Attached, ContainerRunner, Cx, Fetch, Fetched, Get, ImageCheck, Probe, Target,
+    Answer, Attached, ContainerRunner, Cx, Fetch, Fetched, FolderEntry, Get, ImageCheck, Probe,
+    Target,
 };
 
 /// What a schema endpoint does.
@@ -122,6 +123,16 @@ impl ContainerRunner for Fleet {
     async fn volume_exists(&self, _: &Cx, host: &HostAddress, _: &str) -> Result<bool, Fault> {
         self.reach(host)?;
         Ok(false)
+    }
+
+    async fn folder(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &ContainerSpec,
+        _: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
+        Ok(None)
     }
 
     async fn has_image(

@@ -1,5 +1,6 @@
 //! A project with three hosts in memory, and the verbs of the tests.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,8 +14,8 @@ use stagecraft::model::history::History;
 use stagecraft::model::host::Host;
 use stagecraft::model::image::{BuiltImage, Carriage, PinnedImage};
 use stagecraft::model::migration::{
-    DatabaseReport, Migration, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
-    MigrationRequest, MigrationResult, MigrationState,
+    AppliedBy, DatabaseReport, Files, Migration, MigrationFailure, MigrationOutcome, MigrationPlan,
+    MigrationReport, MigrationRequest, MigrationResult, MigrationState,
 };
 use stagecraft::model::phase::{Mark, Phase, Status};
 use stagecraft::model::project::{
@@ -49,6 +50,8 @@ pub(crate) struct Shop {
     interrupts: Mutex<Option<(Phase, CancellationToken)>>,
     pub(crate) files: Mutex<Vec<(String, MigrationStrategy)>>,
     pub(crate) applied: Mutex<Vec<String>>,
+    /// Migration → the release that applied it.
+    applied_by: Mutex<HashMap<String, String>>,
     pub(crate) builds: Mutex<usize>,
     pub(crate) forgotten: Mutex<Vec<String>>,
 }
@@ -487,7 +490,7 @@ impl Pusher for Shop {
 #[async_trait]
 impl Migrator for Shop {
     async fn plan(&self, _: &Cx, request: &MigrationRequest) -> Result<Vec<MigrationPlan>, Fault> {
-        let applied = self.applied.lock().unwrap().clone();
+        let applied = self.applied_by.lock().unwrap().clone();
         let migrations: Vec<Migration> = self
             .files
             .lock()
@@ -495,10 +498,15 @@ impl Migrator for Shop {
             .iter()
             .map(|(id, strategy)| Migration {
                 id: id.clone(),
-                state: if applied.contains(id) {
-                    MigrationState::Applied { at: None }
-                } else {
-                    MigrationState::Pending
+                state: match applied.get(id) {
+                    Some(release) => MigrationState::Applied {
+                        at: None,
+                        by: Some(AppliedBy {
+                            release: release.clone(),
+                            duration_ms: 1,
+                        }),
+                    },
+                    None => MigrationState::Pending,
                 },
                 strategy: *strategy,
                 checksum: id.clone(),
@@ -521,6 +529,7 @@ impl Migrator for Shop {
             selected,
             refusals: vec![],
             unread: None,
+            files: Files::Final,
             schema_version: None,
             route: "directly".into(),
         }])
@@ -531,7 +540,7 @@ impl Migrator for Shop {
         _: &Cx,
         plans: &[MigrationPlan],
         _: Option<&PinnedImage>,
-        _: &ReleaseId,
+        release: &ReleaseId,
     ) -> Result<MigrationReport, MigrationFailure> {
         let mut results = vec![];
         let mut failed = None;
@@ -549,6 +558,8 @@ impl Migrator for Shop {
                 }
                 (None, Ok(())) => {
                     self.applied.lock().unwrap().push(migration.id.clone());
+                    let mut by = self.applied_by.lock().unwrap();
+                    by.insert(migration.id.clone(), release.to_string());
                     MigrationOutcome::Applied
                 }
             };

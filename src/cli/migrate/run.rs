@@ -9,8 +9,9 @@ use crate::deploy::{Journal, new_migration, record_run};
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
-use crate::model::migration::MigrationPlan;
+use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::phase::Phase;
+use crate::model::project::MigrationSource;
 use crate::model::release::{Release, ReleaseId};
 use crate::plan::{self, gate};
 use crate::ports::Cx;
@@ -37,7 +38,8 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
             session.judge_databases(&args.filters.database)?;
             if args.dry_run {
                 let history = session.history(&session.cx, Access::Read).await?;
-                let (plans, _) = planned(session, &session.cx, args, &history).await?;
+                let (plans, _) =
+                    planned(session, &session.cx, args, &history, Looking::Only).await?;
                 ui.show(
                     &ui::migrations::text(&plans, Listed::Unsettled, style(session)),
                     &json!({ "databases": plans }),
@@ -60,13 +62,44 @@ async fn planned(
     cx: &Cx,
     args: &MigrateRunArgs,
     history: &History,
+    looking: Looking,
 ) -> Result<(Vec<MigrationPlan>, Option<PinnedImage>), Fault> {
     plan::refuse_unbuilt_migrations(&session.environment)?;
     let mut request = request(session, cx, &args.filters, history).await?;
     request.steps = args.steps;
     request.allow_out_of_order = args.allow_out_of_order;
+    if looking == Looking::Fetch {
+        fetch_files(session, cx, &request).await?;
+    }
     let plans = session.house.migrator.plan(cx, &request).await?;
     Ok((plans, request.image))
+}
+
+/// What planning may do to the primary host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    /// Nothing.
+    Only,
+    /// Have the image there whose files are the migrations.
+    Fetch,
+}
+
+/// Without the image there would be nothing to plan.
+async fn fetch_files(
+    session: &Session<'_>,
+    cx: &Cx,
+    request: &MigrationRequest,
+) -> Result<(), Fault> {
+    let environment = &session.environment;
+    let from_image = environment.databases.values().any(|database| {
+        let named = request.databases.is_empty() || request.databases.contains(&database.name);
+        named && database.migrations.source == MigrationSource::Image
+    });
+    let host = &environment.primary().address;
+    match request.files.as_ref().filter(|_| from_image) {
+        Some(image) => session.house.runner.ensure_image(cx, host, image).await,
+        None => Ok(()),
+    }
 }
 
 async fn run_locked(
@@ -80,7 +113,7 @@ async fn run_locked(
     if let Some(found) = plan::interrupted(&history, environment) {
         return Err(plan::open_release_fault(environment, &found).into());
     }
-    let (plans, image) = planned(session, cx, args, &history).await?;
+    let (plans, image) = planned(session, cx, args, &history, Looking::Fetch).await?;
     let pending = plans.iter().map(|plan| plan.selected.len()).sum::<usize>();
     let refusals = refusals(&plans);
     if pending == 0 && refusals.is_empty() {
@@ -133,7 +166,7 @@ async fn record(
 ) -> Result<Release, Failure> {
     let id = release.id.clone();
     let ran = async {
-        let mut journal = Journal::open(cx, &session.keeper, release).await?;
+        let mut journal = Journal::open(cx, &session.keeper, release);
         journal
             .run(Phase::MigratePre, async |cx, release| {
                 match session.house.migrator.run(cx, plans, image, &id).await {

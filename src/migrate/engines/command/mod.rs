@@ -15,11 +15,9 @@ mod run;
 use async_trait::async_trait;
 
 use crate::model::fault::Fault;
-use crate::model::migration::{
-    DatabaseReport, Migration, MigrationFailure, MigrationPlan, MigrationRequest, MigrationState,
-};
+use crate::model::migration::{Files, Migration, MigrationPlan, MigrationRequest, MigrationState};
 use crate::model::project::{DatabaseSpec, MigrationStrategy};
-use crate::ports::{Cx, Engine, ImageCheck, Job};
+use crate::ports::{Begun, Claim, Cx, Engine, ImageCheck, Job};
 
 use super::super::select;
 use answer::Answer;
@@ -82,18 +80,20 @@ impl Engine for Command {
             selected: selection.selected,
             refusals,
             unread,
+            files: Files::Final,
             schema_version: None,
             route: format!("in a container on {}", job.host),
         })
     }
 
-    async fn run(
-        &self,
+    async fn begin<'a>(
+        &'a self,
         cx: &Cx,
-        job: &Job<'_>,
-        plan: &MigrationPlan,
-    ) -> Result<DatabaseReport, MigrationFailure> {
-        run::run(cx, job, plan).await
+        job: &'a Job<'a>,
+        plan: &'a MigrationPlan,
+        _: &Claim,
+    ) -> Result<Box<dyn Begun<'a> + 'a>, Fault> {
+        run::begin(cx, job, plan).await
     }
 }
 
@@ -130,7 +130,12 @@ fn migrations(strategy: MigrationStrategy, answers: Vec<Answer>) -> Vec<Migratio
         .into_iter()
         .map(|answer| match answer {
             Answer::Pending(id) => one(id, MigrationState::Pending, strategy, None),
-            Answer::Applied(id) => one(id, MigrationState::Applied { at: None }, strategy, None),
+            Answer::Applied(id) => one(
+                id,
+                MigrationState::Applied { at: None, by: None },
+                strategy,
+                None,
+            ),
             Answer::SomePending => unknown(strategy, "the tool says that something is pending"),
         })
         .collect()
