@@ -69,8 +69,8 @@ struct Found {
 /// The routes of the containers that run. Where two releases of one run, the
 /// one that began first has been serving.
 fn found(containers: &[Container]) -> Vec<Found> {
-    let mut routes: BTreeMap<String, BTreeMap<&str, Vec<(&Container, RouteLabel, Server)>>> =
-        BTreeMap::new();
+    type Replica<'a> = (&'a Container, RouteLabel, Server);
+    let mut routes: BTreeMap<String, BTreeMap<&str, Vec<Replica<'_>>>> = BTreeMap::new();
     for container in containers.iter().filter(|container| container.running()) {
         if let (Some(route), Some(server)) = (RouteLabel::of(container), Server::of(container)) {
             let release = container.label(label::RELEASE).unwrap_or_default();

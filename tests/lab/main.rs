@@ -30,6 +30,7 @@ mod fleets;
 mod link;
 mod migrate;
 mod migrations;
+mod proxy;
 mod push;
 mod registries;
 mod runner;
@@ -42,5 +43,6 @@ mod support {
     pub(crate) mod lab;
     pub(crate) mod migrations;
     pub(crate) mod no_runner;
+    pub(crate) mod proxied;
     pub(crate) mod runner;
 }
