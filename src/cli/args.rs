@@ -343,9 +343,13 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// Print the manual page
+/// Print the manual page, or write those of all commands into a folder
 #[derive(Debug, Args)]
-pub(crate) struct ManArgs {}
+pub(crate) struct ManArgs {
+    /// Write a page for each command into this folder: stagecraft.1, stagecraft-deploy.1 …
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
 
 /// What this program runs of itself inside containers
 #[derive(Debug, Args)]

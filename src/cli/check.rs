@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::{self, Look};
+use crate::config;
 use crate::ui::{Ui, words};
 
 use super::args::Globals;
@@ -16,9 +16,8 @@ pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let registry = wiring::registry()?;
     let engines = config::Engines::new(registry.known());
     let summary = config::check_all(&file, &engines).map_err(mended)?;
-    if !summary.warnings.is_empty() {
-        ui.warn(summary.warnings.render_warnings(Look::Plain).trim_end())
-            .await;
+    for warning in summary.warnings.warnings() {
+        ui.warn(&warning).await;
     }
     let environments: Vec<_> = summary.environments.iter().collect();
     judged::by_engines(&registry, &environments, &[])?;

@@ -53,10 +53,11 @@ impl Keeper {
             &environment.root,
             std::env::var_os(release::STATE_FILE_VARIABLE),
         );
+        let store = Store::at(path).of(environment.name.clone());
         Self {
             environment,
             mask,
-            store: Store::at(path),
+            store,
             files,
         }
     }

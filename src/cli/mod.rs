@@ -20,6 +20,7 @@ mod judged;
 mod keeper;
 mod lock;
 mod logs;
+mod man;
 mod migrate;
 mod releases;
 mod resume;
@@ -37,7 +38,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use serde_json::json;
 
-use crate::model::fault::Fault;
 use crate::ui::{self, Style, Ui, UiOptions, Verbosity};
 
 use args::{Cli, Command, Format};
@@ -125,16 +125,7 @@ async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8, Failure> {
             ui.show(script.trim_end(), &json!({ "script": script }))
                 .await;
         }
-        Command::Man(_) => {
-            let mut page = vec![];
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut page)
-                .map_err(|error| {
-                    Fault::internal("the manual page cannot be rendered").caused_by(&error)
-                })?;
-            let page = String::from_utf8_lossy(&page).into_owned();
-            ui.show(page.trim_end(), &json!({ "man": page })).await;
-        }
+        Command::Man(args) => man::run(args, ui).await?,
         Command::Helper(_) => {}
     }
     Ok(0)

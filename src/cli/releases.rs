@@ -49,9 +49,14 @@ async fn list(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
 async fn show(id: &ReleaseId, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let history = history(globals, ui).await?;
     let Some(release) = history.find(id) else {
-        return Err(unknown(id, history.all().iter().rev())
-            .hint("see `stagecraft releases list`, with `--env NAME` to ask the hosts too")
-            .into());
+        let fault = unknown(id, history.all().iter().rev());
+        let hint = match &globals.env {
+            Some(env) => format!("see `stagecraft releases list --env {env}`"),
+            None => {
+                "see `stagecraft releases list`, with `--env NAME` to ask the hosts too".to_owned()
+            }
+        };
+        return Err(fault.hint(hint).into());
     };
     ui.show(
         &ui::releases::show(&history, release, ui.options().stdout_style),

@@ -82,8 +82,9 @@ async fn finish_rollback(
         release: release.id.clone(),
         to: release.target_id.clone(),
     };
-    let plan = plan::rollback(environment, &facts, &request)?;
-    let ready = roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
+    let target = plan::rollback_target(environment, &facts, &request)?;
+    let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+    let plan = plan::rollback(environment, &facts, &request, target, &ready)?;
     let question = format!("finish {} ({})", release.id, release.version);
     approval::pass(
         session.ui,
@@ -106,7 +107,7 @@ pub(crate) async fn undo(session: &Session<'_>, cx: &Cx) -> Result<Release, Fail
     let found = plan::abortable(&facts.history, environment)?;
     let release = found.release;
     let ready = roles::of_today(environment, &*session.house.values).await?;
-    let outline = plan::outline(environment, &environment.roles, &facts, &release.id)?;
+    let outline = plan::outline(environment, &environment.roles, &facts, &release.id, None)?;
     for migration in &release.migrations {
         cx.warn(format!(
             "migration {} of `{}` stays: {}",

@@ -5,10 +5,10 @@ use indexmap::IndexMap;
 use crate::config;
 use crate::model::fault::Fault;
 use crate::model::names::RoleName;
-use crate::model::project::{Environment, Role};
+use crate::model::project::Environment;
 use crate::model::release::RoleRecord;
 use crate::model::secret::Secret;
-use crate::plan::ReadyRole;
+use crate::plan::{self, ReadyRole};
 use crate::ports::Connections;
 
 /// The roles of the configuration.
@@ -36,6 +36,7 @@ pub(crate) async fn of_today(
                 ReadyRole {
                     role: role.clone(),
                     env,
+                    print: None,
                 },
             )
         })
@@ -47,15 +48,11 @@ pub(crate) async fn of_today(
 /// # Errors
 /// `Refused`: a name that has no value any more.
 pub(crate) async fn of_record(
-    roles: &IndexMap<RoleName, Role>,
     records: &IndexMap<RoleName, RoleRecord>,
     values: &dyn Connections,
 ) -> Result<IndexMap<RoleName, ReadyRole>, Fault> {
     let mut ready = IndexMap::new();
-    for (name, role) in roles {
-        let Some(record) = records.get(name) else {
-            continue;
-        };
+    for (name, record) in records {
         let mut env = IndexMap::new();
         for (key, written) in &record.env_clear {
             let value = config::expand_text(written).map_err(|unset| {
@@ -76,8 +73,9 @@ pub(crate) async fn of_record(
         ready.insert(
             name.clone(),
             ReadyRole {
-                role: role.clone(),
+                role: plan::role_of(name, record),
                 env,
+                print: None,
             },
         );
     }

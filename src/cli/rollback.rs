@@ -29,9 +29,10 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
                 if let Some(found) = plan::interrupted(&facts.history, environment) {
                     return Err(plan::open_release_fault(environment, &found).into());
                 }
-                let plan = plan::rollback(environment, &facts, &request(&facts, args))?;
-                let ready =
-                    roles::of_record(&plan.roles, &plan.records, &*session.house.values).await?;
+                let request = request(&facts, args);
+                let target = plan::rollback_target(environment, &facts, &request)?;
+                let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+                let plan = plan::rollback(environment, &facts, &request, target, &ready)?;
                 session.warn_all(&plan.warnings);
                 let question = format!("roll back from {} to {}", plan.from_version, plan.version);
                 approval::pass(
@@ -58,7 +59,12 @@ async fn dry_run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failu
     let facts = session
         .observe(&session.cx, Wanted::Hosts, Access::Read)
         .await?;
-    let plan = plan::rollback(&session.environment, &facts, &request(&facts, args))?;
+    let environment = &session.environment;
+    let request = request(&facts, args);
+    let target = plan::rollback_target(environment, &facts, &request)?;
+    // What a rollback would stop at is said here too.
+    let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+    let plan = plan::rollback(environment, &facts, &request, target, &ready)?;
     session.warn_all(&plan.warnings);
     session
         .ui

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::Instant;
 
-use crate::config::{self, Loaded, Look};
+use crate::config::{self, Loaded};
 use crate::deploy::{Observer, Origin, Wanted, close_cut_off};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
@@ -16,7 +16,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Outcome, Release, ReleaseKind};
 use crate::plan::Facts;
-use crate::ports::{Connections, Cx, Held, Holder, Ledger, Lock};
+use crate::ports::{Connections, Cx, Held, Holder, Ledger, Lock, Loss};
 use crate::ui::Ui;
 
 use super::args::Globals;
@@ -61,9 +61,8 @@ pub(crate) async fn on_environment<'a, T>(
         mut environment,
         warnings,
     } = target::load(command, globals)?;
-    if !warnings.is_empty() {
-        ui.warn(warnings.render_warnings(Look::Plain).trim_end())
-            .await;
+    for warning in warnings.warnings() {
+        ui.warn(&warning).await;
     }
     if let Some(reference) = image {
         environment.source = ImageSource::Prebuilt(reference.to_owned());
@@ -102,23 +101,18 @@ impl Session<'_> {
         let lost = held.lost();
         let cx = self.cx.child();
         let watcher = tokio::spawn({
-            let (lost, cx, reason) = (lost.clone(), cx.clone(), lock_lost(&self.environment));
+            let (lost, cx, environment) = (lost.clone(), cx.clone(), self.environment.clone());
             async move {
                 lost.cancelled().await;
-                cx.stop(reason);
+                cx.stop(lock_lost(&lost, &environment));
             }
         });
         let result = work(&cx).await;
         watcher.abort();
-        let was_lost = lost.is_cancelled();
         release(held).await;
         result.map_err(|failure| {
             let fault = cx.explained(failure.fault);
-            let fault = if was_lost {
-                without_lock(fault, &self.environment)
-            } else {
-                fault
-            };
+            let fault = without_lock(fault, &lost, &self.environment);
             Failure { fault, ..failure }
         })
     }
@@ -185,6 +179,7 @@ impl Session<'_> {
             runner: &*self.house.runner,
             pusher: &*self.house.pusher,
             migrator: &*self.house.migrator,
+            proxy: &*self.house.proxy,
         };
         observer.observe(cx, history, source, wanted).await
     }
@@ -241,31 +236,31 @@ impl Session<'_> {
     }
 }
 
-const WHY_LOST: &str =
-    "the connection to a host that held it ended, or it was taken by `stagecraft lock release`";
-
 /// Why the work of a command was stopped.
-fn lock_lost(environment: &Environment) -> Fault {
-    Fault::unreachable("the environment lock was lost")
-        .because(WHY_LOST)
+fn lock_lost(lost: &Loss, environment: &Environment) -> Fault {
+    let lock = match lost.host() {
+        Some(host) => format!("the environment lock on `{host}` was lost"),
+        None => "the environment lock was lost".to_owned(),
+    };
+    Fault::unreachable(lock)
+        .because("the connection that held it ended, or it was taken by `stagecraft lock release`")
         .hint(who_holds_it(environment))
 }
 
 /// A failure of work whose lock was lost: mostly because of it.
-fn without_lock(fault: Fault, environment: &Environment) -> Fault {
-    if fault.causes.iter().any(|cause| cause == WHY_LOST) {
+fn without_lock(fault: Fault, lost: &Loss, environment: &Environment) -> Fault {
+    let reason = lock_lost(lost, environment);
+    if lost.host().is_none() || fault.what == reason.what || fault.causes.contains(&reason.what) {
         return fault;
     }
-    fault
-        .because(format!(
-            "the environment lock was lost meanwhile: {WHY_LOST}"
-        ))
-        .hint(who_holds_it(environment))
+    let fault = fault.because(format!("meanwhile {}", reason.what));
+    let fault = reason.causes.into_iter().fold(fault, Fault::because);
+    fault.hint(who_holds_it(environment))
 }
 
 fn who_holds_it(environment: &Environment) -> String {
     format!(
-        "see who holds it now: `stagecraft lock show --env {}`",
+        "see who holds it now: `stagecraft lock show --env {}`; when it is free, run the same command again",
         environment.name
     )
 }

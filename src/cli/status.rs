@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::deploy::Wanted;
-use crate::model::container::{Container, label};
+use crate::model::container::{Container, ContainerState, label};
 use crate::plan::Facts;
 use crate::ui::{Style, Table, Ui};
 
@@ -46,7 +46,7 @@ pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
 fn table(facts: &Facts, style: Style) -> String {
     let mut table = Table::new(["HOST", "ROLE", "VERSION", "STATE", "PORTS", "CONTAINER"]);
     for host in &facts.hosts {
-        if host.containers.is_empty() {
+        if !host.containers.iter().any(stays) {
             table.row([
                 host.address.to_string(),
                 "-".into(),
@@ -56,7 +56,7 @@ fn table(facts: &Facts, style: Style) -> String {
                 "-".into(),
             ]);
         }
-        for container in &host.containers {
+        for container in host.containers.iter().filter(|container| stays(container)) {
             table.row([
                 host.address.to_string(),
                 container
@@ -74,8 +74,12 @@ fn table(facts: &Facts, style: Style) -> String {
     table.render(style, "")
 }
 
+/// A one-off container that is being removed is no news.
+fn stays(container: &Container) -> bool {
+    container.label(label::JOB).is_none() || container.state != ContainerState::Other
+}
+
 fn state(container: &Container) -> String {
-    use crate::model::container::ContainerState;
     match (container.state, container.exit_code) {
         (ContainerState::Running, _) if container.restarts > 0 => {
             format!("running, restarted {} times", container.restarts)
@@ -85,7 +89,7 @@ fn state(container: &Container) -> String {
         (ContainerState::Restarting, _) => "restarting".to_owned(),
         (ContainerState::Exited, Some(code)) => format!("exited with {code}"),
         (ContainerState::Exited, None) => "exited".to_owned(),
-        (ContainerState::Other, _) => "other".to_owned(),
+        (ContainerState::Other, _) => "paused or being removed".to_owned(),
     }
 }
 

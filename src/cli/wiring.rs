@@ -11,9 +11,11 @@ use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
 use crate::ports::{
-    Builder, Connections, ContainerRunner, HostLink, Migrator, Pusher, RolloutStrategy,
+    Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy, Pusher,
+    RolloutStrategy,
 };
-use crate::rollout;
+use crate::proxy;
+use crate::rollout::{self, Hands};
 use crate::ssh::{EnvironmentLock, HostFiles, Links};
 
 use super::evidence::Witnessed;
@@ -29,6 +31,7 @@ pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
+    pub(crate) proxy: Arc<dyn Proxy>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -55,7 +58,9 @@ pub(crate) fn house(
     let engines = Engines::new(Arc::clone(&link));
     let auth = Arc::new(auth(environment, &values));
     let runner = runner(Arc::clone(&engines), Arc::clone(&auth));
-    let probe = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
+    let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
+    let fetch = Arc::clone(&prober) as Arc<dyn Fetch>;
+    let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch);
     let delivery = Delivery {
         registry: environment.registry.clone(),
         hosts: environment
@@ -64,6 +69,7 @@ pub(crate) fn house(
             .map(|host| host.address.clone())
             .collect(),
         project: environment.project.clone(),
+        environment: environment.name.clone(),
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
@@ -81,7 +87,13 @@ pub(crate) fn house(
         pusher: pusher(engines, Arc::clone(&link), auth, delivery),
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
-        strategy: rollout::in_place(Arc::clone(&runner), probe),
+        strategy: rollout::fleet(Hands {
+            runner: Arc::clone(&runner),
+            probe: Arc::clone(&prober) as Arc<dyn Probe>,
+            fetch: prober as Arc<dyn Fetch>,
+            proxy: Arc::clone(&proxy),
+        }),
+        proxy,
         lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
         runner,
         values,

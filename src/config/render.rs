@@ -25,40 +25,40 @@ pub enum Look {
 impl Problems {
     #[must_use]
     pub fn render(&self, look: Look) -> String {
-        self.render_as(look, Severity::Error)
-    }
-
-    /// The same for things that are odd but stop nothing.
-    #[must_use]
-    pub fn render_warnings(&self, look: Look) -> String {
-        self.render_as(look, Severity::Warning)
-    }
-
-    fn render_as(&self, look: Look, severity: Severity) -> String {
         let mut text = String::new();
         for problem in self.list() {
             match look {
-                Look::Plain => self.plain(problem, severity, &mut text),
+                Look::Plain => self.plain(problem, "error: ", &mut text),
                 Look::Drawn { width } => {
                     let theme = GraphicalTheme::unicode_nocolor();
-                    self.drawn(problem, severity, width, theme, &mut text);
+                    self.drawn(problem, width, theme, &mut text);
                 }
                 Look::Coloured { width } => {
                     let theme = GraphicalTheme::unicode();
-                    self.drawn(problem, severity, width, theme, &mut text);
+                    self.drawn(problem, width, theme, &mut text);
                 }
             }
         }
         text
     }
 
-    fn plain(&self, problem: &Problem, severity: Severity, text: &mut String) {
-        let word = match severity {
-            Severity::Error => "error",
-            Severity::Warning | Severity::Advice => "warning",
-        };
+    /// Things that are odd but stop nothing, a text each; who prints it says
+    /// that it is a warning.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let list = self.list().iter();
+        list.map(|problem| {
+            let mut text = String::new();
+            self.plain(problem, "", &mut text);
+            text.truncate(text.trim_end().len());
+            text
+        })
+        .collect()
+    }
+
+    fn plain(&self, problem: &Problem, word: &str, text: &mut String) {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}: {word}: {}", problem.place(), problem.message);
+        let _ = writeln!(text, "{}: {word}{}", problem.place(), problem.message);
         if let Some(path) = &problem.key_path {
             let _ = writeln!(text, "  at {path}");
         }
@@ -93,17 +93,9 @@ impl Problems {
         ]
     }
 
-    fn drawn(
-        &self,
-        problem: &Problem,
-        severity: Severity,
-        width: usize,
-        theme: GraphicalTheme,
-        text: &mut String,
-    ) {
+    fn drawn(&self, problem: &Problem, width: usize, theme: GraphicalTheme, text: &mut String) {
         let report = Report {
             problem,
-            severity,
             source: NamedSource::new(&self.source.name, self.source.shown.clone()),
         };
         let drawn = GraphicalReportHandler::new_themed(theme)
@@ -112,7 +104,7 @@ impl Problems {
             .with_context_lines(1)
             .render_report(text, &report);
         if drawn.is_err() {
-            self.plain(problem, severity, text);
+            self.plain(problem, "error: ", text);
         }
     }
 }
@@ -121,7 +113,6 @@ impl Problems {
 #[derive(Debug)]
 struct Report<'a> {
     problem: &'a Problem,
-    severity: Severity,
     source: NamedSource<String>,
 }
 
@@ -139,7 +130,7 @@ impl std::error::Error for Report<'_> {}
 
 impl Diagnostic for Report<'_> {
     fn severity(&self) -> Option<Severity> {
-        Some(self.severity)
+        Some(Severity::Error)
     }
 
     fn help<'b>(&'b self) -> Option<Box<dyn std::fmt::Display + 'b>> {

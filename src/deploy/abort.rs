@@ -7,10 +7,11 @@ use crate::model::fault::{Fault, FaultKind};
 use crate::model::names::RoleName;
 use crate::model::phase::{Mark, Phase, Status};
 use crate::model::release::{Outcome, Release};
-use crate::plan::{Facts, ReadyRole, RolloutOutline};
+use crate::plan::{Facts, ReadyRole, Recipe, RolloutOutline};
 use crate::ports::Cx;
 
-use super::deployer::{Deployer, rollout_plan};
+use super::deployer::Deployer;
+use super::fleet::rollout_plan;
 use super::journal::Stopped;
 
 impl Deployer<'_> {
@@ -35,11 +36,13 @@ impl Deployer<'_> {
             .filter(|_| release.phase(Phase::Rollout).status != Status::Pending)
         {
             let plan = rollout_plan(
-                self.environment,
+                &Recipe {
+                    environment: self.environment,
+                    image: &image,
+                    release: &release.id,
+                    version: &release.version,
+                },
                 outline,
-                &image,
-                &release.id,
-                &release.version,
                 facts,
                 roles,
             );

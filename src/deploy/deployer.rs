@@ -2,23 +2,22 @@
 
 use indexmap::IndexMap;
 
+use crate::model::container::label;
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::host::HostAddress;
 use crate::model::image::{BuiltImage, PinnedImage};
 use crate::model::names::RoleName;
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{HostRecord, Release};
-use crate::plan::{
-    DeployPlan, PushStep, ReadyRole, RollbackPlan, RolloutOutline, Step, forgettable, materialise,
-};
+use crate::plan::{DeployPlan, PushStep, ReadyRole, Recipe, RollbackPlan, Step, forgettable};
 use crate::ports::{
-    Builder, Cx, HostStep, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
-    Slot,
+    Builder, Cx, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
 };
 
+use super::fleet::rollout_plan;
 use super::journal::{Journal, Stopped};
-use super::observe::containers_named;
-use super::standing::with_standing;
+use super::standing::{what_became, with_standing};
 use crate::plan::Facts;
 
 /// The pipeline over its ports.
@@ -71,11 +70,13 @@ impl Deployer<'_> {
             }
         }
         let rollout = rollout_plan(
-            self.environment,
+            &Recipe {
+                environment: self.environment,
+                image: &image,
+                release: &plan.release,
+                version: &plan.version,
+            },
             &plan.rollout,
-            &image,
-            &plan.release,
-            &plan.version,
             facts,
             roles,
         );
@@ -121,11 +122,13 @@ impl Deployer<'_> {
                 journal.skip(phase, &reason)?;
             }
             let rollout = rollout_plan(
-                self.environment,
+                &Recipe {
+                    environment: self.environment,
+                    image: &plan.image,
+                    release: &plan.release,
+                    version: &plan.version,
+                },
                 &plan.rollout,
-                &plan.image,
-                &plan.release,
-                &plan.version,
                 facts,
                 roles,
             );
@@ -199,12 +202,12 @@ impl Deployer<'_> {
         plan: &RolloutPlan,
     ) -> Result<RolloutReport, Fault> {
         let report = self.strategy.roll(cx, plan).await.map_err(|failure| {
+            let became = what_became(&failure, plan);
             let mut fault = cx.explained(failure.fault);
-            for (host, reason) in &failure.not_undone {
+            if !failure.not_undone.is_empty() {
                 fault.kind = FaultKind::UndoFailed;
-                fault = fault.state(format!("{host} could not be put back: {reason}"));
             }
-            fault
+            became.into_iter().fold(fault, Fault::state)
         })?;
         release.hosts = report
             .hosts
@@ -213,7 +216,7 @@ impl Deployer<'_> {
                 let record = HostRecord {
                     digest: plan.image.digest.to_string(),
                     containers: containers.clone(),
-                    slot: plan.release.to_string(),
+                    slot: slot_of(plan, host),
                 };
                 (host.clone(), record)
             })
@@ -257,57 +260,16 @@ impl Deployer<'_> {
     }
 }
 
-/// Completes an outline with the image, the values and the containers that
-/// are there now.
-pub(super) fn rollout_plan(
-    environment: &Environment,
-    outline: &RolloutOutline,
-    image: &PinnedImage,
-    release: &crate::model::release::ReleaseId,
-    version: &str,
-    facts: &Facts,
-    roles: &IndexMap<RoleName, ReadyRole>,
-) -> RolloutPlan {
-    let live = facts
-        .history
-        .live(&environment.name)
-        .filter(|live| live.id != *release);
-    let before = |role: &RoleName| live.and_then(|live| live.roles.get(role));
-    let batches = outline
+/// The release whose containers a host runs: a rollback may start those of
+/// its target again.
+fn slot_of(plan: &RolloutPlan, host: &HostAddress) -> String {
+    let slots = plan
         .batches
         .iter()
-        .map(|batch| {
-            batch
-                .iter()
-                .map(|host| HostStep {
-                    host: host.host.clone(),
-                    slots: host
-                        .slots
-                        .iter()
-                        .filter_map(|slot| roles.get(&slot.role).map(|ready| (slot, ready)))
-                        .map(|(slot, ready)| Slot {
-                            role: slot.role.clone(),
-                            new: materialise(environment, slot, ready, image, release, version),
-                            health: ready.role.health.clone(),
-                            old: containers_named(facts, &host.host, &slot.replaces),
-                            old_health: before(&slot.role).map_or_else(
-                                || ready.role.health.clone(),
-                                |role| role.health.clone(),
-                            ),
-                            old_stop: before(&slot.role)
-                                .map_or_else(|| ready.role.stop.clone(), |role| role.stop.clone()),
-                        })
-                        .collect(),
-                    leftovers: containers_named(facts, &host.host, &host.leftovers),
-                })
-                .collect()
-        })
-        .collect();
-    RolloutPlan {
-        release: release.clone(),
-        live: live.map(|live| live.id.clone()),
-        image: image.clone(),
-        rollout: environment.rollout.clone(),
-        batches,
-    }
+        .flatten()
+        .filter(|step| step.host == *host);
+    slots
+        .flat_map(|step| &step.slots)
+        .find_map(|slot| slot.new.labels.get(label::RELEASE).cloned())
+        .unwrap_or_else(|| plan.release.to_string())
 }

@@ -8,6 +8,7 @@
 
 mod abort;
 mod deployer;
+mod fleet;
 mod journal;
 mod migrate;
 mod observe;

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 
-use crate::model::container::{Container, label};
+use crate::model::container::label;
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{Environment, ImageSource};
+use crate::model::route::Traffic;
 use crate::plan::{Facts, HostFacts, SourceFacts};
-use crate::ports::{ContainerRunner, Cx, Migrator, Pusher};
+use crate::ports::{ContainerRunner, Cx, Migrator, Proxy, Pusher};
 
 use super::migrate::deploy_request;
 
@@ -30,6 +31,7 @@ pub struct Observer<'a> {
     pub runner: &'a dyn ContainerRunner,
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
+    pub proxy: &'a dyn Proxy,
 }
 
 impl Observer<'_> {
@@ -81,15 +83,34 @@ impl Observer<'_> {
                 self.environment.name.to_string(),
             ),
         ]);
-        let (engine, containers) = tokio::try_join!(
+        let (engine, containers, taken_ports, traffic) = tokio::try_join!(
             self.runner.engine(&cx, address),
-            self.runner.list(&cx, address, &labels)
+            self.runner.list(&cx, address, &labels),
+            self.runner.taken_ports(&cx, address),
+            self.traffic(&cx, address)
         )?;
         Ok(HostFacts {
             address: address.clone(),
             engine,
             containers,
+            taken_ports,
+            traffic,
         })
+    }
+
+    /// A proxy that does not answer stops nothing here: what needs it will
+    /// start it again, or say so.
+    async fn traffic(&self, cx: &Cx, address: &HostAddress) -> Result<Option<Traffic>, Fault> {
+        let Some(route) = self.environment.route() else {
+            return Ok(None);
+        };
+        match self.proxy.look(cx, address, &route).await {
+            Ok(traffic) => Ok(traffic),
+            Err(fault) => {
+                cx.warn(format!("the proxy of {address} does not answer: {fault}"));
+                Ok(None)
+            }
+        }
     }
 
     async fn image(&self, cx: &Cx) -> Result<Option<PinnedImage>, Fault> {
@@ -119,20 +140,4 @@ impl Observer<'_> {
             )
             .await
     }
-}
-
-/// The observed containers of these names on a host.
-pub(super) fn containers_named(
-    facts: &Facts,
-    host: &HostAddress,
-    names: &[String],
-) -> Vec<Container> {
-    facts.host(host).map_or_else(Vec::new, |known| {
-        known
-            .containers
-            .iter()
-            .filter(|container| names.contains(&container.name))
-            .cloned()
-            .collect()
-    })
 }

@@ -2,9 +2,11 @@
 //! knows and a port cannot.
 
 use crate::model::fault::FaultKind;
+use crate::model::host::HostAddress;
 use crate::model::migration::MigrationOutcome;
 use crate::model::phase::{Phase, Status};
 use crate::model::release::{Release, ReleaseKind};
+use crate::ports::{RolloutFailure, RolloutPlan};
 
 use super::journal::Stopped;
 
@@ -40,21 +42,40 @@ fn serving(release: &Release, phase: Phase, kind: FaultKind) -> String {
     };
     match phase {
         Phase::Build | Phase::Push | Phase::MigratePre => format!("nothing was rolled out; {old}"),
+        // What became of each host was said by the rollout.
         Phase::Rollout if kind == FaultKind::UndoFailed => {
             "the fleet is mixed: the hosts above need a person".to_owned()
         }
-        Phase::Rollout => match &release.previous_id {
-            Some(previous) => {
-                format!("the new release was taken back on every host; {previous} serves")
-            }
-            None => {
-                "the new release was taken back on every host; nothing was live before".to_owned()
-            }
-        },
+        Phase::Rollout => old,
         Phase::MigratePost | Phase::Finalize => {
             format!("the new release ({}) serves on every host", release.version)
         }
     }
+}
+
+/// What a rollout that failed has left on the hosts.
+pub(super) fn what_became(failure: &RolloutFailure, plan: &RolloutPlan) -> Vec<String> {
+    let stuck = failure.not_undone.iter();
+    let mut state: Vec<String> = stuck
+        .map(|(host, reason)| format!("{host} could not be put back: {reason}"))
+        .collect();
+    let hosts = plan.batches.iter().flatten().count();
+    let undone: Vec<&str> = failure.undone.iter().map(HostAddress::as_str).collect();
+    if undone.is_empty() && state.is_empty() {
+        state.push("no container was stopped or started".to_owned());
+    } else if undone.len() == hosts {
+        state.push("the new release was taken back on every host".to_owned());
+    } else if !undone.is_empty() {
+        let untouched = match undone.len() + failure.not_undone.len() < hosts {
+            true => ", and the hosts after that were not touched",
+            false => "",
+        };
+        state.push(format!(
+            "the new release was taken back on {}{untouched}",
+            undone.join(", ")
+        ));
+    }
+    state
 }
 
 fn migrations(release: &Release) -> Option<String> {
@@ -135,4 +156,90 @@ fn without_record(mut stopped: Stopped, phase: Phase) -> Stopped {
         ))
         .hint(format!("see what runs: `stagecraft status --env {env}`"));
     stopped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::fault::Fault;
+    use crate::model::image::{Carriage, PinnedImage};
+    use crate::model::project::{Batch, Rollout, Strategy};
+    use crate::model::slot::OldOnes;
+    use crate::ports::HostStep;
+
+    const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
+
+    fn hosts(names: &[&str]) -> Vec<HostAddress> {
+        let names = names.iter();
+        names
+            .map(|name| name.parse().expect("an address"))
+            .collect()
+    }
+
+    fn plan() -> RolloutPlan {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        RolloutPlan {
+            release: "rel-20260114-101502001".parse().expect("an id"),
+            live: None,
+            image: PinnedImage {
+                repository: "shop".into(),
+                digest: digest.parse().expect("a digest"),
+                id: None,
+                carriage: Carriage::Direct,
+                local_reference: "shop:1".into(),
+            },
+            rollout: Rollout {
+                strategy: Strategy::Rolling,
+                batch: Batch::Hosts(1),
+                pause: Duration::ZERO,
+                keep: 2,
+            },
+            route: None,
+            gate: None,
+            batches: hosts(&HOSTS)
+                .into_iter()
+                .map(|host| {
+                    vec![HostStep {
+                        host,
+                        slots: vec![],
+                        old_servers: vec![],
+                        old_ones: OldOnes::Removed,
+                        leftovers: vec![],
+                        outdated: vec![],
+                    }]
+                })
+                .collect(),
+        }
+    }
+
+    fn told(undone: &[&str], stuck: &[&str]) -> String {
+        let failure = RolloutFailure {
+            fault: Fault::failed("no"),
+            undone: hosts(undone),
+            not_undone: hosts(stuck)
+                .into_iter()
+                .map(|host| (host, "it is off".to_owned()))
+                .collect(),
+        };
+        what_became(&failure, &plan()).join("; ")
+    }
+
+    #[test]
+    fn only_hosts_that_were_touched_are_said_to_be_put_back() {
+        assert_eq!(told(&[], &[]), "no container was stopped or started");
+        assert_eq!(
+            told(&HOSTS, &[]),
+            "the new release was taken back on every host"
+        );
+        assert_eq!(
+            told(&["web1"], &[]),
+            "the new release was taken back on web1, and the hosts after that were not touched"
+        );
+        assert_eq!(
+            told(&["web1", "web3"], &["web2"]),
+            "web2 could not be put back: it is off; the new release was taken back on web1, web3"
+        );
+    }
 }

@@ -18,7 +18,7 @@ use super::{image, this_machine};
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::{BuiltImage, Carriage, PinnedImage};
-use crate::model::names::ProjectName;
+use crate::model::names::{EnvironmentName, ProjectName};
 use crate::model::project::Registry;
 use crate::ports::{Cx, HostLink, Pusher};
 
@@ -32,6 +32,7 @@ pub struct Delivery {
     pub registry: Option<Registry>,
     pub hosts: Vec<HostAddress>,
     pub project: ProjectName,
+    pub environment: EnvironmentName,
     /// Where images on their way are kept; see [`Delivery::default_cache`].
     pub cache: PathBuf,
 }

@@ -7,7 +7,7 @@
 //! question before an act: the engine is told what to do, and what it answers
 //! decides what is made up for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -265,6 +265,11 @@ impl ContainerRunner for Runner {
     ) -> Result<Option<String>, Fault> {
         let engine = self.on(host)?;
         cx.or_interrupted(refusal::publisher(&engine, port)).await
+    }
+
+    async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault> {
+        let engine = self.on(host)?;
+        cx.or_interrupted(life::taken_ports(&engine)).await
     }
 
     async fn logs(

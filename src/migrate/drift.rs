@@ -165,7 +165,7 @@ fn migration(file: &Candidate, row: Option<&LedgerRow>, state: MigrationState) -
     let resumes = matches!(state, MigrationState::Failed { done, .. } if done > 0);
     let note = match &file.mode {
         _ if layout => Some("only comments or layout changed since it was applied".to_owned()),
-        Mode::Apart(why) => Some(format!("statement by statement: {why}")),
+        Mode::Apart(why) => Some(why.clone()),
         Mode::Together if resumes => Some("goes on after the statements that ran".to_owned()),
         Mode::Together => None,
     };

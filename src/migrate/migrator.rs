@@ -86,7 +86,18 @@ impl Migrator for All {
                 Ok(done) => report.databases.push(done),
                 Err(failure) => {
                     report.databases.extend(failure.report.databases);
-                    let fault = in_database(failure.fault, &plan.database, "migrations failed on");
+                    let what = match failure.fault.kind {
+                        FaultKind::Interrupted => "interrupted in the migrations of",
+                        FaultKind::Config
+                        | FaultKind::Locked
+                        | FaultKind::Refused
+                        | FaultKind::Cancelled
+                        | FaultKind::Unreachable
+                        | FaultKind::Failed
+                        | FaultKind::UndoFailed
+                        | FaultKind::Internal => "migrations failed on",
+                    };
+                    let fault = in_database(failure.fault, &plan.database, what);
                     return Err(stopped(fault, report, &plans[index + 1..]));
                 }
             }

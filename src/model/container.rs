@@ -25,12 +25,15 @@ pub mod label {
     /// 1-based replica number.
     pub const REPLICA: &str = "stagecraft.replica";
     /// Set on containers behind the proxy: their route, see
-    /// [`crate::model::route::RouteLabel`].
+    /// [`super::super::route::RouteLabel`].
     pub const ROUTE: &str = "stagecraft.route";
-    /// Beside it: the port of the host's loopback that the proxy sends to.
-    pub const SERVER_PORT: &str = "stagecraft.server-port";
     /// Set on the proxy itself: the version of what it is made of.
     pub const PROXY: &str = "stagecraft.proxy";
+    /// Ports of the container and where the host's loopback offers them:
+    /// `3000=20017,9090=20018`.
+    pub const LOOPBACK: &str = "stagecraft.loopback";
+    /// Keyed fingerprint of the whole environment that it was made with.
+    pub const ENV: &str = "stagecraft.env";
     /// Set on one-off containers: `migrate`, `probe`.
     pub const JOB: &str = "stagecraft.job";
 }
@@ -140,6 +143,14 @@ impl Container {
     #[must_use]
     pub fn running(&self) -> bool {
         self.state == ContainerState::Running
+    }
+
+    /// Where the host offers this port of the container, running or not.
+    #[must_use]
+    pub fn host_port(&self, container: u16) -> Option<u16> {
+        let mut ports = self.ports.iter();
+        let found = ports.find(|port| port.container == container);
+        found.map(|port| port.host)
     }
 }
 

@@ -23,6 +23,17 @@ pub struct SshTarget {
     pub port: Option<u16>,
 }
 
+impl SshTarget {
+    /// What a person types to log in there.
+    #[must_use]
+    pub fn by_hand(&self) -> String {
+        let port = self.port.map(|port| format!("-p {port} "));
+        let user = self.user.as_ref().map(|user| format!("{user}@"));
+        let (port, user) = (port.unwrap_or_default(), user.unwrap_or_default());
+        format!("ssh {port}{user}{}", self.host)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a host address: write `local`, `host`, `user@host` or `user@host:port`")]
 pub struct NotAnAddress(pub String);
@@ -36,6 +47,16 @@ impl HostAddress {
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.0 == "local"
+    }
+
+    /// What a person types here to run a command on this host. The command's
+    /// own words must need no quoting.
+    #[must_use]
+    pub fn command(&self, command: &str) -> String {
+        match self.ssh_target() {
+            None => command.to_owned(),
+            Some(target) => format!("{} {command}", target.by_hand()),
+        }
     }
 
     /// `None` for `local`.
@@ -143,6 +164,21 @@ mod tests {
         let v6 = target("[fe80::1]:22").expect("an address");
         assert_eq!((v6.host.as_str(), v6.port), ("fe80::1", Some(22)));
         assert_eq!(target("local"), None);
+    }
+
+    #[test]
+    fn a_command_for_a_person_goes_to_the_host_it_is_meant_for() {
+        let typed = |text: &str| {
+            let address: HostAddress = text.parse().expect("an address");
+            address.command("docker ps")
+        };
+        assert_eq!(typed("local"), "docker ps");
+        assert_eq!(typed("web1"), "ssh web1 docker ps");
+        assert_eq!(
+            typed("deploy@10.0.0.10:2222"),
+            "ssh -p 2222 deploy@10.0.0.10 docker ps"
+        );
+        assert_eq!(typed("[fe80::1]"), "ssh fe80::1 docker ps");
     }
 
     #[test]

@@ -15,3 +15,4 @@ pub mod project;
 pub mod release;
 pub mod route;
 pub mod secret;
+pub mod slot;

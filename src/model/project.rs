@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::container::StopPolicy;
 use super::host::Host;
 use super::names::{DatabaseName, EnvironmentName, ProjectName, RoleName};
+use super::route::Route;
 
 /// One environment of one project, merged and checked.
 #[derive(Debug, Clone)]
@@ -58,6 +59,27 @@ impl Environment {
     #[must_use]
     pub fn prefix(&self) -> String {
         format!("{}-{}", self.project, self.name)
+    }
+
+    /// What the proxies know this environment by.
+    #[must_use]
+    pub fn route(&self) -> Option<Route> {
+        Some(Route {
+            key: self.prefix(),
+            proxy: self.proxy.clone()?,
+        })
+    }
+
+    /// Whether old containers stay on their hosts, stopped, as the fast way
+    /// back.
+    #[must_use]
+    pub fn keeps_slots(&self) -> bool {
+        let side_by_side = match self.rollout.strategy {
+            Strategy::BlueGreen => true,
+            Strategy::Rolling => self.proxy.is_some(),
+            Strategy::Recreate | Strategy::Swarm => false,
+        };
+        side_by_side && self.rollout.keep > 0
     }
 
     /// The hosts that run a role, in file order.
@@ -260,6 +282,10 @@ pub struct Proxy {
     pub http_port: u16,
     pub https_port: u16,
     pub path_prefix: Option<String>,
+    /// Bytes. `None`: the application decides.
+    pub max_request_body: Option<u64>,
+    /// Until an answer begins, and between two pieces of it.
+    pub response_timeout: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

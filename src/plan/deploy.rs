@@ -130,7 +130,13 @@ pub fn deploy(
         build,
         push,
         migrate_pre: migrate_step(&facts.migrations, Phase::MigratePre),
-        rollout: outline(environment, &environment.roles, facts, &request.release)?,
+        rollout: outline(
+            environment,
+            &environment.roles,
+            facts,
+            &request.release,
+            None,
+        )?,
         migrate_post: migrate_step(&facts.migrations, Phase::MigratePost),
         left_manual: facts
             .migrations

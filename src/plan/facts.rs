@@ -1,6 +1,8 @@
 //! What is true now. Taken under the environment lock (except for a dry run),
 //! read-only.
 
+use std::collections::BTreeSet;
+
 use crate::model::container::{Container, EngineFacts, label};
 use crate::model::history::History;
 use crate::model::host::HostAddress;
@@ -8,6 +10,7 @@ use crate::model::image::PinnedImage;
 use crate::model::migration::MigrationPlan;
 use crate::model::names::RoleName;
 use crate::model::release::ReleaseId;
+use crate::model::route::Traffic;
 
 /// The checkout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +26,12 @@ pub struct HostFacts {
     pub engine: EngineFacts,
     /// Those of this project and environment, running or not.
     pub containers: Vec<Container>,
+    /// Ports of the host that any container has, or will have when it is
+    /// started again, whosever it is.
+    pub taken_ports: BTreeSet<u16>,
+    /// How the environment stands at the host's proxy. `None`: no proxy there,
+    /// or it was not asked.
+    pub traffic: Option<Traffic>,
 }
 
 impl HostFacts {

@@ -5,10 +5,12 @@ mod deploy;
 mod facts;
 mod gate;
 mod identity;
+mod materialise;
 mod resume;
 mod retention;
 mod rollback;
 mod rollout;
+mod slots;
 mod unbuilt;
 
 pub use deploy::{
@@ -17,12 +19,12 @@ pub use deploy::{
 pub use facts::{Facts, HostFacts, SourceFacts};
 pub use gate::{Verdict, gate};
 pub use identity::plan_id;
+pub use materialise::{Recipe, role_record};
 pub use resume::{
     Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
 };
 pub use retention::forgettable;
-pub use rollback::{RollbackPlan, RollbackRequest, rollback};
-pub use rollout::{
-    HostOutline, ReadyRole, RolloutOutline, SlotOutline, materialise, outline, role_record,
-};
+pub use rollback::{RollbackPlan, RollbackRequest, role_of, rollback, rollback_target};
+pub use rollout::{Again, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
+pub use slots::live_before;
 pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};

@@ -12,7 +12,7 @@ use crate::model::release::{Release, ReleaseId, RoleRecord};
 
 use super::facts::Facts;
 use super::identity::plan_id;
-use super::rollout::{RolloutOutline, outline};
+use super::rollout::{Again, ReadyRole, RolloutOutline, outline};
 
 #[must_use]
 #[derive(Debug, Clone, Serialize)]
@@ -47,17 +47,27 @@ pub struct RollbackRequest {
     pub to: Option<ReleaseId>,
 }
 
-/// Chooses the target and lays it out.
+/// Chooses the target.
 ///
 /// # Errors
 /// `Refused`: nothing is live, no such release, or one that is no target.
-pub fn rollback(
+pub fn rollback_target<'a>(
     environment: &Environment,
-    facts: &Facts,
+    facts: &'a Facts,
     request: &RollbackRequest,
-) -> Result<RollbackPlan, Fault> {
-    let history = &facts.history;
-    let live = history.live(&environment.name).ok_or_else(|| {
+) -> Result<&'a Release, Fault> {
+    let live = live(environment, facts)?;
+    match &request.to {
+        Some(id) => chosen(environment, facts, live, id),
+        None => facts
+            .history
+            .rollback_target(&environment.name)
+            .ok_or_else(|| no_target(environment, live)),
+    }
+}
+
+fn live<'a>(environment: &Environment, facts: &'a Facts) -> Result<&'a Release, Fault> {
+    facts.history.live(&environment.name).ok_or_else(|| {
         Fault::refused(format!("nothing is live in `{}`", environment.name))
             .because("no release of this environment has completed its rollout")
             .state("nothing was changed")
@@ -65,13 +75,21 @@ pub fn rollback(
                 "run `stagecraft deploy --env {}`",
                 environment.name
             ))
-    })?;
-    let target = match &request.to {
-        Some(id) => chosen(environment, facts, live, id)?,
-        None => history
-            .rollback_target(&environment.name)
-            .ok_or_else(|| no_target(environment, live))?,
-    };
+    })
+}
+
+/// Lays the chosen target out. `ready` are its roles with today's values.
+///
+/// # Errors
+/// `Refused`: it cannot be brought back.
+pub fn rollback(
+    environment: &Environment,
+    facts: &Facts,
+    request: &RollbackRequest,
+    target: &Release,
+    ready: &IndexMap<RoleName, ReadyRole>,
+) -> Result<RollbackPlan, Fault> {
+    let live = live(environment, facts)?;
     let Some(image) = target.image.clone() else {
         return Err(
             Fault::refused(format!("release `{}` has no recorded image", target.id))
@@ -81,7 +99,7 @@ pub fn rollback(
     let roles: IndexMap<RoleName, Role> = target
         .roles
         .iter()
-        .map(|(name, record)| (name.clone(), role(name, record)))
+        .map(|(name, record)| (name.clone(), role_of(name, record)))
         .collect();
     let mut plan = RollbackPlan {
         id: String::new(),
@@ -96,7 +114,13 @@ pub fn rollback(
         dirty: target.dirty,
         image,
         config_hash: environment.config_hash.clone(),
-        rollout: outline(environment, &roles, facts, &request.release)?,
+        rollout: outline(
+            environment,
+            &roles,
+            facts,
+            &request.release,
+            Some(Again { target, ready }),
+        )?,
         roles,
         records: target.roles.clone(),
         warnings: warnings(environment, target),
@@ -139,6 +163,12 @@ fn chosen<'a>(
     if release.id == live.id {
         return Err(refuse(format!("release `{id}` is live already"), ""));
     }
+    if facts.history.image_release(release).id == facts.history.image_release(live).id {
+        return Err(refuse(
+            format!("what release `{id}` brought is live already"),
+            "the live release is a rollback to it",
+        ));
+    }
     if release.bad {
         return Err(refuse(
             format!("release `{id}` is marked bad"),
@@ -162,7 +192,9 @@ fn no_target(environment: &Environment, live: &Release) -> Fault {
         .hint(format!("choose one yourself: `stagecraft rollback --env {0} --to ID`, from `stagecraft releases list --env {0}`", environment.name))
 }
 
-fn role(name: &RoleName, record: &RoleRecord) -> Role {
+/// A role as a release's record has it.
+#[must_use]
+pub fn role_of(name: &RoleName, record: &RoleRecord) -> Role {
     Role {
         name: name.clone(),
         port: record.port,

@@ -1,21 +1,19 @@
-//! What happens on which host: the outline that a plan shows, and its
-//! completion with an image and values once these exist.
-
-use std::collections::BTreeMap;
+//! What happens on which host: the outline that a plan shows.
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::model::container::{ContainerSpec, Mount, PortBinding, label};
+use crate::model::container::PortBinding;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::model::image::PinnedImage;
 use crate::model::names::RoleName;
 use crate::model::project::{Environment, Role, Strategy};
-use crate::model::release::{ReleaseId, RoleRecord};
+use crate::model::release::{Release, ReleaseId};
 use crate::model::secret::Secret;
+use crate::model::slot::{Arrival, Manner, OldOnes};
 
-use super::facts::{Facts, HostFacts};
+use super::facts::Facts;
+use super::slots::{self, Layout};
 use super::unbuilt;
 
 /// One replica of one role on one host.
@@ -24,7 +22,18 @@ pub struct SlotOutline {
     pub role: RoleName,
     /// From 1.
     pub replica: u16,
+    pub manner: Manner,
+    pub arrival: Arrival,
+    /// The container: a new one, or the kept one that is started again.
+    pub name: String,
+    /// Published to the world.
     pub ports: Vec<PortBinding>,
+    /// Published on the host's loopback alone, on ports that are chosen when
+    /// the container is made.
+    pub loopback: Vec<u16>,
+    /// The port inside the container that the proxy sends requests to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind_proxy: Option<u16>,
     /// Names of the containers that it takes the place of.
     pub replaces: Vec<String>,
 }
@@ -33,8 +42,11 @@ pub struct SlotOutline {
 pub struct HostOutline {
     pub host: HostAddress,
     pub slots: Vec<SlotOutline>,
-    /// Containers of roles that this host no longer runs.
+    pub old_ones: OldOnes,
+    /// Containers that run and no longer belong here.
     pub leftovers: Vec<String>,
+    /// Stopped ones that are no way back any more.
+    pub outdated: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -51,29 +63,38 @@ pub struct RolloutOutline {
 pub struct ReadyRole {
     pub role: Role,
     pub env: IndexMap<String, Secret>,
+    /// Keyed fingerprint of the whole `env`: a kept container that was made
+    /// with another one is made anew.
+    pub print: Option<String>,
+}
+
+/// Whose kept containers may be started again, and what each role's
+/// environment is today.
+#[derive(Debug, Clone, Copy)]
+pub struct Again<'a> {
+    pub target: &'a Release,
+    pub ready: &'a IndexMap<RoleName, ReadyRole>,
 }
 
 /// Lays the roles out over the hosts.
 ///
 /// # Errors
-/// `Config`: a strategy or proxy that this version cannot do yet.
+/// `Config`: a strategy that this version cannot do yet.
 pub fn outline(
     environment: &Environment,
     roles: &IndexMap<RoleName, Role>,
     facts: &Facts,
     release: &ReleaseId,
+    again: Option<Again<'_>>,
 ) -> Result<RolloutOutline, Fault> {
     unbuilt::rollout(environment)?;
-    let live = facts
-        .history
-        .live(&environment.name)
-        .map(|release| &release.id);
+    let layout = Layout::new(environment, roles, facts, release, again);
     let fleet: Vec<HostOutline> = environment
         .hosts
         .iter()
         .filter_map(|host| facts.host(&host.address).map(|known| (host, known)))
-        .map(|(host, known)| host_outline(environment, &host.roles, roles, known, release, live))
-        .filter(|host| !host.slots.is_empty() || !host.leftovers.is_empty())
+        .map(|(host, known)| layout.of_host(&host.roles, known))
+        .filter(HostOutline::has_work)
         .collect();
     let size = match environment.rollout.strategy {
         Strategy::Rolling => environment.rollout.batch.size(fleet.len()),
@@ -86,86 +107,52 @@ pub fn outline(
             _ => batches.push(vec![host]),
         }
     }
-    let pauses = batches.iter().flatten().any(|host| {
-        host.slots
-            .iter()
-            .any(|slot| !slot.ports.is_empty() && !slot.replaces.is_empty())
-    });
-    let mut notes = vec![];
-    if pauses {
-        notes.push("without a proxy each host pauses while its container is replaced; after a failure the old release is started again everywhere".to_owned());
-    }
     Ok(RolloutOutline {
         strategy: environment.rollout.strategy,
+        notes: notes(&batches),
         batches,
         pause_seconds: environment.rollout.pause.as_secs_f64(),
-        notes,
     })
 }
 
-fn host_outline(
-    environment: &Environment,
-    wanted: &[RoleName],
-    roles: &IndexMap<RoleName, Role>,
-    known: &HostFacts,
-    release: &ReleaseId,
-    live: Option<&ReleaseId>,
-) -> HostOutline {
-    let mut slots: Vec<SlotOutline> = vec![];
-    for role in wanted.iter().filter_map(|name| roles.get(name)) {
-        // What the live release has here, running or stopped by a run that was
-        // cut off; else whatever runs. Others that run are leftovers.
-        let of_live: Vec<String> = known
-            .others_of(&role.name, release)
-            .filter(|container| {
-                live.is_some() && container.label(label::RELEASE) == live.map(ReleaseId::as_str)
-            })
-            .map(|container| container.name.clone())
-            .collect();
-        let mut old = if of_live.is_empty() {
-            let running = known
-                .others_of(&role.name, release)
-                .filter(|container| container.running());
-            running.map(|container| container.name.clone()).collect()
-        } else {
-            of_live
-        };
-        for replica in 1..=role.replicas {
-            slots.push(SlotOutline {
-                role: role.name.clone(),
-                replica,
-                ports: ports(role),
-                // All old replicas go with the first new one.
-                replaces: std::mem::take(&mut old),
-            });
-        }
-    }
-    let name_of = |role: &RoleName, replica| container_name(environment, role, replica, release);
-    let leftovers = known
-        .containers
-        .iter()
-        // One-off containers remove themselves; one that does not run was
-        // left by a command that was killed.
-        .filter(|container| container.label(label::JOB).is_none() || !container.running())
-        .filter(|container| {
-            let ours = slots
-                .iter()
-                .any(|slot| name_of(&slot.role, slot.replica) == container.name);
-            let replaced = slots
-                .iter()
-                .any(|slot| slot.replaces.contains(&container.name));
-            !ours && !replaced
-        })
-        .map(|container| container.name.clone())
-        .collect();
-    HostOutline {
-        host: known.address.clone(),
-        slots,
-        leftovers,
+impl HostOutline {
+    fn has_work(&self) -> bool {
+        !self.slots.is_empty() || !self.leftovers.is_empty() || !self.outdated.is_empty()
     }
 }
 
-fn ports(role: &Role) -> Vec<PortBinding> {
+/// Where the promise is smaller than "no request is lost", and how.
+fn notes(batches: &[Vec<HostOutline>]) -> Vec<String> {
+    let slots = || batches.iter().flatten().flat_map(|host| &host.slots);
+    let in_place =
+        |slot: &&SlotOutline| slot.manner == Manner::InPlace && !slot.replaces.is_empty();
+    let mut notes = vec![];
+    if slots().filter(in_place).any(|slot| !slot.ports.is_empty()) {
+        notes.push("without a proxy each host pauses while its container is replaced; after a failure the old release is started again everywhere".to_owned());
+    }
+    let mut quiet: Vec<&RoleName> = slots()
+        .filter(in_place)
+        .filter(|slot| slot.ports.is_empty())
+        .map(|slot| &slot.role)
+        .collect();
+    quiet.sort_unstable();
+    quiet.dedup();
+    for role in quiet {
+        notes.push(format!(
+            "`{role}` pauses on each host: its old container ends before the new one starts"
+        ));
+    }
+    if batches.len() > 1 && slots().any(|slot| slot.behind_proxy.is_some()) {
+        notes.push("while the batches follow each other, some hosts answer with the old release and some with the new one".to_owned());
+    }
+    notes
+}
+
+/// What a role publishes to the world.
+pub(super) fn published(environment: &Environment, role: &Role) -> Vec<PortBinding> {
+    if slots::proxied(environment, role) {
+        return vec![];
+    }
     role.port
         .map(|port| PortBinding {
             container: port,
@@ -174,100 +161,4 @@ fn ports(role: &Role) -> Vec<PortBinding> {
         })
         .into_iter()
         .collect()
-}
-
-/// What a role's container is called.
-#[must_use]
-fn container_name(
-    environment: &Environment,
-    role: &RoleName,
-    replica: u16,
-    release: &ReleaseId,
-) -> String {
-    format!("{}-{role}-{replica}-{release}", environment.prefix())
-}
-
-/// Completes one slot: the container that will be started.
-#[must_use]
-pub fn materialise(
-    environment: &Environment,
-    slot: &SlotOutline,
-    ready: &ReadyRole,
-    image: &PinnedImage,
-    release: &ReleaseId,
-    version: &str,
-) -> ContainerSpec {
-    let role = &ready.role;
-    let mut env = ready.env.clone();
-    if let Some(port) = role.port {
-        env.entry("PORT".to_owned())
-            .or_insert_with(|| Secret::new(port.to_string()));
-    }
-    let labels = BTreeMap::from([
-        (label::PROJECT.to_owned(), environment.project.to_string()),
-        (label::ENVIRONMENT.to_owned(), environment.name.to_string()),
-        (label::ROLE.to_owned(), role.name.to_string()),
-        (label::RELEASE.to_owned(), release.to_string()),
-        (label::VERSION.to_owned(), version.to_owned()),
-        (label::DIGEST.to_owned(), image.digest.to_string()),
-        (
-            label::CONFIG_HASH.to_owned(),
-            environment.config_hash.clone(),
-        ),
-        (label::REPLICA.to_owned(), slot.replica.to_string()),
-    ]);
-    let prefix = environment.prefix();
-    ContainerSpec {
-        name: container_name(environment, &role.name, slot.replica, release),
-        image: image.clone(),
-        entrypoint: None,
-        command: role.command.clone(),
-        env,
-        labels,
-        mounts: role
-            .volumes
-            .iter()
-            .map(|volume| Mount {
-                source: volume.engine_source(&prefix),
-                target: volume.target.clone(),
-                read_only: volume.read_only,
-            })
-            .collect(),
-        made_folders: vec![],
-        user: None,
-        network: prefix,
-        aliases: vec![role.name.to_string()],
-        ports: slot.ports.clone(),
-        stop: role.stop.clone(),
-        restart: true,
-    }
-}
-
-/// What a release's record keeps of a role.
-#[must_use]
-pub fn role_record(environment: &Environment, role: &Role) -> RoleRecord {
-    RoleRecord {
-        command: role.command.clone(),
-        replicas: role.replicas,
-        port: role.port,
-        publish: role.publish,
-        internal_port: environment.schema_gate.as_ref().map(|gate| gate.port),
-        ports: ports(role),
-        volumes: role.volumes.clone(),
-        health: role.health.clone(),
-        stop: role.stop.clone(),
-        overlap: role.overlap,
-        env_clear: environment
-            .env
-            .clear
-            .iter()
-            .map(|(name, value)| (name.clone(), value.written.clone()))
-            .collect(),
-        env_secret: environment
-            .env
-            .secret
-            .iter()
-            .map(|name| (name.clone(), String::new()))
-            .collect(),
-    }
 }

@@ -10,18 +10,12 @@ use crate::model::project::{DatabaseSpec, Environment, OnFailure, Safety, Strate
 /// # Errors
 /// `Config`, naming the key.
 pub fn rollout(environment: &Environment) -> Result<(), Fault> {
-    if environment.proxy.is_some() {
-        return Err(refuse(
-            "proxy",
-            "leave `proxy` out: the role then publishes its port itself (`publish`)",
-        ));
-    }
     if environment.schema_gate.is_some() {
         return Err(refuse("schema_gate", "leave `schema_gate` out"));
     }
     match environment.rollout.strategy {
-        Strategy::Rolling | Strategy::Recreate => Ok(()),
-        Strategy::BlueGreen | Strategy::Swarm => Err(refuse(
+        Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => Ok(()),
+        Strategy::Swarm => Err(refuse(
             &format!("rollout.strategy: {}", environment.rollout.strategy.label()),
             "set `rollout: { strategy: recreate }` or `rolling`",
         )),

@@ -1,9 +1,12 @@
+use std::sync::{Arc, OnceLock};
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
 
 use super::Cx;
 
@@ -30,11 +33,37 @@ pub trait Lock: Send + Sync {
     async fn show(&self, cx: &Cx) -> Result<Vec<(String, Holder)>, Fault>;
 }
 
+/// Whether a held lock was lost, and on which host first.
+#[derive(Debug, Clone, Default)]
+pub struct Loss {
+    token: CancellationToken,
+    host: Arc<OnceLock<HostAddress>>,
+}
+
+impl Loss {
+    pub fn report(&self, host: HostAddress) {
+        // The first one counts; those after it are mostly consequences.
+        let _ = self.host.set(host);
+        self.token.cancel();
+    }
+
+    /// Returns once the lock was lost.
+    pub async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// `None` while the lock is held.
+    #[must_use]
+    pub fn host(&self) -> Option<&HostAddress> {
+        self.host.get()
+    }
+}
+
 /// The lock while it is held. Dropping it frees it.
 #[async_trait]
 pub trait Held: Send + Sync {
-    /// Cancelled when the lock was lost (connection gone).
-    fn lost(&self) -> CancellationToken;
+    /// Tells when the lock was lost (connection gone).
+    fn lost(&self) -> Loss;
 
     async fn release(self: Box<Self>);
 }

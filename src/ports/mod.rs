@@ -30,7 +30,7 @@ pub use engine::{Engine, Job};
 pub use fetch::{Fetch, Fetched, Get};
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
-pub use lock::{Held, Holder, Lock};
+pub use lock::{Held, Holder, Lock, Loss};
 pub use migrator::Migrator;
 pub use probe::{Answer, Probe};
 pub use proxy::{Maintenance, Proxy};

@@ -6,8 +6,10 @@ use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::names::RoleName;
-use crate::model::project::{Health, Rollout};
+use crate::model::project::{Health, Rollout, SchemaGate};
 use crate::model::release::ReleaseId;
+use crate::model::route::{Route, Server};
+use crate::model::slot::{Arrival, Manner, OldOnes};
 
 use super::Cx;
 
@@ -15,6 +17,10 @@ use super::Cx;
 #[derive(Debug, Clone)]
 pub struct Slot {
     pub role: RoleName,
+    pub manner: Manner,
+    pub arrival: Arrival,
+    /// The port inside the container that the proxy sends requests to.
+    pub behind_proxy: Option<u16>,
     pub new: ContainerSpec,
     pub health: Health,
     /// The containers that it takes the place of, and the rules that they were
@@ -29,10 +35,15 @@ pub struct Slot {
 pub struct HostStep {
     pub host: HostAddress,
     pub slots: Vec<Slot>,
+    /// Who answers behind the proxy until this rollout.
+    pub old_servers: Vec<Server>,
+    pub old_ones: OldOnes,
     /// Containers that no longer belong here: of roles that this host no longer
     /// runs, or left by earlier releases. They stop with the old ones; the live
     /// release's come back with an undo.
     pub leftovers: Vec<Container>,
+    /// Stopped ones that are no way back any more: removed at the very end.
+    pub outdated: Vec<Container>,
 }
 
 /// The whole rollout, complete before anything is changed.
@@ -43,6 +54,10 @@ pub struct RolloutPlan {
     pub live: Option<ReleaseId>,
     pub image: PinnedImage,
     pub rollout: Rollout,
+    /// What the proxies know the environment by.
+    pub route: Option<Route>,
+    /// Asked before any traffic moves.
+    pub gate: Option<SchemaGate>,
     /// In running order; hosts of one batch go at the same time.
     pub batches: Vec<Vec<HostStep>>,
 }
@@ -58,6 +73,8 @@ pub struct RolloutReport {
 #[derive(Debug, Clone)]
 pub struct RolloutFailure {
     pub fault: Fault,
+    /// Hosts on which something was changed and is as before again.
+    pub undone: Vec<HostAddress>,
     /// Hosts that could not be put back, with the reason. Empty: the old
     /// release serves everywhere again.
     pub not_undone: Vec<(HostAddress, String)>,
@@ -80,9 +97,9 @@ pub trait RolloutStrategy: Send + Sync {
     /// Hosts that could not be put back.
     async fn put_back(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), RolloutFailure>;
 
-    /// Removes what the finished rollout left behind: the old containers and
-    /// those of roles that a host no longer runs. Only called once the rollout
-    /// is recorded as completed; until then they are the way back. Returns
-    /// what could not be removed, in words.
+    /// Ends what the finished rollout left behind: the old containers drain
+    /// and stop, and what is no way back any more is removed. Only called once
+    /// the rollout is recorded as completed; until then they are the way back.
+    /// Returns what could not be ended, in words.
     async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String>;
 }

@@ -1,9 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::model::command_line::CommandLine;
+#[cfg(doc)]
+use crate::model::container::label;
 use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
@@ -162,6 +164,10 @@ pub trait ContainerRunner: Send + Sync {
         host: &HostAddress,
         port: u16,
     ) -> Result<Option<String>, Fault>;
+
+    /// Ports of the host that any container publishes, or keeps for when it is
+    /// started again ([`label::LOOPBACK`]), whosever it is. Read-only.
+    async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault>;
 
     /// The last lines of its log, standard output and error together.
     async fn logs(

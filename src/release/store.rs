@@ -8,6 +8,7 @@ use chrono::Utc;
 
 use crate::model::fault::Fault;
 use crate::model::history::History;
+use crate::model::names::EnvironmentName;
 
 use super::format::{Damage, File};
 use super::lock_file::LockFile;
@@ -18,6 +19,8 @@ use super::locked::LockedStore;
 #[derive(Debug, Clone)]
 pub struct Store {
     path: PathBuf,
+    /// Whose releases its reader is after.
+    environment: Option<EnvironmentName>,
 }
 
 /// What a reader finds.
@@ -40,7 +43,20 @@ pub struct Rebuild {
 
 impl Store {
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            environment: None,
+        }
+    }
+
+    /// For a command on this environment: what is wrong with the file is
+    /// mended from there.
+    #[must_use]
+    pub fn of(self, environment: EnvironmentName) -> Self {
+        Self {
+            environment: Some(environment),
+            ..self
+        }
     }
 
     #[must_use]
@@ -139,7 +155,11 @@ impl Store {
         ))
         .because(damage.0.clone())
         .state("the file was left as it is, and nothing else was changed");
-        for environment in environments_in(bytes) {
+        let environments = match &self.environment {
+            Some(environment) => vec![environment.to_string()],
+            None => environments_in(bytes),
+        };
+        for environment in environments {
             fault = fault.hint(format!(
                 "run `stagecraft releases rebuild --env {environment}` to read the history again from the hosts; the damaged file is kept beside it"
             ));
@@ -186,7 +206,7 @@ fn environments_in(bytes: &[u8]) -> Vec<String> {
         .split("\"environment\"")
         .skip(1)
         .filter_map(|after| after.split('"').nth(1))
-        .filter(|name| name.parse::<crate::model::names::EnvironmentName>().is_ok())
+        .filter(|name| name.parse::<EnvironmentName>().is_ok())
         .map(str::to_owned)
         .collect();
     names.sort();
@@ -206,6 +226,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::at(folder.path().join(".stagecraft/releases.json"));
         (folder, store)
+    }
+
+    #[test]
+    fn a_damaged_file_is_mended_from_the_environment_that_the_command_is_on() {
+        let (_folder, store) = store();
+        fs::create_dir_all(store.path().parent().expect("a parent")).expect("a folder");
+        fs::write(store.path(), "garbage").expect("written");
+        let store = store.of("prod".parse().expect("a name"));
+        let fault = store.read().expect_err("damaged");
+        assert!(fault.hints[0].contains("`stagecraft releases rebuild --env prod`"));
     }
 
     #[test]

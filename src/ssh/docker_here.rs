@@ -45,11 +45,24 @@ impl Surroundings {
         }
         match self.context() {
             Some(name) => {
-                let source = format!("the Docker context `{name}`");
+                let source = context_source(&name);
                 parse(&self.context_host(&name, &source)?, &source)
             }
             None => Ok(Endpoint::Unix(self.usual_socket())),
         }
+    }
+
+    /// Who named the endpoint, and how to go back to the usual one. `None`:
+    /// nobody did.
+    pub(super) fn named_by(&self) -> Option<(String, &'static str)> {
+        if self.docker_host.is_some() {
+            return Some(("`DOCKER_HOST`".to_owned(), "`unset DOCKER_HOST`"));
+        }
+        let way_back = match self.docker_context {
+            Some(_) => "`unset DOCKER_CONTEXT`",
+            None => "`docker context use default`",
+        };
+        Some((context_source(&self.context()?), way_back))
     }
 
     /// The context in use, unless it is the built-in one.
@@ -124,6 +137,10 @@ impl Surroundings {
             _ => usual.to_owned(),
         }
     }
+}
+
+fn context_source(name: &str) -> String {
+    format!("the Docker context `{name}`")
 }
 
 pub(super) fn unreachable_here() -> Fault {

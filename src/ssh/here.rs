@@ -44,17 +44,35 @@ fn no_answer(target: &Target, error: &std::io::Error) -> Fault {
 }
 
 async fn engine() -> Result<Box<dyn ByteStream>, Fault> {
-    let endpoint = Surroundings::of_this_process().endpoint()?;
-    match &endpoint {
-        Endpoint::Unix(path) => match UnixStream::connect(path).await {
+    let here = Surroundings::of_this_process();
+    let failed = |place: String, error: &std::io::Error| match here.named_by() {
+        Some((name, way_back)) => no_named_engine(&place, &name, way_back, error),
+        None => no_engine(&place, error),
+    };
+    match here.endpoint()? {
+        Endpoint::Unix(path) => match UnixStream::connect(&path).await {
             Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(no_engine(&format!("`{}`", path.display()), &error)),
+            Err(error) => Err(failed(format!("`{}`", path.display()), &error)),
         },
-        Endpoint::Tcp(name, port) => match tcp(name, *port).await {
+        Endpoint::Tcp(name, port) => match tcp(&name, port).await {
             Ok(stream) => Ok(stream),
-            Err(error) => Err(no_engine(&format!("`{name}:{port}`"), &error)),
+            Err(error) => Err(failed(format!("`{name}:{port}`"), &error)),
         },
     }
+}
+
+/// The user chose this engine: what is usual elsewhere may not be meant.
+fn no_named_engine(place: &str, name: &str, way_back: &str, error: &std::io::Error) -> Fault {
+    let fault = unreachable_here().because(format!("{name} says that it listens on {place}"));
+    let fault = match error.kind() {
+        ErrorKind::NotFound => fault.because("there is no such socket"),
+        ErrorKind::ConnectionRefused => fault.because("nothing listens there"),
+        ErrorKind::PermissionDenied => fault.because("this user may not open it"),
+        _ => fault.caused_by(error),
+    };
+    fault.hint(format!(
+        "start the engine that should listen there, or use the usual one: {way_back}"
+    ))
 }
 
 fn no_engine(place: &str, error: &std::io::Error) -> Fault {

@@ -12,7 +12,7 @@ pub(super) fn explain(host: &HostAddress, log: &str) -> Fault {
     let Some(target) = host.ssh_target() else {
         return Fault::internal("`local` has no SSH connection");
     };
-    let by_hand = by_hand(&target);
+    let by_hand = target.by_hand();
     let cannot = |why: &str| Fault::unreachable(format!("cannot connect to `{host}`")).because(why);
     let fault = if log.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         changed_key(
@@ -69,20 +69,6 @@ pub(super) fn explain(host: &HostAddress, log: &str) -> Fault {
     fault.showing(format!("what `ssh` said of {host}"), said(log))
 }
 
-/// What a person types to do the same.
-pub(super) fn by_hand(target: &SshTarget) -> String {
-    let port = target
-        .port
-        .map(|port| format!("-p {port} "))
-        .unwrap_or_default();
-    let user = target
-        .user
-        .as_ref()
-        .map(|user| format!("{user}@"))
-        .unwrap_or_default();
-    format!("ssh {port}{user}{}", target.host)
-}
-
 fn changed_key(fault: Fault, target: &SshTarget, log: &str) -> Fault {
     // OpenSSH names the exact command where it can: it knows the file.
     let remove = log
@@ -100,7 +86,7 @@ fn changed_key(fault: Fault, target: &SshTarget, log: &str) -> Fault {
         .hint("somebody may stand between you and the host: ask whoever runs it whether its key changed")
         .hint(format!(
             "if it did, remove the old key with `{remove}`, then connect once with `{}` and compare the fingerprint",
-            by_hand(target)
+            target.by_hand()
         ))
 }
 

@@ -6,7 +6,7 @@ use crate::model::project::MigrationStrategy;
 
 use super::style::Style;
 use super::table::Table;
-use super::words::{plural, printable};
+use super::words::{self, plural, printable};
 
 /// Which migrations are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,13 +76,15 @@ fn notes(plan: &MigrationPlan, migration: &Migration) -> Vec<String> {
     let mut notes = vec![];
     match &migration.state {
         MigrationState::Pending => {}
-        MigrationState::Applied { at } => notes.extend(at.clone()),
+        MigrationState::Applied { at } => notes.extend(at.as_deref().map(moment)),
         MigrationState::Edited { applied_checksum } => notes.push(format!(
             "applied as {}, the file is {} now",
             short(applied_checksum),
             short(&migration.checksum)
         )),
-        MigrationState::Missing => notes.push("applied, and there is no such file".to_owned()),
+        MigrationState::Missing => {
+            notes.push("in the database, and there is no such file".to_owned());
+        }
         MigrationState::OutOfOrder { after } => notes.push(format!("{after} is applied already")),
         MigrationState::Failed { done, total, error } => {
             let so_far = format!("{done} of {total} statements done");
@@ -102,6 +104,14 @@ fn notes(plan: &MigrationPlan, migration: &Migration) -> Vec<String> {
     }
     notes.extend(migration.note.clone());
     notes
+}
+
+/// As everywhere else, where the database gave a time that can be read.
+fn moment(at: &str) -> String {
+    match chrono::DateTime::parse_from_rfc3339(at) {
+        Ok(time) => format!("{} UTC", words::time(time.to_utc())),
+        Err(_) => at.to_owned(),
+    }
 }
 
 fn short(checksum: &str) -> &str {

@@ -1,6 +1,7 @@
 //! Plans as text: what a deploy or a rollback would do, phase by phase.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use crate::model::phase::Phase;
 use crate::plan::{
@@ -97,7 +98,15 @@ fn build(plan: &DeployPlan) -> Vec<String> {
     match &plan.build {
         Step::Skip(reason) => vec![format!("skipped: {reason}")],
         Step::Do(build) => {
-            let mut lines = vec![format!("build {} with {}", build.context, build.dockerfile)];
+            let dockerfile = Path::new(&build.dockerfile);
+            let dockerfile = dockerfile
+                .strip_prefix(&build.context)
+                .unwrap_or(dockerfile);
+            let mut lines = vec![format!(
+                "build {} with {}",
+                build.context,
+                dockerfile.display()
+            )];
             if let Some(target) = &build.target {
                 lines.push(format!("target {target}"));
             }

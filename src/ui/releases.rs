@@ -208,7 +208,8 @@ fn chosen<'a>(history: &'a History, environment: Option<&EnvironmentName>) -> Ve
 }
 
 pub(super) fn version(release: &Release) -> String {
-    if release.dirty {
+    // A version that was made of the commit says it itself.
+    if release.dirty && !release.version.ends_with("-dirty") {
         format!("{} (dirty)", release.version)
     } else {
         release.version.clone()

@@ -37,6 +37,29 @@ fn a_valid_file_is_said_to_be_valid() {
 }
 
 #[test]
+fn what_is_odd_is_a_warning_each_and_the_file_is_valid() {
+    let odd = SHOP
+        .replace("LOG_LEVEL: info", "API_TOKEN: abc")
+        .replace("  web: {", "  worker:\n  web: {");
+    shows!(check(&odd), @r#"
+        exit 0
+        --- stdout
+        [SHOP]/stagecraft.yml is valid: 2 environments
+        --- stderr
+        warning: stagecraft.yml:5:12: `API_TOKEN` looks like a secret, and clear values are kept in records
+          at env.clear.API_TOKEN
+          5 |   clear: { API_TOKEN: abc }
+            |            ^^^^^^^^^
+          help: move the name to `env.secret`
+        warning: stagecraft.yml:8:3: no host runs the role `worker`
+          at roles.worker
+          8 |   worker:
+            |   ^^^^^^
+          help: add it to a host's `roles`
+        "#);
+}
+
+#[test]
 fn an_unknown_key_is_shown_where_it_stands_with_the_nearest_valid_name() {
     shows!(check(&SHOP.replace("  web: { port: 3000", "  web: { prot: 3000")), @r#"
         exit 10

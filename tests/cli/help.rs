@@ -111,6 +111,59 @@ fn a_completion_script_names_the_commands() {
 }
 
 #[test]
+fn every_command_has_a_page_of_the_manual() {
+    let sandbox = Sandbox::empty();
+    shows!(sandbox.run("man pages"), @r#"
+        exit 0
+        --- stdout
+        wrote 26 pages into pages; read one with `man pages/stagecraft.1`
+        "#);
+    let page = sandbox.read("pages/stagecraft-migrate-create.1");
+    assert!(page.contains("Create a new migration file"), "{page}");
+    let list = sandbox.run("man pages --format json");
+    let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+    let names = list["files"].as_array().unwrap().iter();
+    let names: Vec<&str> = names.map(|name| name.as_str().unwrap()).collect();
+    insta::assert_snapshot!(names.join("\n"), @r#"
+        stagecraft.1
+        stagecraft-init.1
+        stagecraft-check.1
+        stagecraft-config.1
+        stagecraft-config-show.1
+        stagecraft-config-schema.1
+        stagecraft-deploy.1
+        stagecraft-migrate.1
+        stagecraft-migrate-plan.1
+        stagecraft-migrate-run.1
+        stagecraft-migrate-status.1
+        stagecraft-migrate-create.1
+        stagecraft-releases.1
+        stagecraft-releases-list.1
+        stagecraft-releases-show.1
+        stagecraft-releases-mark-bad.1
+        stagecraft-releases-rebuild.1
+        stagecraft-rollback.1
+        stagecraft-status.1
+        stagecraft-logs.1
+        stagecraft-exec.1
+        stagecraft-lock.1
+        stagecraft-lock-show.1
+        stagecraft-lock-release.1
+        stagecraft-completions.1
+        stagecraft-man.1
+        "#);
+    shows!(sandbox.run("man /dev/null/pages"), @r#"
+        exit 1
+        --- stderr
+        error: the manual pages cannot be written into `/dev/null/pages`
+          caused by: Not a directory (os error 20)
+
+        state: nothing was changed
+        hint: name a folder that you may write to: `stagecraft man DIR`
+        "#);
+}
+
+#[test]
 fn the_manual_is_a_page_that_names_the_commands() {
     let run = Sandbox::empty().run("man");
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));

@@ -192,7 +192,7 @@ fn an_unknown_release_is_answered_with_the_newest_ones() {
           caused by: there are no releases yet
 
         state: nothing was changed
-        hint: see `stagecraft releases list`, with `--env NAME` to ask the hosts too
+        hint: see `stagecraft releases list --env prod`
         "#);
 }
 

@@ -100,13 +100,13 @@ fn a_lock_that_is_taken_away_ends_its_command() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  failed  [TOOK]  the environment lock was lost: the connection to a host that held it ended, or it was taken by `stagecraft lock release`
+         migrate_pre  failed  [TOOK]  the environment lock on `local` was lost: the connection that held it ended, or it was taken by `stagecraft lock release`
             finalize  skipped              not reached: pre-deploy migrations failed
-        error: the environment lock was lost
-          caused by: the connection to a host that held it ended, or it was taken by `stagecraft lock release`
+        error: the environment lock on `local` was lost
+          caused by: the connection that held it ended, or it was taken by `stagecraft lock release`
 
         state: no container was touched
-        hint: see who holds it now: `stagecraft lock show --env prod`
+        hint: see who holds it now: `stagecraft lock show --env prod`; when it is free, run the same command again
         "#);
     assert_eq!(sandbox.run("migrate run --env prod").code, 0);
 }

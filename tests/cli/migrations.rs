@@ -91,8 +91,8 @@ fn a_run_applies_them_and_ends_with_one_line() {
         --- stdout
         main  raw, directly, schema version 2
           MIGRATION       STATE    PHASE        STATEMENTS  NOTE
-          0001_notes.sql  applied  migrate_pre           1  [TIME]
-          0002_body.sql   applied  migrate_pre           1  [TIME]
+          0001_notes.sql  applied  migrate_pre           1  YYYY-MM-DD HH:MM:SS UTC
+          0002_body.sql   applied  migrate_pre           1  YYYY-MM-DD HH:MM:SS UTC
           nothing to run, 2 applied
         "#);
     shows!(sandbox.run("migrate run --env prod"), @r#"
@@ -176,7 +176,7 @@ fn a_missing_file_is_refused() {
         --- stdout
         main  raw, directly, schema version 2
           MIGRATION      STATE    PHASE        STATEMENTS  NOTE
-          0002_body.sql  missing  migrate_pre           1  applied, and there is no such file
+          0002_body.sql  missing  migrate_pre           1  in the database, and there is no such file
           nothing will run, 1 applied
           refused: `0002_body.sql` was applied and its file is gone: bring it back (`git log --diff-filter=D -- '*0002_body.sql'` finds it)
         "#);
@@ -244,7 +244,7 @@ fn a_statement_that_fails_is_shown_with_its_place_and_what_stays() {
             alter table note add column body text
 
         state: `0002_body.sql` changed nothing: its transaction was undone; applied to `main` and kept: `0001_notes.sql`; no container was touched
-        hint: mend `db/migrations/0002_body.sql`, then run `stagecraft migrate run --env prod --database main` (the next deploy runs it too)
+        hint: mend `db/migrations/0002_body.sql`, or what was in its way, then run `stagecraft migrate run --env prod --database main` (the next deploy runs it too)
         hint: see where it stands: `stagecraft migrate status --env prod`
         "#);
     shows!(sandbox.run("migrate status --env prod"), @r#"
@@ -252,7 +252,7 @@ fn a_statement_that_fails_is_shown_with_its_place_and_what_stays() {
         --- stdout
         main  raw, directly, schema version 1
           MIGRATION       STATE    PHASE        STATEMENTS  NOTE
-          0001_notes.sql  applied  migrate_pre           1  [TIME]
+          0001_notes.sql  applied  migrate_pre           1  YYYY-MM-DD HH:MM:SS UTC
           0002_body.sql   pending  migrate_pre           1
           1 migration to run, 1 applied
         "#);
@@ -278,8 +278,8 @@ fn a_migration_that_failed_half_way_goes_on_after_it_is_mended() {
           statement 2 of 2, line 3
             insert into tag values (1)
 
-        state: the first 1 statement of `0003_tags.sql` took effect and stay; the next run goes on after them; applied to `main` and kept: `0001_notes.sql` and `0002_body.sql`; no container was touched
-        hint: mend `db/migrations/0003_tags.sql`, then run `stagecraft migrate run --env prod --database main` (the next deploy runs it too)
+        state: the first statement of `0003_tags.sql` took effect and stays; the next run goes on after it; applied to `main` and kept: `0001_notes.sql` and `0002_body.sql`; no container was touched
+        hint: mend `db/migrations/0003_tags.sql`, or what was in its way, then run `stagecraft migrate run --env prod --database main` (the next deploy runs it too)
         hint: see where it stands: `stagecraft migrate status --env prod`
         "#);
     shows!(sandbox.run("migrate plan --env prod"), @r#"
@@ -287,7 +287,7 @@ fn a_migration_that_failed_half_way_goes_on_after_it_is_mended() {
         --- stdout
         main  raw, directly, schema version 2
           MIGRATION      STATE   PHASE        STATEMENTS  NOTE
-          0003_tags.sql  failed  migrate_pre           2  1 of 2 statements done: no such table: tag; no transaction; statement by statement: the file says transaction=off
+          0003_tags.sql  failed  migrate_pre           2  1 of 2 statements done: no such table: tag; no transaction; the file says transaction=off
           1 migration to run, 2 applied
         "#);
     sandbox.file(
@@ -518,7 +518,7 @@ fn after_a_failure_later_databases_are_left_alone_and_named() {
             alter table note add column body text
 
         state: `0002_body.sql` changed nothing: its transaction was undone; applied to `main` and kept: `0001_notes.sql`; not attempted: `audit`; no container was touched
-        hint: mend `db/migrations/0002_body.sql`, then run `stagecraft migrate run --env prod --database main` (the next deploy runs it too)
+        hint: mend `db/migrations/0002_body.sql`, or what was in its way, then run `stagecraft migrate run --env prod --database main` (the next deploy runs it too)
         hint: see where it stands: `stagecraft migrate status --env prod`
         "#);
     assert!(!sandbox.path("audit.db").exists());

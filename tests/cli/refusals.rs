@@ -28,10 +28,11 @@ fn without_an_engine_a_deploy_is_13_and_says_how_to_get_one() {
         --- stderr
         error: cannot ask the engine on `local`
           caused by: cannot reach the Docker engine on this machine
-          caused by: there is no `/nonexistent.sock`
+          caused by: `DOCKER_HOST` says that it listens on `/nonexistent.sock`
+          caused by: there is no such socket
 
         state: nothing was changed
-        hint: install Docker, or start it: `sudo systemctl start docker`
+        hint: start the engine that should listen there, or use the usual one: `unset DOCKER_HOST`
         "#);
 }
 
@@ -113,15 +114,6 @@ fn what_is_not_built_yet_is_refused_before_a_host_is_asked() {
         sandbox.run("deploy --env prod")
     };
     let rollout = |strategy: &str| format!("    rollout: {{ strategy: {strategy} }}\n    hosts:");
-    shows!(refused("environments:", "proxy: { hosts: [shop.example.com] }\nenvironments:"), @r#"
-        exit 10
-        --- stderr
-        error: `proxy` is not built yet in this version
-          caused by: the configuration is valid, but this version cannot do what it asks for
-
-        state: nothing was changed
-        hint: leave `proxy` out: the role then publishes its port itself (`publish`)
-        "#);
     shows!(refused("environments:", "schema_gate: { path: /schema/status, port: 9090 }\nenvironments:"), @r#"
         exit 10
         --- stderr

@@ -272,3 +272,260 @@ async fn a_restart_returns_to_what_was_kept_and_a_damaged_file_hurts_nobody_else
     );
     stand.clear();
 }
+
+#[tokio::test]
+async fn another_image_takes_the_place_of_the_proxy_without_a_request_lost() {
+    let stand = Stand::new().await;
+    let Stand {
+        proxy, cx, host, ..
+    } = &stand;
+    let (old, new) = (stand.app("old").await, stand.app("new").await);
+    let (old, new) = (only(&old.server), only(&new.server));
+    let shop = route("shop-prod", &["shop.example.com"], None);
+    let blog = route("blog-prod", &["blog.example.com"], None);
+    proxy.ensure(cx, host, &shop, &old).await.unwrap();
+    proxy.keep(cx, host, &shop, &old).await.unwrap();
+    // The other one is in the middle of its own first deploy.
+    proxy.ensure(cx, host, &blog, &new).await.unwrap();
+    proxy.switch(cx, host, &shop, &new).await.unwrap();
+    let before = stand.sh("docker inspect -f '{{.Id}}' stagecraft-proxy");
+
+    let load = Load::start(16, "shop.example.com");
+    let mut socket = Socket::open("shop.example.com").await;
+    let mut wanted = shop.clone();
+    wanted.proxy.image = stand.other_reference();
+    proxy.ensure(cx, host, &wanted, &old).await.unwrap();
+    let after = stand.sh("docker inspect -f '{{.Id}}' stagecraft-proxy");
+    assert_ne!(before, after);
+    for _ in 0..20 {
+        assert_eq!(stand.get("shop.example.com", "/").await.body, "new /");
+        assert_eq!(stand.get("blog.example.com", "/").await.body, "new /");
+    }
+    assert_eq!(
+        socket.says("a").await,
+        "new:a",
+        "it lives on in the old one"
+    );
+    let traffic = proxy.look(cx, host, &shop).await.unwrap().unwrap();
+    assert_eq!(
+        (traffic.serving, traffic.at_boot),
+        (new.clone(), old.clone())
+    );
+    proxy.switch(cx, host, &shop, &old).await.unwrap();
+    proxy.confirm(cx, host, &shop, "/up", &old).await.unwrap();
+    let asked = load.asked();
+    let failures = load.end().await;
+    assert!(
+        failures.is_empty(),
+        "{} of {asked}: {:?}",
+        failures.len(),
+        failures.first()
+    );
+    drop(socket);
+    // Its last connection gone, the old one ends, and is cleared away by the
+    // next that takes a place.
+    let gone = |id: &str| stand.sh(&format!("docker inspect -f '{{{{.State.Running}}}}' {id}"));
+    while gone(&before) == "true" {
+        sleep(Duration::from_millis(50)).await;
+    }
+
+    // What cannot be had, or does not start, changes nothing.
+    wanted.proxy.image = format!("{}-missing", shop.proxy.image);
+    let fault = proxy.ensure(cx, host, &wanted, &[]).await.unwrap_err();
+    assert!(fault.what.contains("cannot pull"), "{fault:?}");
+    wanted.proxy.image = shop.proxy.edge_image.clone();
+    let fault = proxy.ensure(cx, host, &wanted, &[]).await.unwrap_err();
+    assert!(fault.what.contains("does not start"), "{fault:?}");
+    assert_eq!(
+        stand.sh("docker inspect -f '{{.Id}}' stagecraft-proxy"),
+        after
+    );
+    assert_eq!(stand.get("shop.example.com", "/").await.body, "old /");
+    assert_eq!(
+        proxy.look(cx, host, &shop).await.unwrap().unwrap().serving,
+        old
+    );
+
+    // Cut off in the middle: the one that runs has neither name nor link.
+    stand.sh("docker rename stagecraft-proxy stagecraft-proxy-old-1
+              ln -sfn nothing.sock /run/stagecraft-proxy/admin.sock");
+    wanted.proxy.image = stand.other_reference();
+    proxy.ensure(cx, host, &wanted, &[]).await.unwrap();
+    assert_eq!(
+        stand.sh("docker inspect -f '{{.Id}}' stagecraft-proxy"),
+        after
+    );
+    let left = stand.sh("docker ps -aq --filter label=stagecraft.proxy");
+    assert!(left.lines().count() <= 2, "{left}");
+    stand.clear();
+}
+
+#[tokio::test]
+async fn routes_whose_files_are_lost_come_back_from_the_containers_that_run() {
+    let stand = Stand::new().await;
+    let Stand {
+        proxy, cx, host, ..
+    } = &stand;
+    let names = ["lost-1", "lost-2", "lost-next"];
+    stand.sh(&format!(
+        "docker rm -f {} 2>/dev/null; true",
+        names.join(" ")
+    ));
+    let image = stand.app_image().await;
+    for (name, release, port) in [
+        (names[0], "r1", 29_871),
+        (names[1], "r1", 29_872),
+        (names[2], "r2", 29_873),
+    ] {
+        let label = route("lost-prod", &["lost.example.com"], None)
+            .label(3000)
+            .to_string();
+        stand.sh(&format!(
+            "docker run -d --name {name} -p 127.0.0.1:{port}:3000 \
+             --label stagecraft.release={release} --label 'stagecraft.route={label}' \
+             {image} sh -c 'mkdir /www && echo {name} >/www/up && exec httpd -f -p 3000 -h /www'"
+        ));
+    }
+    let shop = route("shop-prod", &["shop.example.com"], None);
+    proxy.ensure(cx, host, &shop, &[]).await.unwrap();
+    let lost = route("lost-prod", &["lost.example.com"], None);
+    let server = |name: &str, port| Server {
+        name: name.into(),
+        port,
+    };
+    let first = vec![server(names[0], 29_871), server(names[1], 29_872)];
+    let traffic = proxy.look(cx, host, &lost).await.unwrap().unwrap();
+    assert_eq!((&traffic.serving, &traffic.at_boot), (&first, &first));
+    let got = stand.get("lost.example.com", "/up").await;
+    assert!(["lost-1", "lost-2"].contains(&got.body.as_str()), "{got:?}");
+    // One of them dies: the other answers, every time.
+    stand.sh("docker kill lost-1");
+    for _ in 0..20 {
+        assert_eq!(stand.get("lost.example.com", "/up").await.body, "lost-2");
+    }
+    stand.sh("docker restart -t 1 stagecraft-proxy >/dev/null");
+    proxy.ensure(cx, host, &shop, &[]).await.unwrap();
+    assert_eq!(stand.get("lost.example.com", "/up").await.body, "lost-2");
+    stand.sh(&format!("docker rm -f {}", names.join(" ")));
+    stand.clear();
+}
+
+#[tokio::test]
+async fn an_application_hears_the_truth_about_its_clients_and_nobody_overtaxes_it() {
+    let stand = Stand::new().await;
+    let Stand {
+        proxy, cx, host, ..
+    } = &stand;
+    let app = stand.app("app").await;
+    let servers = only(&app.server);
+    let mut shop = route("shop-prod", &["shop.example.com"], None);
+    shop.proxy.max_request_body = Some(1000);
+    shop.proxy.response_timeout = Duration::from_millis(500);
+    proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    let lies = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n\
+                X-Forwarded-Host: evil\r\nX-Stagecraft-Probe: 1\r\n";
+    let got = stand
+        .get_with("shop.example.com:18080", "/headers", lies)
+        .await;
+    for truth in [
+        "x-forwarded-for: 10.213.7.1\n",
+        "x-forwarded-proto: http\n",
+        "x-forwarded-host: shop.example.com:18080\n",
+        "x-forwarded-port: 18080",
+        "host: shop.example.com:18080",
+    ] {
+        assert!(got.body.contains(truth), "{truth}: {got:?}");
+    }
+    assert!(
+        !got.body.contains("6.6.6.6") && !got.body.contains("probe"),
+        "{got:?}"
+    );
+    assert!(
+        !got.head.contains("x-stagecraft"),
+        "clients do not learn who answers"
+    );
+
+    assert_eq!(stand.get("shop.example.com", "/slow").await.status, 504);
+    let small = "Content-Length: 1000\r\n\r\n".to_owned() + &"x".repeat(1000);
+    assert_eq!(
+        stand.get_with("shop.example.com", "/", &small).await.status,
+        200
+    );
+    let large = "Content-Length: 1001\r\n\r\n".to_owned() + &"x".repeat(1001);
+    assert_eq!(
+        stand.get_with("shop.example.com", "/", &large).await.status,
+        413
+    );
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n0\r\n";
+    assert_eq!(
+        stand
+            .get_with("shop.example.com", "/", chunked)
+            .await
+            .status,
+        411
+    );
+
+    // The limits of a new configuration count once it is kept, and stay.
+    shop.proxy.max_request_body = None;
+    shop.proxy.response_timeout = Duration::from_secs(60);
+    proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    assert_eq!(
+        stand.get_with("shop.example.com", "/", &large).await.status,
+        413
+    );
+    proxy.keep(cx, host, &shop, &servers).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            stand.get_with("shop.example.com", "/", &large).await.status,
+            200
+        );
+        assert_eq!(stand.get("shop.example.com", "/slow").await.status, 200);
+        stand.sh("docker restart -t 1 stagecraft-proxy >/dev/null");
+        proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    }
+    stand.clear();
+}
+
+#[tokio::test]
+async fn a_proxy_that_cannot_run_or_answer_is_explained() {
+    let stand = Stand::new().await;
+    let Stand {
+        proxy, cx, host, ..
+    } = &stand;
+    let shop = route("shop-prod", &["shop.example.com"], None);
+    let image = stand.app_image().await;
+    stand.sh(&format!(
+        "docker rm -f squatter 2>/dev/null; docker run -d --name squatter -p {HTTP}:80 {image} sleep 600"
+    ));
+    let fault = proxy.ensure(cx, host, &shop, &[]).await.unwrap_err();
+    assert!(
+        fault.to_string().contains("`squatter` publishes it"),
+        "{fault:?}"
+    );
+    stand.sh("docker rm -f squatter");
+    stand.sh(&format!(
+        "busybox nc -l -p {HTTP} >/dev/null 2>&1 & echo $! >/tmp/squatter"
+    ));
+    let fault = proxy.ensure(cx, host, &shop, &[]).await.unwrap_err();
+    stand.sh("kill $(cat /tmp/squatter)");
+    assert!(fault.what.contains("port 18080"), "{fault:?}");
+    assert!(fault.hints[0].contains("ss -ltnp"), "{fault:?}");
+    assert_eq!(
+        stand.sh("docker ps -aq --filter label=stagecraft.proxy"),
+        ""
+    );
+
+    proxy.ensure(cx, host, &shop, &[]).await.unwrap();
+    stand.sh("docker pause stagecraft-proxy");
+    let begun = Instant::now();
+    let fault = proxy.look(cx, host, &shop).await.unwrap_err();
+    stand.sh("docker unpause stagecraft-proxy");
+    assert!(
+        begun.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(fault.what.contains("does not answer"), "{fault:?}");
+    assert!(proxy.look(cx, host, &shop).await.unwrap().is_some());
+    stand.clear();
+}

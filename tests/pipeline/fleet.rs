@@ -294,6 +294,16 @@ impl ContainerRunner for Fleet {
         }))
     }
 
+    async fn taken_ports(&self, _: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault> {
+        self.reach(host)?;
+        Ok(self.with(|state| {
+            let containers = state.containers.iter();
+            let here = containers.filter(|((on, _), _)| on == host.as_str());
+            let ports = here.flat_map(|(_, container)| &container.ports);
+            ports.map(|port| port.host).collect()
+        }))
+    }
+
     async fn logs(
         &self,
         _: &Cx,

@@ -4,9 +4,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod blue_green;
 mod cuts;
 mod fleet;
 mod ledger;
 mod phases;
+mod proxies;
 mod rollbacks;
 mod stage;

@@ -272,19 +272,9 @@ async fn a_record_that_cannot_be_saved_stops_the_deploy_before_anything_changes(
             actor: "test".into(),
         },
     );
-    let strategy = stagecraft::rollout::in_place(
-        std::sync::Arc::new(stage.fleet.clone()),
-        std::sync::Arc::new(stage.fleet.clone()),
-    );
-    let deployer = stagecraft::deploy::Deployer {
-        environment: &stage.environment,
-        builder: &*stage.shop,
-        pusher: &*stage.shop,
-        migrator: &*stage.shop,
-        strategy: &*strategy,
-        ledger: &ledger,
-    };
-    let stopped = deployer
+    let strategy = stage.strategy();
+    let stopped = stage
+        .deployer(&*strategy, &ledger)
         .deploy(&stage.cx(), release, &plan, &facts, &stage.ready())
         .await
         .unwrap_err();
@@ -336,4 +326,33 @@ async fn a_changed_health_check_does_not_judge_the_old_release() {
     let stopped = stage.deploy("v2").await.unwrap_err();
     assert_eq!(stopped.fault.kind, FaultKind::Failed, "{:?}", stopped.fault);
     stage.serves("v1");
+}
+
+#[tokio::test]
+async fn the_session_of_a_plan_that_just_ended_is_left_to_remove_itself() {
+    use stagecraft::model::container::{ContainerState, label};
+    let mut stage = live_v1().await;
+    let beside = |stage: &Stage, name: &str, state: ContainerState| {
+        stage.fleet.with(|fleet| {
+            let (place, container) = fleet.containers.iter().next().unwrap();
+            let (host, mut one) = (place.0.clone(), container.clone());
+            one.name = name.to_owned();
+            one.state = state;
+            one.ports.clear();
+            one.labels.remove(label::ROLE);
+            one.labels.insert(label::JOB.into(), "database".into());
+            fleet.containers.insert((host, name.to_owned()), one);
+        });
+    };
+    beside(&stage, "being-removed", ContainerState::Other);
+    beside(&stage, "left-behind", ContainerState::Exited);
+    stage.deploy("v2").await.unwrap();
+    let there = |name: &str| {
+        let names = |fleet: &mut super::fleet::State| {
+            fleet.containers.keys().any(|(_, known)| known == name)
+        };
+        stage.fleet.with(names)
+    };
+    assert!(there("being-removed"));
+    assert!(!there("left-behind"));
 }

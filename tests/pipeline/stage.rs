@@ -19,21 +19,23 @@ use stagecraft::model::migration::{
 use stagecraft::model::phase::{Mark, Phase, Status};
 use stagecraft::model::project::{
     Batch, BuildSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource, MigrationStrategy,
-    Mode, OnFailure, Role, Rollout, Strategy,
+    Mode, OnFailure, Proxy, Role, Rollout, Strategy, Tls,
 };
 use stagecraft::model::release::{Release, ReleaseId};
 use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
-use stagecraft::ports::{Builder, Cx, Migrator, Pusher};
+use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy};
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
 use super::ledger::{Cut, CutLedger};
+use super::proxies::Proxies;
 
 pub(crate) const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
 
 pub(crate) struct Stage {
     pub(crate) environment: Environment,
     pub(crate) fleet: Fleet,
+    pub(crate) proxies: Proxies,
     pub(crate) history: History,
     pub(crate) shop: Arc<Shop>,
     pub(crate) cancel: CancellationToken,
@@ -170,14 +172,35 @@ fn database() -> stagecraft::model::project::DatabaseSpec {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        let fleet = Fleet::default();
         Self {
             environment: environment(),
-            fleet: Fleet::default(),
+            proxies: Proxies::of(&fleet),
+            fleet,
             history: History::default(),
             shop: Arc::new(Shop::default()),
             cancel: CancellationToken::new(),
             writes: 0,
         }
+    }
+
+    /// The same project behind a proxy, in `blue_green`.
+    pub(crate) fn behind_proxies() -> Self {
+        let mut stage = Self::new();
+        stage.environment.rollout.strategy = Strategy::BlueGreen;
+        stage.environment.proxy = Some(Proxy {
+            hosts: vec!["shop.example.com".into()],
+            role: "web".parse().unwrap(),
+            tls: Tls::Off,
+            image: "haproxy:3.2".into(),
+            edge_image: "caddy:2".into(),
+            http_port: 80,
+            https_port: 443,
+            path_prefix: None,
+            max_request_body: None,
+            response_timeout: std::time::Duration::from_secs(60),
+        });
+        stage
     }
 
     pub(crate) fn file(&self, id: &str, strategy: MigrationStrategy) {
@@ -212,6 +235,7 @@ impl Stage {
             runner: &self.fleet,
             pusher: &*self.shop,
             migrator: &*self.shop,
+            proxy: &self.proxies,
         };
         observer
             .observe(
@@ -234,10 +258,26 @@ impl Stage {
                     ReadyRole {
                         role: role.clone(),
                         env: IndexMap::new(),
+                        print: None,
                     },
                 )
             })
             .collect()
+    }
+
+    pub(crate) fn deployer<'a>(
+        &'a self,
+        strategy: &'a dyn RolloutStrategy,
+        ledger: &'a CutLedger,
+    ) -> Deployer<'a> {
+        Deployer {
+            environment: &self.environment,
+            builder: &*self.shop,
+            pusher: &*self.shop,
+            migrator: &*self.shop,
+            strategy,
+            ledger,
+        }
     }
 
     /// Deploys a version; `None` when the process died on the way.
@@ -262,6 +302,15 @@ impl Stage {
         self.run(release, &plan, &facts, cut).await
     }
 
+    pub(crate) fn strategy(&self) -> Arc<dyn RolloutStrategy> {
+        stagecraft::rollout::fleet(stagecraft::rollout::Hands {
+            runner: Arc::new(self.fleet.clone()),
+            probe: Arc::new(self.fleet.clone()),
+            fetch: Arc::new(self.proxies.clone()),
+            proxy: Arc::new(self.proxies.clone()),
+        })
+    }
+
     async fn run(
         &mut self,
         release: Release,
@@ -270,19 +319,9 @@ impl Stage {
         cut: Option<Cut>,
     ) -> Option<Result<Release, Stopped>> {
         let ledger = CutLedger::holding(&self.history, cut);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
+        let strategy = self.strategy();
         let ended = {
-            let deployer = Deployer {
-                environment: &self.environment,
-                builder: &*self.shop,
-                pusher: &*self.shop,
-                migrator: &*self.shop,
-                strategy: &*strategy,
-                ledger: &ledger,
-            };
+            let deployer = self.deployer(&*strategy, &ledger);
             let (cx, ready) = (self.cx(), self.ready());
             tokio::select! {
                 biased;
@@ -323,21 +362,12 @@ impl Stage {
             &self.environment.roles,
             &facts,
             &found.release.id,
+            None,
         )
         .unwrap();
         let ledger = CutLedger::holding(&self.history, None);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
-        let deployer = Deployer {
-            environment: &self.environment,
-            builder: &*self.shop,
-            pusher: &*self.shop,
-            migrator: &*self.shop,
-            strategy: &*strategy,
-            ledger: &ledger,
-        };
+        let strategy = self.strategy();
+        let deployer = self.deployer(&*strategy, &ledger);
         let result = deployer
             .abort(&self.cx(), found.release, &outline, &facts, &self.ready())
             .await;
@@ -351,7 +381,8 @@ impl Stage {
             release: self.next_id(),
             to: to.cloned(),
         };
-        let plan = plan::rollback(&self.environment, &facts, &request)?;
+        let target = plan::rollback_target(&self.environment, &facts, &request)?;
+        let plan = plan::rollback(&self.environment, &facts, &request, target, &self.ready())?;
         let release = new_rollback(
             &self.environment,
             &plan,
@@ -360,18 +391,8 @@ impl Stage {
             },
         );
         let ledger = CutLedger::holding(&self.history, None);
-        let strategy = stagecraft::rollout::in_place(
-            Arc::new(self.fleet.clone()),
-            Arc::new(self.fleet.clone()),
-        );
-        let deployer = Deployer {
-            environment: &self.environment,
-            builder: &*self.shop,
-            pusher: &*self.shop,
-            migrator: &*self.shop,
-            strategy: &*strategy,
-            ledger: &ledger,
-        };
+        let strategy = self.strategy();
+        let deployer = self.deployer(&*strategy, &ledger);
         let result = deployer
             .roll_back(&self.cx(), release, &plan, &facts, &self.ready())
             .await;

@@ -111,6 +111,20 @@ impl Heard {
         texts
     }
 
+    /// The steps so far of each of these hosts.
+    pub fn steps_of(&mut self, hosts: &[HostAddress]) -> Vec<Vec<String>> {
+        let mut steps = vec![vec![]; hosts.len()];
+        while let Ok(event) = self.0.try_recv() {
+            let at = hosts
+                .iter()
+                .position(|host| event.scope.host.as_ref() == Some(host));
+            if let (EventKind::Step { text }, Some(at)) = (event.kind, at) {
+                steps[at].push(text);
+            }
+        }
+        steps
+    }
+
     /// Waits for an output line that contains `text`.
     pub async fn until(&mut self, text: &str) {
         while let Some(event) = self.0.recv().await {
@@ -251,6 +265,7 @@ impl Bench {
             }),
             hosts: hosts.to_vec(),
             project: "lab-build".parse().expect("a name"),
+            environment: "lab".parse().expect("a name"),
             cache: self.cache.path().to_owned(),
         };
         let engines = Arc::clone(&self.engines);

@@ -389,6 +389,13 @@ impl ContainerRunner for Processes {
     async fn volume_exists(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<bool, Fault> {
         Ok(true)
     }
+    async fn taken_ports(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+    ) -> Result<std::collections::BTreeSet<u16>, Fault> {
+        unused()
+    }
     async fn engine(&self, _: &Cx, _: &HostAddress) -> Result<EngineFacts, Fault> {
         unused()
     }

@@ -104,6 +104,13 @@ impl ContainerRunner for NoRunner {
     async fn volume_exists(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<bool, Fault> {
         none()
     }
+    async fn taken_ports(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+    ) -> Result<std::collections::BTreeSet<u16>, Fault> {
+        none()
+    }
     async fn publisher_of(
         &self,
         _: &Cx,

@@ -81,6 +81,29 @@ impl Stand {
         App::start(self, name).await
     }
 
+    /// The proxy's image under another name.
+    pub fn other_reference(&self) -> String {
+        let known = self.sh(&format!(
+            "docker image inspect -f '{{{{index .RepoDigests 0}}}}' {}",
+            lab("LAB_IMAGE_HAPROXY")
+        ));
+        assert!(known.contains("@sha256:"), "{known}");
+        known
+    }
+
+    /// A small image with a web server, on the host.
+    pub async fn app_image(&self) -> String {
+        let reference = format!("{}/lab-proxied:1", lab("LAB_REGISTRY"));
+        super::lab::here().sh(&format!(
+            "docker tag stagecraft-lab/busybox {reference} && docker push -q {reference}"
+        ));
+        self.runner
+            .resolve_image(&self.cx, &self.host, &reference)
+            .await
+            .unwrap();
+        reference
+    }
+
     /// One GET by a client of the outside.
     pub async fn get(&self, name: &str, path: &str) -> Got {
         self.get_with(name, path, "").await
@@ -133,6 +156,8 @@ pub fn route(key: &str, hosts: &[&str], prefix: Option<&str>) -> Route {
             http_port: HTTP,
             https_port: 18_443,
             path_prefix: prefix.map(str::to_owned),
+            max_request_body: None,
+            response_timeout: std::time::Duration::from_secs(60),
         },
     }
 }

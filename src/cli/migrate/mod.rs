@@ -95,7 +95,7 @@ async fn image(
     Ok(
         newest_image(history, &session.environment).map(|(release, image)| {
             cx.step(format!(
-                "containers use the image of release {release}, if one is needed"
+                "a one-off container, where one is needed, runs the image of {release}"
             ));
             image
         }),

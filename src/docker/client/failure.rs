@@ -101,10 +101,10 @@ fn one_line(text: &str) -> String {
 }
 
 fn engine_hint(host: &HostAddress) -> String {
-    match host.is_local() {
-        true => "see whether the engine works: `docker version`".to_owned(),
-        false => format!("see whether its engine works: `ssh {host} docker version`"),
-    }
+    format!(
+        "see whether its engine works: `{}`",
+        host.command("docker version")
+    )
 }
 
 #[cfg(test)]

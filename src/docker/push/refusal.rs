@@ -71,7 +71,7 @@ impl Refusal {
             Self::Unreachable => Fault::unreachable(what)
                 .because(format!("the registry `{registry}` cannot be reached"))
                 .because(message)
-                .hint(format!("see whether it answers: `curl -i https://{registry}/v2/`")),
+                .hint(format!("see whether it answers: `curl -i {}`", asked(registry, message))),
             Self::PlainHttp => Fault::unreachable(what)
                 .because(format!("the registry `{registry}` speaks HTTP, not HTTPS"))
                 .because(message)
@@ -93,6 +93,15 @@ impl Refusal {
             Self::Other => Fault::failed(what)
                 .because(format!("the registry `{registry}` answered: {message}")),
         }
+    }
+}
+
+/// The address that the engine asked, which is not always that of the name.
+fn asked(registry: &str, message: &str) -> String {
+    let quoted = message.split('"').nth(1);
+    match quoted.filter(|address| address.starts_with("http")) {
+        Some(address) => address.to_owned(),
+        None => format!("https://{registry}/v2/"),
     }
 }
 
@@ -144,6 +153,18 @@ mod tests {
         ] {
             assert_eq!(Refusal::of(message), expected, "{message}");
         }
+    }
+
+    #[test]
+    fn an_unreachable_registry_is_asked_by_hand_where_the_engine_asked() {
+        let hint = |registry: &str, message: &str| {
+            let image = format!("{registry}/shop");
+            let fault = Refusal::Unreachable.fault("push", &image, message, &LoginFrom::Store);
+            fault.hints[0].clone()
+        };
+        let said = "Get \"http://localhost:1/v2/\": dial tcp: connection refused";
+        assert!(hint("localhost:1", said).ends_with("`curl -i http://localhost:1/v2/`"));
+        assert!(hint("ghcr.io", "i/o timeout").ends_with("`curl -i https://ghcr.io/v2/`"));
     }
 
     #[test]

@@ -81,7 +81,10 @@ async fn port_taken(engine: &Engine, name: &str, port: &PortBinding) -> Fault {
     match publisher(engine, number).await.ok().flatten() {
         Some(holder) => fault
             .because(format!("the container `{holder}` publishes it now"))
-            .hint(format!("see what it is: `docker inspect {holder}`")),
+            .hint(format!(
+                "see what it is: `{}`",
+                host.command(&format!("docker inspect {holder}"))
+            )),
         None => fault
             .because("no container publishes it: another program on the host listens there")
             .hint(format!(

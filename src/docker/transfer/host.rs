@@ -151,8 +151,8 @@ impl Errand<'_> {
     }
 
     fn say(&self, cx: &Cx, what: &str, bytes: u64) {
-        let (image, host) = (&self.image.local_reference, self.engine.host());
-        cx.step(format!("took {image} to {host}: {what}, {bytes} bytes"));
+        let image = &self.image.local_reference;
+        cx.step(format!("received {what} ({}) of {image}", size(bytes)));
     }
 
     async fn pull(&self, cx: &Cx, served: &Served, repository: &str) -> Result<(), Fault> {
@@ -169,5 +169,15 @@ impl Errand<'_> {
             cx.progress("carried", done, Some(asked), Unit::Bytes);
         }
         Ok(())
+    }
+}
+
+/// Decimal, as the Docker client counts.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        1_000_000..1_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{} GB", bytes / 1_000_000_000),
     }
 }

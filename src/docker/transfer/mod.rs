@@ -26,6 +26,7 @@ use crate::model::container::confirms;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::{BuiltImage, Carriage, Digest, PinnedImage};
+use crate::model::names::EnvironmentName;
 use crate::ports::{Cx, HostLink};
 
 mod archive;
@@ -45,6 +46,7 @@ pub(super) struct Carrier {
     hosts: Vec<HostAddress>,
     /// `stagecraft/<project>`.
     repository: String,
+    environment: EnvironmentName,
     spool: Spool,
 }
 
@@ -55,6 +57,7 @@ impl Carrier {
             link,
             hosts: delivery.hosts.clone(),
             repository: format!("stagecraft/{}", delivery.project),
+            environment: delivery.environment.clone(),
             spool: Spool::new(delivery.cache.clone()),
         }
     }
@@ -140,7 +143,7 @@ impl Carrier {
                 }
             }
         }
-        Err(problem.unwrap_or_else(|| nobody_has(image, lacking)))
+        Err(problem.unwrap_or_else(|| self.nobody_has(image, lacking)))
     }
 
     async fn from(
@@ -215,6 +218,20 @@ impl Carrier {
             ))),
         }
     }
+
+    fn nobody_has(&self, image: &PinnedImage, lacking: &[(&HostAddress, Engine)]) -> Fault {
+        let hosts: Vec<String> = lacking.iter().map(|(host, _)| host.to_string()).collect();
+        Fault::failed(format!("the image {image} is not on {}", hosts.join(", ")))
+            .because(format!(
+                "neither this machine nor any other host holds it as `{}`",
+                image.local_reference
+            ))
+            .hint("run the command on the machine that built the image")
+            .hint(format!(
+                "or check out the commit that it was built from, and deploy it again: `stagecraft deploy --env {}`",
+                self.environment
+            ))
+    }
 }
 
 async fn engine_id(engine: &Engine) -> Result<String, Fault> {
@@ -228,17 +245,6 @@ async fn engine_id(engine: &Engine) -> Result<String, Fault> {
         .await
         .map_err(|error| fault(engine.host(), "cannot ask the engine who it is", error))?;
     Ok(info.id)
-}
-
-fn nobody_has(image: &PinnedImage, lacking: &[(&HostAddress, Engine)]) -> Fault {
-    let hosts: Vec<String> = lacking.iter().map(|(host, _)| host.to_string()).collect();
-    Fault::failed(format!("the image {image} is not on {}", hosts.join(", ")))
-        .because(format!(
-            "neither this machine nor any other host holds it as `{}`",
-            image.local_reference
-        ))
-        .hint("run the command on the machine that built the image")
-        .hint("or build the same commit again and deploy it: `stagecraft deploy --env ENVIRONMENT`")
 }
 
 /// One fault of all that failed: the first, with the others as its causes.

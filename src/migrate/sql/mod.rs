@@ -160,7 +160,7 @@ impl Script {
             (Mode::Apart(reason), Some(doubt)) => Err(Problem {
                 at: doubt.at,
                 what: format!(
-                    "{}, and the file has to run statement by statement ({reason}): put the two into files of their own",
+                    "{}, and this file is sent statement by statement ({reason}): mend it, or, when the server does take it, move it into a file of its own",
                     doubt.what
                 ),
             }),

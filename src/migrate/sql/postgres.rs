@@ -11,16 +11,12 @@ pub(super) fn read(text: &str) -> Reading {
     let tree = parse.tree();
     let mut reading = Reading {
         tokens: tokens(tree.syntax()),
-        doubts: parse
-            .errors()
-            .into_iter()
-            .map(|error| Problem {
-                at: error.range().start().into(),
-                what: format!("the syntax is unclear here: {}", error.message()),
-            })
-            .collect(),
         ..Reading::default()
     };
+    // The parser's own words are about its grammar, not about the file.
+    let doubts = parse.errors().into_iter();
+    let doubts = doubts.map(|error| doubt(text, &reading.tokens, error.range().start().into()));
+    reading.doubts = doubts.collect();
     let stmts: Vec<ast::Stmt> = tree
         .stmts()
         .filter(|stmt| !matches!(stmt, ast::Stmt::EmptyStmt(_)))
@@ -64,6 +60,24 @@ pub(super) fn read(text: &str) -> Reading {
     }
     reading.problems.sort_by_key(|problem| problem.at);
     reading
+}
+
+/// Where the parser was lost, with the words around it.
+fn doubt(text: &str, tokens: &[Token], at: usize) -> Problem {
+    let next = tokens.partition_point(|token| token.range.end <= at);
+    let at = tokens
+        .get(next)
+        .map_or(text.trim_end().len(), |t| t.range.start);
+    let around = &tokens[next.saturating_sub(1)..tokens.len().min(next + 1)];
+    let around = around.iter().map(|token| {
+        let word = &text[token.range.clone()];
+        word.lines().next().unwrap_or_default()
+    });
+    let around = around.collect::<Vec<_>>().join(" ");
+    Problem {
+        at,
+        what: format!("the SQL near `{around}` cannot be understood"),
+    }
 }
 
 fn tokens(root: &SyntaxNode) -> Vec<Token> {
@@ -206,6 +220,17 @@ mod tests {
         let script = script(text);
         let parts = script.statements.iter();
         parts.map(|s| script.slice(s).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_has_to_be_split_and_cannot_be_read_is_named_in_words_of_the_file() {
+        let text = "CREATE INDEX CONCURRENTLY i ON t (a);\nCREATE INDEX CONCURENTLY j ON t (a);\n";
+        let problem = script(text).mode(None).expect_err("a typo");
+        assert_eq!(
+            problem.what,
+            "the SQL near `CONCURENTLY j` cannot be understood, and this file is sent statement by statement (line 1: `CREATE INDEX CONCURRENTLY` cannot run in a transaction): mend it, or, when the server does take it, move it into a file of its own"
+        );
+        assert_eq!(problem.at, text.find("j ON").expect("there"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::names::{EnvironmentName, ProjectName};
 use crate::model::project::Environment;
-use crate::ports::{Cx, Held, Holder, HostLink, Lock};
+use crate::ports::{Cx, Held, Holder, HostLink, Lock, Loss};
 
 use file::FileLock;
 
@@ -84,12 +84,15 @@ impl EnvironmentLock {
             .split_first()
             .ok_or_else(|| Fault::internal("an environment without hosts"))?;
         if let Some(place) = self.take_one(first, holder).await? {
-            held.keep(place);
+            held.keep(first.clone(), place);
         }
-        let taken = join_all(others.iter().map(|host| self.take_one(host, holder))).await;
-        let (taken, refused): (Vec<_>, Vec<_>) = taken.into_iter().partition(Result::is_ok);
-        for place in taken.into_iter().flatten().flatten() {
-            held.keep(place);
+        let taken = join_all(others.iter().map(async |host| {
+            let place = self.take_one(host, holder).await?;
+            Ok(place.map(|place| (host.clone(), place)))
+        }));
+        let (taken, refused): (Vec<_>, Vec<_>) = taken.await.into_iter().partition(Result::is_ok);
+        for (host, place) in taken.into_iter().flatten().flatten() {
+            held.keep(host, place);
         }
         all(refused).map(|_: Vec<_>| ())
     }
@@ -153,7 +156,7 @@ impl Lock for EnvironmentLock {
         let mut held = HeldLock {
             _file: file,
             released: CancellationToken::new(),
-            lost: CancellationToken::new(),
+            lost: Loss::default(),
             places: vec![],
         };
         match cx.or_interrupted(self.take(&mut held, holder)).await {
@@ -182,22 +185,30 @@ impl Lock for EnvironmentLock {
 struct HeldLock {
     _file: FileLock,
     released: CancellationToken,
-    lost: CancellationToken,
+    lost: Loss,
     places: Vec<JoinHandle<()>>,
 }
 
 impl HeldLock {
     /// Beats for this place from now on.
-    fn keep(&mut self, place: remote::Place) {
-        self.places.push(tokio::spawn(
-            place.beat(self.released.clone(), self.lost.clone()),
-        ));
+    fn keep(&mut self, host: HostAddress, place: remote::Place) {
+        let (released, lost, gone) = (
+            self.released.clone(),
+            self.lost.clone(),
+            CancellationToken::new(),
+        );
+        self.places.push(tokio::spawn(async move {
+            place.beat(released, gone.clone()).await;
+            if gone.is_cancelled() {
+                lost.report(host);
+            }
+        }));
     }
 }
 
 #[async_trait]
 impl Held for HeldLock {
-    fn lost(&self) -> CancellationToken {
+    fn lost(&self) -> Loss {
         self.lost.clone()
     }
 

@@ -139,6 +139,10 @@ async fn a_lock_that_is_broken_open_is_lost_to_its_holder() {
     tokio::time::timeout(Duration::from_secs(15), lost.cancelled())
         .await
         .expect("the first holder is told");
+    assert_eq!(
+        lost.host().map(ToString::to_string).as_deref(),
+        Some("web1")
+    );
 }
 
 #[tokio::test]

@@ -76,9 +76,13 @@ async fn refuse_beside(cx: &Cx, job: &Job<'_>, name: &str) -> Result<(), Fault> 
     ))
     .because(format!("container `{name}` on {} is running", job.host))
     .hint(format!(
-        "watch it on the host: `docker logs -f {name}`; run the same command again when it is done"
+        "watch it: `{}`; run the same command again when it is done",
+        job.host.command(&format!("docker logs -f {name}"))
     ))
-    .hint(format!("or end it: `docker stop {name}`")))
+    .hint(format!(
+        "or end it: `{}`",
+        job.host.command(&format!("docker stop {name}"))
+    )))
 }
 
 async fn spec(

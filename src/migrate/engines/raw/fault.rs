@@ -132,9 +132,22 @@ fn show_statement(fault: Fault, script: &Script, byte: Option<usize>) -> Fault {
 
 /// The commands that a person needs after a failure.
 pub(super) fn next_steps(fault: Fault, environment: &str, database: &str, shown: &str) -> Fault {
-    fault.hint(format!(
-        "mend `{shown}`, then run `stagecraft migrate run --env {environment} --database {database}` (the next deploy runs it too)"
-    ))
+    let run = format!(
+        "`stagecraft migrate run --env {environment} --database {database}` (the next deploy runs it too)"
+    );
+    match fault.kind {
+        FaultKind::Interrupted => fault.hint(format!("to go on: {run}")),
+        FaultKind::Config
+        | FaultKind::Locked
+        | FaultKind::Refused
+        | FaultKind::Cancelled
+        | FaultKind::Unreachable
+        | FaultKind::Failed
+        | FaultKind::UndoFailed
+        | FaultKind::Internal => fault.hint(format!(
+            "mend `{shown}`, or what was in its way, then run {run}"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +201,20 @@ mod tests {
         assert!(whole.what.starts_with("db/0042_x.sql:3:1:"), "{whole}");
         let one = fault(TEXT, Sent::Statement(1), &SqlError::default());
         assert!(one.what.starts_with("db/0042_x.sql:3:1:"), "{one}");
+    }
+
+    #[test]
+    fn an_interrupted_file_has_nothing_to_mend() {
+        let next = |fault: Fault| next_steps(fault, "prod", "main", "db/1.sql").hints;
+        let again =
+            "`stagecraft migrate run --env prod --database main` (the next deploy runs it too)";
+        assert_eq!(next(Fault::interrupted()), [format!("to go on: {again}")]);
+        assert_eq!(
+            next(Fault::failed("no")),
+            [format!(
+                "mend `db/1.sql`, or what was in its way, then run {again}"
+            )]
+        );
     }
 
     #[test]

@@ -199,12 +199,23 @@ async fn failed(
         ));
     }
     let kept = open.unwrap_or(index);
-    let saved = record(cx, session, step, row, kept, open, &error.message).await;
+    let why = match error.kind {
+        // The server's words are about a request that nobody here made by hand.
+        SqlErrorKind::Cancelled => "cancelled",
+        SqlErrorKind::Statement
+        | SqlErrorKind::LockTimeout
+        | SqlErrorKind::StatementTimeout
+        | SqlErrorKind::ConnectionLost => &error.message,
+    };
+    let saved = record(cx, session, step, row, kept, open, why).await;
     let fault = match kept {
         0 => fault.state(format!("`{}` changed nothing", step.file.name)),
+        1 => fault.state(format!(
+            "the first statement of `{}` took effect and stays; the next run goes on after it",
+            step.file.name
+        )),
         kept => fault.state(format!(
-            "the first {} of `{}` took effect and stay; the next run goes on after them",
-            plural_statements(kept),
+            "the first {kept} statements of `{}` took effect and stay; the next run goes on after them",
             step.file.name
         )),
     };

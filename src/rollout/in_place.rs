@@ -1,4 +1,5 @@
-//! One host: replacing its containers, and putting them back.
+//! Containers of one host that take the place of others: the old one ends
+//! before the new one starts. And putting them back.
 
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use tokio::time::Instant;
 use crate::model::container::{Container, ContainerState, StopPolicy, label};
 use crate::model::fault::Fault;
 use crate::model::release::ReleaseId;
-use crate::ports::{ContainerRunner, Cx, HostStep, Probe, RolloutPlan, Slot};
+use crate::model::slot::{Arrival, Manner};
+use crate::ports::{Cx, HostStep, RolloutPlan, Slot};
 
-use super::health;
+use super::{Hands, beside, health, traffic};
 
 /// Between two looks at a container that may be about to end.
 const LOOK: Duration = Duration::from_millis(250);
@@ -41,15 +43,14 @@ impl From<Fault> for Stopped {
 /// The first failure; nothing is undone here.
 pub(super) async fn change(
     cx: &Cx,
-    runner: &dyn ContainerRunner,
-    probe: &dyn Probe,
+    hands: &Hands,
+    plan: &RolloutPlan,
     step: &HostStep,
-) -> Result<Vec<String>, Stopped> {
+) -> Result<(), Stopped> {
     let cx = cx.on_host(&step.host);
     cx.check()?;
     // Every stop is seen to its end, whatever another one comes to.
-    let stops =
-        join_all(olds(step).map(|(old, stop)| stop_old(&cx, runner, step, old, stop))).await;
+    let stops = join_all(olds(step).map(|(old, stop)| stop_old(&cx, hands, step, old, stop))).await;
     if let Some(fault) = stops.into_iter().find_map(Result::err) {
         return Err(Stopped {
             fault,
@@ -57,29 +58,74 @@ pub(super) async fn change(
         });
     }
     cx.check()?;
-    let started = step
-        .slots
-        .iter()
-        .map(|slot| start_new(&cx, runner, probe, step, slot));
-    Ok(try_join_all(started).await?)
+    let started = slots(step).map(|slot| beside::start_one(&cx, hands, step, slot));
+    try_join_all(started).await?;
+    // Behind the proxy without overlap: nobody answered for a moment.
+    if slots(step).any(|slot| slot.behind_proxy.is_some()) {
+        traffic::forward(&cx.uncancellable(), hands, plan, step).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn slots(step: &HostStep) -> impl Iterator<Item = &Slot> {
+    let slots = step.slots.iter();
+    slots.filter(|slot| slot.manner == Manner::InPlace)
+}
+
+/// Nobody but the containers that go publishes a port that a new one needs.
+///
+/// # Errors
+/// Somebody does: who.
+pub(super) async fn ports_are_free(cx: &Cx, hands: &Hands, step: &HostStep) -> Result<(), Fault> {
+    let wanted =
+        slots(step).flat_map(|slot| slot.new.ports.iter().map(move |port| (slot, port.host)));
+    try_join_all(wanted.map(|(slot, port)| async move {
+        let Some(holder) = hands.runner.publisher_of(cx, &step.host, port).await? else {
+            return Ok(());
+        };
+        let goes = holder == slot.new.name
+            || slots(step)
+                .flat_map(|slot| &slot.old)
+                .chain(&step.leftovers)
+                .any(|old| old.name == holder);
+        if goes {
+            return Ok(());
+        }
+        Err(
+            Fault::failed(format!("port {port} of `{}` is in use", step.host))
+                .because(format!(
+                    "the container `{holder}` publishes it, and `{}` is to",
+                    slot.new.name
+                ))
+                .hint(format!(
+                    "see what it is: `{}`",
+                    step.host.command(&format!("docker inspect {holder}"))
+                )),
+        )
+    }))
+    .await?;
+    Ok(())
 }
 
 /// What has to stop before the new containers start, and how.
 fn olds(step: &HostStep) -> impl Iterator<Item = (&Container, StopPolicy)> {
-    let replaced = step
-        .slots
-        .iter()
-        .flat_map(|slot| slot.old.iter().map(|old| (old, slot.old_stop.clone())));
+    let replaced =
+        slots(step).flat_map(|slot| slot.old.iter().map(|old| (old, slot.old_stop.clone())));
     let left = step
         .leftovers
         .iter()
+        // The proxy may still send requests to them.
+        .filter(|left| {
+            let mut serving = step.old_servers.iter();
+            !serving.any(|server| server.name == left.name)
+        })
         .map(|left| (left, StopPolicy::default()));
     replaced.chain(left)
 }
 
 async fn stop_old(
     cx: &Cx,
-    runner: &dyn ContainerRunner,
+    hands: &Hands,
     step: &HostStep,
     old: &Container,
     stop: StopPolicy,
@@ -89,7 +135,8 @@ async fn stop_old(
     }
     // The engine stops it whether or not it is waited for: an undo that begins
     // earlier would take a container that is about to end for one that serves.
-    let ended = runner
+    let ended = hands
+        .runner
         .stop(&cx.uncancellable(), &step.host, &old.name, &stop)
         .await?;
     cx.step(match ended {
@@ -104,19 +151,6 @@ async fn stop_old(
     Ok(())
 }
 
-async fn start_new(
-    cx: &Cx,
-    runner: &dyn ContainerRunner,
-    probe: &dyn Probe,
-    step: &HostStep,
-    slot: &Slot,
-) -> Result<String, Fault> {
-    let container = runner.start(cx, &step.host, &slot.new).await?;
-    cx.step(format!("started {}", container.name));
-    health::wait(cx, runner, probe, &step.host, &container, &slot.health).await?;
-    Ok(container.name)
-}
-
 /// Removes everything of the new release and starts what served before again,
 /// as far as it is not running. Tries everything, whatever fails.
 ///
@@ -124,38 +158,37 @@ async fn start_new(
 /// What could not be put back, in words.
 pub(super) async fn undo(
     cx: &Cx,
-    runner: &dyn ContainerRunner,
-    probe: &dyn Probe,
+    hands: &Hands,
     plan: &RolloutPlan,
     step: &HostStep,
 ) -> Result<(), String> {
-    let cx = cx.on_host(&step.host);
-    // A failed new container gets no time to end in peace: the old one waits
-    // for its port.
-    let at_once = StopPolicy {
-        signal: "SIGKILL".to_owned(),
-        timeout: Duration::ZERO,
-    };
-    let new = step.slots.iter().map(|slot| &slot.new.name);
+    let runner = &*hands.runner;
+    let new = slots(step).map(|slot| (&slot.new.name, slot.arrival));
     let strays = step
         .leftovers
         .iter()
         .filter(|left| belongs(left, Some(&plan.release)));
-    let removed = join_all(new.chain(strays.map(|left| &left.name)).map(|name| async {
-        runner.stop(&cx, &step.host, name, &at_once).await?;
-        runner.remove(&cx, &step.host, name).await
+    let strays = strays.map(|left| (&left.name, Arrival::Made));
+    // The old one waits for its port.
+    let removed = join_all(new.chain(strays).map(|(name, arrival)| async move {
+        runner
+            .stop(cx, &step.host, name, &beside::at_once())
+            .await?;
+        match arrival {
+            Arrival::Made => runner.remove(cx, &step.host, name).await,
+            Arrival::StartedAgain => Ok(()),
+        }
     }))
     .await;
-    let replaced = step.slots.iter().flat_map(|slot| {
-        slot.old
-            .iter()
-            .map(|old| start_old(&cx, runner, probe, step, slot, old))
+    let replaced = slots(step).flat_map(|slot| {
+        let olds = slot.old.iter();
+        olds.map(move |old| start_old(cx, hands, step, slot, old))
     });
     let left = step
         .leftovers
         .iter()
         .filter(|left| left.running() && belongs(left, plan.live.as_ref()))
-        .map(|left| start_left(&cx, runner, step, left));
+        .map(|left| start_left(cx, hands, step, left));
     let (replaced, left) = tokio::join!(join_all(replaced), join_all(left));
     let failures: Vec<String> = removed
         .into_iter()
@@ -178,10 +211,11 @@ fn belongs(container: &Container, release: Option<&ReleaseId>) -> bool {
 /// Waits out what may have been asked for without anybody seeing its end: old
 /// containers run, yet the engine may be about to stop them. One that has a
 /// new container beside it was stopped for sure, and is not in doubt.
-pub(super) async fn settle(cx: &Cx, runner: &dyn ContainerRunner, step: &HostStep) {
-    let cx = cx.on_host(&step.host);
-    join_all(step.slots.iter().map(|slot| async {
-        let new = runner.inspect(&cx, &step.host, &slot.new.name).await;
+pub(super) async fn settle(cx: &Cx, hands: &Hands, step: &HostStep) {
+    let (cx, runner) = (cx.on_host(&step.host), &*hands.runner);
+    join_all(slots(step).map(|slot| async {
+        let cx = &cx;
+        let new = runner.inspect(cx, &step.host, &slot.new.name).await;
         if matches!(new, Ok(Some(_))) {
             return;
         }
@@ -193,7 +227,7 @@ pub(super) async fn settle(cx: &Cx, runner: &dyn ContainerRunner, step: &HostSte
                 old.name
             ));
             while Instant::now() < over {
-                match runner.inspect(&cx, &step.host, &old.name).await {
+                match runner.inspect(cx, &step.host, &old.name).await {
                     Ok(Some(now)) if now.running() => tokio::time::sleep(LOOK).await,
                     Ok(_) | Err(_) => break,
                 }
@@ -203,21 +237,25 @@ pub(super) async fn settle(cx: &Cx, runner: &dyn ContainerRunner, step: &HostSte
     .await;
 }
 
-async fn start_old(
+/// The old container runs and is healthy, whatever it takes.
+///
+/// # Errors
+/// It is gone, or not healthy.
+pub(super) async fn start_old(
     cx: &Cx,
-    runner: &dyn ContainerRunner,
-    probe: &dyn Probe,
+    hands: &Hands,
     step: &HostStep,
     slot: &Slot,
     old: &Container,
 ) -> Result<(), Fault> {
-    let mut container = running_again(cx, runner, step, old).await?;
+    let (runner, probe) = (&*hands.runner, &*hands.probe);
+    let mut container = running_again(cx, hands, step, old).await?;
     let mut healthy =
         health::wait(cx, runner, probe, &step.host, &container, &slot.old_health).await;
     // A stop that was still on its way may have ended it meanwhile.
     let now = runner.inspect(cx, &step.host, &old.name).await?;
     if healthy.is_err() && now.is_some_and(|now| !now.running()) {
-        container = running_again(cx, runner, step, old).await?;
+        container = running_again(cx, hands, step, old).await?;
         healthy = health::wait(cx, runner, probe, &step.host, &container, &slot.old_health).await;
     }
     healthy?;
@@ -229,21 +267,22 @@ async fn start_old(
 /// of its health.
 async fn start_left(
     cx: &Cx,
-    runner: &dyn ContainerRunner,
+    hands: &Hands,
     step: &HostStep,
     left: &Container,
 ) -> Result<(), Fault> {
-    running_again(cx, runner, step, left).await?;
+    running_again(cx, hands, step, left).await?;
     cx.step(format!("{} runs again", left.name));
     Ok(())
 }
 
 async fn running_again(
     cx: &Cx,
-    runner: &dyn ContainerRunner,
+    hands: &Hands,
     step: &HostStep,
     old: &Container,
 ) -> Result<Container, Fault> {
+    let runner = &hands.runner;
     match runner.inspect(cx, &step.host, &old.name).await? {
         Some(container) if container.running() => Ok(container),
         Some(_) => runner.start_again(cx, &step.host, &old.name).await,
