@@ -202,6 +202,14 @@ impl ContainerRunner for Runner {
         settled(cx, self.start_service(&engine, spec)).await
     }
 
+    async fn make(&self, cx: &Cx, host: &HostAddress, spec: &ContainerSpec) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        let made = settled(cx, self.create(&engine, spec, body::Purpose::Service)).await?;
+        match made {
+            create::Made::New(_) | create::Made::Taken => Ok(()),
+        }
+    }
+
     async fn start_again(
         &self,
         cx: &Cx,

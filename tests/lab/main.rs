@@ -34,6 +34,7 @@ mod link;
 mod load;
 mod migrate;
 mod migrations;
+mod proxy;
 mod push;
 mod registries;
 mod runner;
@@ -49,5 +50,6 @@ mod support {
     pub(crate) mod load;
     pub(crate) mod migrations;
     pub(crate) mod no_runner;
+    pub(crate) mod proxied;
     pub(crate) mod runner;
 }

@@ -152,6 +152,9 @@ impl ContainerRunner for Fleet {
     async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
         Err(Fault::failed("a fleet in memory has no such thing"))
     }
+    async fn make(&self, _: &Cx, _: &HostAddress, _: &ContainerSpec) -> Result<(), Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
     async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
         Err(Fault::failed("a fleet in memory has no such thing"))
     }

@@ -212,6 +212,8 @@ impl Stage {
             http_port: 80,
             https_port: 443,
             path_prefix: None,
+            max_request_body: None,
+            response_timeout: std::time::Duration::from_secs(60),
         });
         stage
     }
