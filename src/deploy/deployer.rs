@@ -6,7 +6,6 @@ use crate::model::container::label;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::image::{BuiltImage, PinnedImage};
-use crate::model::migration::Files;
 use crate::model::names::RoleName;
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
@@ -19,6 +18,7 @@ use crate::ports::{
 use super::fleet::rollout_plan;
 use super::journal::{Journal, Stopped};
 use super::migrate::recall;
+use super::safety;
 use super::standing::{what_became, with_standing};
 use crate::plan::Facts;
 
@@ -142,7 +142,8 @@ impl Deployer<'_> {
                 .await?;
             journal.skip(Phase::MigratePost, &reason)?;
             journal
-                .run(Phase::Finalize, async |cx, _| {
+                .run(Phase::Finalize, async |cx, release| {
+                    safety::remember(self.environment, facts, &[], release);
                     self.finish(cx, &rollout).await
                 })
                 .await?;
@@ -236,16 +237,7 @@ impl Deployer<'_> {
         plan: &DeployPlan,
         facts: &Facts,
     ) -> Result<(), Fault> {
-        // Those of files that were awaited are recorded already.
-        let known = plan.migrations.iter();
-        for known in known.filter(|known| known.files != Files::Awaited) {
-            let ids = known
-                .migrations
-                .iter()
-                .map(|migration| migration.id.clone())
-                .collect();
-            release.known_migrations.insert(known.database.clone(), ids);
-        }
+        safety::remember(self.environment, facts, &plan.migrations, release);
         self.finish(cx, rollout).await?;
         let images = forgettable(&facts.history, self.environment, release);
         for problem in self.pusher.forget(cx, &images).await {

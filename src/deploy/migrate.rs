@@ -212,11 +212,9 @@ pub(super) fn recall(release: &mut Release, plans: &[MigrationPlan]) {
         let done: Vec<MigrationResult> = plan
             .done_by(&release.id)
             .map(|(migration, duration_ms)| MigrationResult {
-                database: plan.database.clone(),
-                id: migration.id.clone(),
-                checksum: migration.checksum.clone(),
                 duration_ms,
                 outcome: MigrationOutcome::Applied,
+                ..MigrationResult::waiting(&plan.database, migration)
             })
             .collect();
         if done.is_empty() {

@@ -14,6 +14,7 @@ mod journal;
 mod migrate;
 mod observe;
 mod record;
+mod safety;
 mod standing;
 mod tolerance;
 

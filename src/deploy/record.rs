@@ -154,6 +154,7 @@ fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &O
         plan: PlanRecord::default(),
         rollback_safe: None,
         rollback_reasons: vec![],
+        forced: None,
         outcome: Outcome::Open,
         bad: false,
         undone: false,

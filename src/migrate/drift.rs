@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::model::compat::Compat;
 use crate::model::migration::{AppliedBy, Migration, MigrationState};
 use crate::model::project::MigrationStrategy;
 use crate::ports::LedgerRow;
@@ -21,6 +22,7 @@ pub struct Candidate {
     pub prefixes: Vec<String>,
     pub strategy: MigrationStrategy,
     pub mode: Mode,
+    pub compat: Compat,
 }
 
 impl Candidate {
@@ -181,6 +183,7 @@ fn migration(file: &Candidate, row: Option<&LedgerRow>, state: MigrationState) -
         statements: file.statements(),
         transactional: file.mode == Mode::Together && !resumes,
         note,
+        compat: Some(file.compat.clone()),
     }
 }
 
@@ -200,6 +203,7 @@ fn insert_missing(migrations: &mut Vec<Migration>, row: &LedgerRow) {
             statements: count(row.statements_total),
             transactional: row.transactional,
             note: None,
+            compat: None,
         },
     );
 }
@@ -225,6 +229,7 @@ mod tests {
             prefixes: vec!["0".into(), format!("1-{id}"), format!("2-{id}")],
             strategy,
             mode: Mode::Together,
+            compat: Compat::Additive,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::ports::{Content, FolderEntry};
 
 use super::hashing;
 use super::words;
-pub use header::{Compat, Header};
+pub use header::{Claim, Header};
 pub use order::{Order, check, leading_number};
 pub use stamp::{Stamp, stamps};
 

@@ -115,6 +115,7 @@ mod tests {
                 statements: 1,
                 transactional: true,
                 note: None,
+                compat: None,
             })
             .collect()
     }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::compat::Compat;
 use super::fault::Fault;
 use super::image::PinnedImage;
 use super::names::DatabaseName;
@@ -92,8 +93,14 @@ pub struct Migration {
     /// Why it does not, or what else is worth knowing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether older code can live with it; nothing where there is no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
 }
 
+/// What an engine calls a migration when its tool says only that something is
+/// pending, or was done.
+pub const UNNAMED: &str = "command";
 /// Whether the files of a plan are those that will run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -238,6 +245,24 @@ pub struct MigrationResult {
     pub checksum: String,
     pub duration_ms: u64,
     pub outcome: MigrationOutcome,
+    /// As judged when it ran; absent in records of versions that did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
+}
+
+impl MigrationResult {
+    /// One that was not attempted.
+    #[must_use]
+    pub fn waiting(database: &DatabaseName, migration: &Migration) -> Self {
+        Self {
+            database: database.clone(),
+            id: migration.id.clone(),
+            checksum: migration.checksum.clone(),
+            duration_ms: 0,
+            outcome: MigrationOutcome::NotAttempted,
+            compat: migration.compat.clone(),
+        }
+    }
 }
 
 /// What a run did with one database.

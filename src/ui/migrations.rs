@@ -173,6 +173,7 @@ mod tests {
             statements: 2,
             transactional: true,
             note: None,
+            compat: None,
         }
     }
 

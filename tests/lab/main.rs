@@ -38,6 +38,7 @@ mod proxy;
 mod push;
 mod registries;
 mod runner;
+mod safety;
 mod schema_gate;
 mod secrets;
 mod two_users;

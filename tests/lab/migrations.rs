@@ -10,14 +10,14 @@ use crate::support::lab::{Host, Project, Run, lab, within};
 
 /// A project with a database of its own that only the hosts reach by this
 /// name, and its migrations in `db`.
-struct Shop {
-    project: Project,
+pub(crate) struct Shop {
+    pub(crate) project: Project,
     scratch: Scratch,
     kind: Kind,
 }
 
 impl Shop {
-    fn new(name: &str, kind: Kind) -> Self {
+    pub(crate) fn new(name: &str, kind: Kind) -> Self {
         let scratch = Scratch::new(kind);
         let mut project = Project::new(name).on(&[1, 2]);
         let url = scratch
@@ -43,7 +43,7 @@ impl Shop {
         }
     }
 
-    fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         let url = self.scratch.url(Seen::Here);
         match self.kind {
             Kind::Postgres => psql(&url, sql),
@@ -51,7 +51,7 @@ impl Shop {
         }
     }
 
-    fn tables(&self) -> Vec<String> {
+    pub(crate) fn tables(&self) -> Vec<String> {
         let schema = match self.kind {
             Kind::Postgres => "'public'",
             Kind::Mysql => "database()",

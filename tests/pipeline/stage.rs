@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use stagecraft::deploy::{Deployer, Observer, Origin, Stopped, Wanted, new_deploy, new_rollback};
+use stagecraft::model::compat::Compat;
 use stagecraft::model::container::StopPolicy;
 use stagecraft::model::fault::Fault;
 use stagecraft::model::history::History;
@@ -23,7 +24,9 @@ use stagecraft::model::project::{
     Mode, OnFailure, Proxy, Role, Rollout, Strategy, Tls,
 };
 use stagecraft::model::release::{Release, ReleaseId};
-use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
+use stagecraft::plan::{
+    self, DeployRequest, Facts, ReadyRole, RollbackRequest, SchemaCheck, SourceFacts,
+};
 use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy, StateFolders};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +52,10 @@ pub(crate) struct Shop {
     pub(crate) breaks: Mutex<Option<Phase>>,
     interrupts: Mutex<Option<(Phase, CancellationToken)>>,
     pub(crate) files: Mutex<Vec<(String, MigrationStrategy)>>,
+    /// What is judged of a file; additive where nothing stands.
+    pub(crate) judged: Mutex<HashMap<String, Compat>>,
+    /// The database gives no answer.
+    pub(crate) silent: Mutex<bool>,
     pub(crate) applied: Mutex<Vec<String>>,
     /// Migration → the release that applied it.
     applied_by: Mutex<HashMap<String, String>>,
@@ -69,6 +76,11 @@ impl StateFolders for Shop {
 }
 
 impl Shop {
+    fn judged(&self, id: &str) -> Compat {
+        let judged = self.judged.lock().unwrap();
+        judged.get(id).cloned().unwrap_or(Compat::Additive)
+    }
+
     fn fails(&self, phase: Phase) -> Result<(), Fault> {
         if let Some((at, signal)) = &*self.interrupts.lock().unwrap()
             && *at == phase
@@ -392,14 +404,35 @@ impl Stage {
         result
     }
 
-    pub(crate) async fn roll_back(&mut self, to: Option<&ReleaseId>) -> Result<Release, Fault> {
-        let facts = self.observe(Wanted::Hosts).await;
+    /// The plan that `deploy --dry-run` prints.
+    pub(crate) async fn plan_deploy(&self, version: &str) -> plan::DeployPlan {
+        let facts = self.observe(Wanted::Everything).await;
+        let request = DeployRequest {
+            release: self.next_id(),
+            version: Some(version.to_owned()),
+        };
+        plan::deploy(&self.environment, &facts, &request).unwrap()
+    }
+
+    /// The plan that `rollback --dry-run` prints.
+    pub(crate) async fn plan_back(
+        &self,
+        to: Option<&ReleaseId>,
+        schema: SchemaCheck,
+    ) -> Result<plan::RollbackPlan, Fault> {
+        let facts = self.observe(Wanted::Rollback).await;
         let request = RollbackRequest {
             release: self.next_id(),
             to: to.cloned(),
+            schema,
         };
         let target = plan::rollback_target(&self.environment, &facts, &request)?;
-        let plan = plan::rollback(&self.environment, &facts, &request, target, &self.ready())?;
+        plan::rollback(&self.environment, &facts, &request, target, &self.ready())
+    }
+
+    pub(crate) async fn roll_back(&mut self, to: Option<&ReleaseId>) -> Result<Release, Fault> {
+        let facts = self.observe(Wanted::Rollback).await;
+        let plan = self.plan_back(to, SchemaCheck::Refuse).await?;
         let release = new_rollback(
             &self.environment,
             &plan,
@@ -505,6 +538,9 @@ impl Pusher for Shop {
 #[async_trait]
 impl Migrator for Shop {
     async fn plan(&self, _: &Cx, request: &MigrationRequest) -> Result<Vec<MigrationPlan>, Fault> {
+        if *self.silent.lock().unwrap() {
+            return Err(Fault::unreachable("the database is down"));
+        }
         let applied = self.applied_by.lock().unwrap().clone();
         let migrations: Vec<Migration> = self
             .files
@@ -528,6 +564,7 @@ impl Migrator for Shop {
                 statements: 1,
                 transactional: true,
                 note: None,
+                compat: Some(self.judged(id)),
             })
             .collect();
         let selected = migrations
@@ -584,6 +621,7 @@ impl Migrator for Shop {
                 checksum: migration.checksum.clone(),
                 duration_ms: 1,
                 outcome,
+                compat: migration.compat.clone(),
             });
         }
         let report = MigrationReport {

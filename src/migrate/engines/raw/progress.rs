@@ -20,13 +20,7 @@ impl Progress {
     pub(super) fn new(plan: &MigrationPlan) -> Self {
         let results: Vec<MigrationResult> = plan
             .to_run()
-            .map(|migration| MigrationResult {
-                database: plan.database.clone(),
-                id: migration.id.clone(),
-                checksum: migration.checksum.clone(),
-                duration_ms: 0,
-                outcome: MigrationOutcome::NotAttempted,
-            })
+            .map(|migration| MigrationResult::waiting(&plan.database, migration))
             .collect();
         let ids = results.iter().map(|result| result.id.clone());
         Self {

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::migrate::checksums;
+use crate::migrate::compat;
 use crate::migrate::drift::Candidate;
 use crate::migrate::files::{self, Folder, MigrationFile, Order, Stamp};
 use crate::migrate::sql::{self, Mode, Script};
+use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::image::{Digest, PinnedImage};
 use crate::model::migration::Files;
@@ -208,8 +210,13 @@ impl Source {
                 prefixes: prefixes(&script),
                 strategy: strategy(spec.strategy, file),
                 mode,
+                compat: Compat::Additive,
             });
             source.scripts.push(script);
+        }
+        let judged = compat::judge(&folder.files, &source.scripts);
+        for (candidate, compat) in source.candidates.iter_mut().zip(judged) {
+            candidate.compat = compat;
         }
         if let Some(ledger) = &spec.ledger {
             let problems = checksums::check(ledger, &source.candidates)?;
