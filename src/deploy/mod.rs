@@ -21,5 +21,5 @@ mod tolerance;
 pub use deployer::Deployer;
 pub use journal::{Journal, Stopped};
 pub use migrate::record_run;
-pub use observe::{Observer, Wanted};
+pub use observe::{Observer, Wanted, one_history, ours};
 pub use record::{Origin, close_cut_off, new_deploy, new_migration, new_rollback, reopen};

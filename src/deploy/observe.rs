@@ -1,11 +1,11 @@
 //! Observing: what is true now, read-only, everything at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 
-use crate::model::container::label;
+use crate::model::container::{Container, label};
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::host::HostAddress;
@@ -15,7 +15,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment, ImageSource, MigrationSource};
 use crate::model::route::Traffic;
 use crate::plan::{Facts, HostFacts, SourceFacts};
-use crate::ports::{ContainerRunner, Cx, Migrator, Proxy, Pusher};
+use crate::ports::{ContainerRunner, Cx, Migrator, Proxy, Pusher, StateFolders};
 
 use super::migrate::deploy_request;
 
@@ -36,6 +36,7 @@ pub struct Observer<'a> {
     pub runner: &'a dyn ContainerRunner,
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
+    pub folders: &'a dyn StateFolders,
     pub proxy: &'a dyn Proxy,
 }
 
@@ -86,22 +87,14 @@ impl Observer<'_> {
 
     async fn host(&self, cx: &Cx, address: &HostAddress) -> Result<HostFacts, Fault> {
         let cx = cx.on_host(address);
-        let labels = BTreeMap::from([
-            (
-                label::PROJECT.to_owned(),
-                self.environment.project.to_string(),
-            ),
-            (
-                label::ENVIRONMENT.to_owned(),
-                self.environment.name.to_string(),
-            ),
-        ]);
+        let labels = ours(self.environment);
         let (engine, containers, taken_ports, traffic) = tokio::try_join!(
             self.runner.engine(&cx, address),
             self.runner.list(&cx, address, &labels),
             self.runner.taken_ports(&cx, address),
             self.traffic(&cx, address)
         )?;
+        one_history(self.folders, address, &containers).await?;
         Ok(HostFacts {
             address: address.clone(),
             engine,
@@ -224,6 +217,35 @@ impl Observer<'_> {
             }
         }
     }
+}
+
+/// The labels of everything that belongs to this environment.
+#[must_use]
+pub fn ours(environment: &Environment) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (label::PROJECT.to_owned(), environment.project.to_string()),
+        (label::ENVIRONMENT.to_owned(), environment.name.to_string()),
+    ])
+}
+
+/// What the containers of a host say of the folder with its record.
+///
+/// # Errors
+/// `Unreachable` when it is not the folder that this user's commands use.
+pub async fn one_history(
+    folders: &dyn StateFolders,
+    host: &HostAddress,
+    containers: &[Container],
+) -> Result<(), Fault> {
+    let found: BTreeSet<String> = containers
+        .iter()
+        .filter_map(|container| container.label(label::STATE_PATH))
+        .map(str::to_owned)
+        .collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    folders.confirm(host, &found).await
 }
 
 /// How long a rollback waits for a database to say what is applied.

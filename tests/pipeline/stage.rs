@@ -1,6 +1,6 @@
 //! A project with three hosts in memory, and the verbs of the tests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use stagecraft::model::compat::Compat;
 use stagecraft::model::container::StopPolicy;
 use stagecraft::model::fault::Fault;
 use stagecraft::model::history::History;
-use stagecraft::model::host::Host;
+use stagecraft::model::host::{Host, HostAddress};
 use stagecraft::model::image::{BuiltImage, Carriage, PinnedImage};
 use stagecraft::model::migration::{
     AppliedBy, DatabaseReport, Files, Migration, MigrationFailure, MigrationOutcome, MigrationPlan,
@@ -27,7 +27,7 @@ use stagecraft::model::release::{Release, ReleaseId};
 use stagecraft::plan::{
     self, DeployRequest, Facts, ReadyRole, RollbackRequest, SchemaCheck, SourceFacts,
 };
-use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy};
+use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy, StateFolders};
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
@@ -61,6 +61,18 @@ pub(crate) struct Shop {
     applied_by: Mutex<HashMap<String, String>>,
     pub(crate) builds: Mutex<usize>,
     pub(crate) forgotten: Mutex<Vec<String>>,
+}
+
+/// The hosts of the stage have one folder for everybody.
+#[async_trait]
+impl StateFolders for Shop {
+    async fn folder(&self, _: &HostAddress) -> Result<String, Fault> {
+        Ok("/var/lib/stagecraft/shop/prod".to_owned())
+    }
+
+    async fn confirm(&self, _: &HostAddress, _: &BTreeSet<String>) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 impl Shop {
@@ -218,6 +230,8 @@ impl Stage {
             http_port: 80,
             https_port: 443,
             path_prefix: None,
+            max_request_body: None,
+            response_timeout: std::time::Duration::from_secs(60),
         });
         stage
     }
@@ -254,6 +268,7 @@ impl Stage {
             runner: &self.fleet,
             pusher: &*self.shop,
             migrator: &*self.shop,
+            folders: &*self.shop,
             proxy: &self.proxies,
         };
         observer

@@ -112,7 +112,8 @@ async fn run_locked(
     consent: &Consent,
 ) -> Result<(), Failure> {
     let environment = &session.environment;
-    let history = session.history(cx, Access::Write).await?;
+    let (history, ()) =
+        tokio::try_join!(session.history(cx, Access::Write), session.one_history(cx))?;
     if let Some(found) = plan::interrupted(&history, environment) {
         return Err(plan::open_release_fault(environment, &found).into());
     }

@@ -15,12 +15,13 @@ mod checkout;
 mod engine;
 mod host;
 mod project;
+mod proxied;
 mod run;
 mod running;
 
 pub(crate) use checkout::{Breakage, Checkout};
 pub(crate) use engine::{engine, here};
-pub(crate) use host::{Breakable, Host, lab};
+pub(crate) use host::{Breakable, Host, Sshd, lab};
 pub(crate) use project::Project;
 pub(crate) use run::Run;
 pub(crate) use running::{Running, processes_of};
