@@ -415,6 +415,7 @@ fn a_protected_environment_is_never_changed_without_approval() {
           0001_notes.sql  pending  migrate_pre           1
           0002_body.sql   pending  migrate_pre           1
           2 migrations to run, 0 applied
+          plan id     c143d883d659
         --- stderr
         error: nobody approved the plan
           caused by: the environment is protected, and there is no terminal to ask at
