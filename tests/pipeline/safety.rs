@@ -212,9 +212,8 @@ async fn a_manual_migration_that_the_target_knows_is_none_of_its_worries() {
     let mut stage = Stage::new();
     stage.file("001_later.sql", Manual);
     let compat = judged(&[INIT, ("001_later.sql", "alter table t drop column b")]);
-    let mut known = stage.shop.judged.lock().unwrap();
-    known.insert("001_later.sql".to_owned(), compat);
-    drop(known);
+    let text = "001_later.sql".to_owned();
+    stage.shop.judged.lock().unwrap().insert(text, compat);
     stage.deploy("v1").await.unwrap();
     stage.deploy("v2").await.unwrap();
     stage.shop.by_hand("001_later.sql");
