@@ -13,7 +13,7 @@ use crate::plan::{self, DeployRequest, ReadyRole, gate};
 use crate::ports::Cx;
 use crate::ui::{self, Style, Ui};
 
-use super::approval::{self, Consent};
+use super::approval::{self, Consent, Proposal};
 use super::args::{DeployArgs, Globals};
 use super::evidence;
 use super::failure::Failure;
@@ -24,7 +24,7 @@ use super::roles;
 use super::session::{Session, on_environment};
 
 pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
-    let consent = Consent::from_flag(globals.yes);
+    let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
     on_environment(
         "stagecraft deploy",
         globals,
@@ -100,7 +100,7 @@ async fn deploy(
     session: &Session<'_>,
     cx: &Cx,
     args: &DeployArgs,
-    consent: Consent,
+    consent: &Consent,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
     let (facts, key) = tokio::try_join!(
@@ -118,9 +118,12 @@ async fn deploy(
     let question = format!("deploy {}", plan.version);
     approval::pass(
         session.ui,
-        gate(environment, &plan.refusals, &question),
+        gate(environment, &plan.refusals, &plan.risks, &question),
         consent,
-        &ui::plan_text::deploy(&plan, style(session)),
+        Proposal {
+            id: Some(&plan.id),
+            text: &ui::plan_text::deploy(&plan, style(session)),
+        },
     )
     .await?;
     let mut release = new_deploy(environment, &plan, &session.origin());

@@ -6,7 +6,6 @@ use crate::model::container::label;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::image::{BuiltImage, PinnedImage};
-use crate::model::migration::Files;
 use crate::model::names::RoleName;
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
@@ -18,6 +17,8 @@ use crate::ports::{
 
 use super::fleet::rollout_plan;
 use super::journal::{Journal, Stopped};
+use super::migrate::recall;
+use super::safety;
 use super::standing::{what_became, with_standing};
 use crate::plan::Facts;
 
@@ -54,23 +55,23 @@ impl Deployer<'_> {
     async fn phases(
         &self,
         cx: &Cx,
-        release: Release,
+        mut release: Release,
         plan: &DeployPlan,
         facts: &Facts,
         roles: &IndexMap<RoleName, ReadyRole>,
     ) -> Result<Release, Stopped> {
-        let mut journal = Journal::open(cx, self.ledger, release).await?;
+        recall(&mut release, &plan.migrations);
+        let mut journal = Journal::open(cx, self.ledger, release);
         let image = self.image(&mut journal, plan).await?;
-        match &plan.migrate_pre {
-            Step::Skip(reason) => journal.skip(Phase::MigratePre, reason)?,
-            Step::Do(_) => {
-                let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, facts, Phase::MigratePre, &image)
-                        .await
-                };
-                journal.run(Phase::MigratePre, work).await?;
-            }
-        }
+        self.migrations(
+            &mut journal,
+            plan,
+            facts,
+            Phase::MigratePre,
+            &plan.migrate_pre,
+            &image,
+        )
+        .await?;
         let rollout = rollout_plan(
             &Recipe {
                 environment: self.environment,
@@ -87,16 +88,15 @@ impl Deployer<'_> {
                 self.roll_out(cx, release, &rollout).await
             })
             .await?;
-        match &plan.migrate_post {
-            Step::Skip(reason) => journal.skip(Phase::MigratePost, reason)?,
-            Step::Do(_) => {
-                let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, facts, Phase::MigratePost, &image)
-                        .await
-                };
-                journal.run(Phase::MigratePost, work).await?;
-            }
-        }
+        self.migrations(
+            &mut journal,
+            plan,
+            facts,
+            Phase::MigratePost,
+            &plan.migrate_post,
+            &image,
+        )
+        .await?;
         journal
             .run(Phase::Finalize, async |cx, release| {
                 self.finalize(cx, release, &rollout, plan, facts).await
@@ -118,7 +118,7 @@ impl Deployer<'_> {
         roles: &IndexMap<RoleName, ReadyRole>,
     ) -> Result<Release, Stopped> {
         let back = async {
-            let mut journal = Journal::open(cx, self.ledger, release).await?;
+            let mut journal = Journal::open(cx, self.ledger, release);
             let reason = format!("rollback to {}", plan.target);
             for phase in [Phase::Build, Phase::Push, Phase::MigratePre] {
                 journal.skip(phase, &reason)?;
@@ -142,7 +142,8 @@ impl Deployer<'_> {
                 .await?;
             journal.skip(Phase::MigratePost, &reason)?;
             journal
-                .run(Phase::Finalize, async |cx, _| {
+                .run(Phase::Finalize, async |cx, release| {
+                    safety::remember(self.environment, facts, &[], release);
                     self.finish(cx, &rollout).await
                 })
                 .await?;
@@ -236,16 +237,7 @@ impl Deployer<'_> {
         plan: &DeployPlan,
         facts: &Facts,
     ) -> Result<(), Fault> {
-        // Those of files that were awaited are recorded already.
-        let known = plan.migrations.iter();
-        for known in known.filter(|known| known.files != Files::Awaited) {
-            let ids = known
-                .migrations
-                .iter()
-                .map(|migration| migration.id.clone())
-                .collect();
-            release.known_migrations.insert(known.database.clone(), ids);
-        }
+        safety::remember(self.environment, facts, &plan.migrations, release);
         self.finish(cx, rollout).await?;
         let images = forgettable(&facts.history, self.environment, release);
         for problem in self.pusher.forget(cx, &images).await {

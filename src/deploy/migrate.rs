@@ -1,20 +1,46 @@
 //! The migration phases of a deploy, and a migration run by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{Files, MigrationPlan, MigrationReport, MigrationRequest};
+use crate::model::migration::{
+    Files, MigrationOutcome, MigrationPlan, MigrationReport, MigrationRequest, MigrationResult,
+};
 use crate::model::phase::Phase;
 use crate::model::release::Release;
-use crate::plan::{DeployPlan, Facts};
+use crate::plan::{DeployPlan, Facts, MigrateStep, Step};
 use crate::ports::Cx;
 
 use super::deployer::Deployer;
+use super::journal::{Journal, Stopped};
 
 impl Deployer<'_> {
+    /// One of the two phases. It is skipped where nothing is left to do, unless
+    /// this very release did it before it was cut off.
+    pub(super) async fn migrations(
+        &self,
+        journal: &mut Journal<'_>,
+        plan: &DeployPlan,
+        facts: &Facts,
+        phase: Phase,
+        step: &Step<MigrateStep>,
+        image: &PinnedImage,
+    ) -> Result<(), Stopped> {
+        match step {
+            Step::Skip(reason) if !begun_before(plan, phase) => journal.skip(phase, reason),
+            Step::Skip(_) | Step::Do(_) => {
+                journal
+                    .run(phase, async |cx, release| {
+                        self.migrate(cx, release, plan, facts, phase, image).await
+                    })
+                    .await
+            }
+        }
+    }
+
     /// Applies what the plan has for this phase, and nothing else.
-    pub(super) async fn migrate(
+    async fn migrate(
         &self,
         cx: &Cx,
         release: &mut Release,
@@ -25,6 +51,7 @@ impl Deployer<'_> {
     ) -> Result<(), Fault> {
         let plans = self.read_again(cx, &plan.migrations, image).await?;
         remember_awaited(release, &plan.migrations, &plans);
+        recall(release, &plans);
         let plans: Vec<MigrationPlan> = plans
             .into_iter()
             .map(|plan| only(plan, phase))
@@ -171,14 +198,62 @@ fn only(mut plan: MigrationPlan, phase: Phase) -> MigrationPlan {
     plan
 }
 
+fn begun_before(plan: &DeployPlan, phase: Phase) -> bool {
+    plan.migrations
+        .iter()
+        .flat_map(|database| database.done_by(&plan.release))
+        .any(|(migration, _)| migration.runs_in(phase))
+}
+
+/// Adds what the databases say this release did: a process that was killed
+/// could not record it.
+pub(super) fn recall(release: &mut Release, plans: &[MigrationPlan]) {
+    for plan in plans {
+        let done: Vec<MigrationResult> = plan
+            .done_by(&release.id)
+            .map(|(migration, duration_ms)| MigrationResult {
+                duration_ms,
+                outcome: MigrationOutcome::Applied,
+                ..MigrationResult::waiting(&plan.database, migration)
+            })
+            .collect();
+        if done.is_empty() {
+            continue;
+        }
+        let record = release.schema.entry(plan.database.clone()).or_default();
+        record.after = plan.schema_version;
+        // What a process recorded itself is the better source.
+        keep(release, done, |known| {
+            known.outcome != MigrationOutcome::Applied
+        });
+    }
+}
+
 /// Keeps what a run did in the release's record, failed or not.
 pub fn record_run(release: &mut Release, report: &MigrationReport) {
     for database in &report.databases {
-        release.migrations.extend(database.results.iter().cloned());
+        keep(release, database.results.clone(), |_| true);
         let record = release.schema.entry(database.database.clone()).or_default();
         if record.before.is_none() {
             record.before = database.schema_before;
         }
         record.after = database.schema_after;
+    }
+}
+
+/// A migration stands in the record once, with what came of it in the end.
+fn keep(
+    release: &mut Release,
+    results: Vec<MigrationResult>,
+    gives_way: impl Fn(&MigrationResult) -> bool,
+) {
+    let key = |result: &MigrationResult| (result.database.clone(), result.id.clone());
+    let places: HashMap<_, usize> = release.migrations.iter().map(key).zip(0..).collect();
+    for result in results {
+        match places.get(&key(&result)) {
+            Some(&at) if gives_way(&release.migrations[at]) => release.migrations[at] = result,
+            Some(_) => {}
+            None => release.migrations.push(result),
+        }
     }
 }

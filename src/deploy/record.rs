@@ -61,6 +61,14 @@ pub fn new_deploy(environment: &Environment, plan: &DeployPlan, origin: &Origin)
             planned.push((migration.id.clone(), migration.checksum.clone()));
         }
     }
+    // From the start: a process that is killed leaves the databases changed.
+    for database in &plan.migrations {
+        if release.plan.migrations.contains_key(&database.database) {
+            let record = release.schema.entry(database.database.clone()).or_default();
+            record.before = database.schema_version;
+            record.after = database.schema_version;
+        }
+    }
     release
 }
 
@@ -146,6 +154,7 @@ fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &O
         plan: PlanRecord::default(),
         rollback_safe: None,
         rollback_reasons: vec![],
+        forced: None,
         outcome: Outcome::Open,
         bad: false,
         undone: false,

@@ -18,7 +18,7 @@ use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopP
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::{Digest, PinnedImage};
-use crate::ports::{Attached, ContainerRunner, Cx, FolderEntry, ImageCheck};
+use crate::ports::{Attached, ContainerRunner, Cx, FolderEntry, ImageCheck, StateFolders};
 
 use super::auth::Auth;
 use super::client::{Engine, Engines};
@@ -47,9 +47,28 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// registries that hosts pull from.
 #[must_use]
 pub fn runner(engines: Arc<Engines>, auth: Arc<Auth>) -> Arc<dyn ContainerRunner> {
+    made(engines, auth, None)
+}
+
+/// The same; every container says in which folder its host keeps the record.
+#[must_use]
+pub fn runner_of(
+    engines: Arc<Engines>,
+    auth: Arc<Auth>,
+    folders: Arc<dyn StateFolders>,
+) -> Arc<dyn ContainerRunner> {
+    made(engines, auth, Some(folders))
+}
+
+fn made(
+    engines: Arc<Engines>,
+    auth: Arc<Auth>,
+    folders: Option<Arc<dyn StateFolders>>,
+) -> Arc<dyn ContainerRunner> {
     Arc::new(Runner {
         engines,
         auth,
+        folders,
         confirmed: Mutex::default(),
         networks: tokio::sync::Mutex::default(),
     })
@@ -58,6 +77,7 @@ pub fn runner(engines: Arc<Engines>, auth: Arc<Auth>) -> Arc<dyn ContainerRunner
 struct Runner {
     engines: Arc<Engines>,
     auth: Arc<Auth>,
+    folders: Option<Arc<dyn StateFolders>>,
     /// Image ids that were seen to be the pinned image. An id is a hash of
     /// what it names, so this cannot go stale.
     confirmed: Mutex<HashSet<(HostAddress, Digest, String)>>,
@@ -180,6 +200,14 @@ impl ContainerRunner for Runner {
     ) -> Result<Container, Fault> {
         let engine = self.on(host)?;
         settled(cx, self.start_service(&engine, spec)).await
+    }
+
+    async fn make(&self, cx: &Cx, host: &HostAddress, spec: &ContainerSpec) -> Result<(), Fault> {
+        let engine = self.on(host)?;
+        let made = settled(cx, self.create(&engine, spec, body::Purpose::Service)).await?;
+        match made {
+            create::Made::New(_) | create::Made::Taken => Ok(()),
+        }
     }
 
     async fn start_again(

@@ -5,6 +5,7 @@
 
 mod header;
 mod order;
+mod stamp;
 
 use std::path::Path;
 
@@ -15,8 +16,9 @@ use crate::ports::{Content, FolderEntry};
 
 use super::hashing;
 use super::words;
-pub use header::{Compat, Header};
+pub use header::{Claim, Header};
 pub use order::{Order, check, leading_number};
+pub use stamp::{Stamp, stamps};
 
 /// One migration file.
 #[derive(Debug, Clone, PartialEq, Eq)]

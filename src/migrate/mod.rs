@@ -4,12 +4,14 @@
 //! both with the rows of the database (pure), `engines` drive the tools, the
 //! `registry` knows them by id, the `migrator` knows the databases of an
 //! environment, and a `step` locks them all before it changes the first. `evidence` writes what a step did, `create` starts a new file,
-//! `checksums` is the repository's ledger.
+//! `checksums` is the repository's ledger, `compat` judges whether older
+//! code can live with a migration.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
 //! and the files, never from a diff or a tool's prose.
 
 pub mod checksums;
+pub mod compat;
 pub mod create;
 pub mod drift;
 pub mod engines;

@@ -138,13 +138,9 @@ pub(super) fn in_database(mut fault: Fault, database: &DatabaseName, what: &str)
 
 /// What is reported of a database that nothing was done with.
 pub(super) fn untouched(plan: &MigrationPlan) -> DatabaseReport {
-    let results = plan.to_run().map(|migration| MigrationResult {
-        database: plan.database.clone(),
-        id: migration.id.clone(),
-        checksum: migration.checksum.clone(),
-        duration_ms: 0,
-        outcome: MigrationOutcome::NotAttempted,
-    });
+    let results = plan
+        .to_run()
+        .map(|migration| MigrationResult::waiting(&plan.database, migration));
     DatabaseReport {
         database: plan.database.clone(),
         results: results.collect(),

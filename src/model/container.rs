@@ -30,10 +30,8 @@ pub mod label {
     /// Keyed fingerprint of the whole environment that it was made with.
     pub const ENV: &str = "stagecraft.env";
     /// Set on containers behind the proxy: their route, see
-    /// [`crate::model::route::RouteLabel`].
+    /// [`super::super::route::RouteLabel`].
     pub const ROUTE: &str = "stagecraft.route";
-    /// Beside it: the port of the host's loopback that the proxy sends to.
-    pub const SERVER_PORT: &str = "stagecraft.server-port";
     /// Set on the proxy itself: the version of what it is made of.
     pub const PROXY: &str = "stagecraft.proxy";
     /// Set on one-off containers; the work that they do.

@@ -2,6 +2,7 @@
 //! this crate.
 
 pub mod command_line;
+pub mod compat;
 pub mod container;
 pub mod event;
 pub mod fault;

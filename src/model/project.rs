@@ -290,6 +290,10 @@ pub struct Proxy {
     pub http_port: u16,
     pub https_port: u16,
     pub path_prefix: Option<String>,
+    /// Bytes. `None`: the application decides.
+    pub max_request_body: Option<u64>,
+    /// Until an answer begins, and between two pieces of it.
+    pub response_timeout: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Traffic: which requests belong to an environment, and which containers
 //! answer them on a host.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::container::{Container, label};
@@ -25,6 +27,13 @@ pub struct RouteLabel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<String>,
     pub tls: Certificate,
+    /// Where the container listens.
+    pub port: u16,
+    /// Bytes of a body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Milliseconds for an answer.
+    pub timeout: u64,
 }
 
 /// Where a route's certificate comes from, if it has one.
@@ -41,15 +50,9 @@ pub enum Certificate {
 }
 
 impl Route {
-    /// The value of [`label::ROUTE`].
+    /// What the label of a container says that listens on `port`.
     #[must_use]
-    pub fn label(&self) -> String {
-        // Plain data: this cannot fail.
-        serde_json::to_string(&self.known()).unwrap_or_default()
-    }
-
-    #[must_use]
-    pub fn known(&self) -> RouteLabel {
+    pub fn label(&self, port: u16) -> RouteLabel {
         RouteLabel {
             key: self.key.clone(),
             hosts: self.proxy.hosts.clone(),
@@ -60,6 +63,9 @@ impl Route {
                 Tls::Internal => Certificate::Internal,
                 Tls::Files { .. } => Certificate::Files,
             },
+            port,
+            limit: self.proxy.max_request_body,
+            timeout: u64::try_from(self.proxy.response_timeout.as_millis()).unwrap_or(u64::MAX),
         }
     }
 }
@@ -70,6 +76,23 @@ impl RouteLabel {
     #[must_use]
     pub fn of(container: &Container) -> Option<Self> {
         serde_json::from_str(container.label(label::ROUTE)?).ok()
+    }
+
+    /// The server that its container is.
+    #[must_use]
+    pub fn server(&self, container: &Container) -> Option<Server> {
+        Some(Server {
+            name: container.name.clone(),
+            port: container.host_port(self.port)?,
+        })
+    }
+}
+
+/// The value of [`label::ROUTE`].
+impl fmt::Display for RouteLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_string(self).map_err(|_| fmt::Error)?;
+        f.write_str(&json)
     }
 }
 
@@ -82,17 +105,6 @@ pub struct Server {
     pub port: u16,
 }
 
-impl Server {
-    /// The server that a container is, by its labels.
-    #[must_use]
-    pub fn of(container: &Container) -> Option<Self> {
-        Some(Self {
-            name: container.name.clone(),
-            port: container.label(label::SERVER_PORT)?.parse().ok()?,
-        })
-    }
-}
-
 /// How an environment stands at the proxy of one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
@@ -102,4 +114,25 @@ pub struct Traffic {
     pub at_boot: Vec<Server>,
     /// Requests are answered by the maintenance page.
     pub maintenance: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_short_and_tells_the_whole_route() {
+        let route = RouteLabel {
+            key: "shop-prod".into(),
+            hosts: vec!["shop.example.com".into()],
+            path_prefix: None,
+            tls: Certificate::Auto,
+            port: 3000,
+            limit: None,
+            timeout: 60_000,
+        };
+        let text = r#"{"key":"shop-prod","hosts":["shop.example.com"],"tls":"auto","port":3000,"timeout":60000}"#;
+        assert_eq!(route.to_string(), text);
+        assert_eq!(serde_json::from_str::<RouteLabel>(text).unwrap(), route);
+    }
 }

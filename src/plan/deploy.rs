@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{Files, Migration, MigrationPlan};
@@ -13,6 +14,7 @@ use crate::model::release::ReleaseId;
 use super::facts::Facts;
 use super::identity::plan_id;
 use super::rollout::{RolloutOutline, outline};
+use super::safety::{Broken, Objection};
 use super::tolerance::{Tolerance, tolerance};
 use super::unbuilt;
 
@@ -56,6 +58,8 @@ pub struct PlannedMigration {
     pub transactional: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -94,6 +98,13 @@ pub struct DeployPlan {
     pub migrate_post: Step<MigrateStep>,
     /// Migrations that this deploy leaves alone: `manual` ones.
     pub left_manual: Vec<PlannedMigration>,
+    /// What breaks the release that is live now, so that no rollback goes back
+    /// to it afterwards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub breaking: Vec<Objection>,
+    /// Those of them that somebody has to approve.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<String>,
     /// Reasons why nothing may run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<String>,
@@ -166,24 +177,35 @@ pub fn deploy(
                     .map(|reason| format!("database `{}`: {reason}", plan.database))
             })
             .collect(),
+        breaking: vec![],
+        risks: vec![],
         warnings: warnings(facts),
         migrations: facts.migrations.clone(),
     };
     ask_live(&mut plan, environment, facts);
-    plan.id = plan_id(&(
-        &plan.environment,
-        (
-            &request.version,
-            &plan.commit_sha,
-            plan.dirty,
-            &plan.config_hash,
+    let broken = Broken::of(environment, &facts.history, &facts.migrations);
+    plan.refusals.extend(broken.refusals);
+    plan.warnings.extend(broken.warnings);
+    plan.risks = broken.risks;
+    plan.breaking = broken.objections;
+    plan.id = plan_id(
+        &(
+            &plan.environment,
+            (
+                &request.version,
+                &plan.commit_sha,
+                plan.dirty,
+                &plan.config_hash,
+            ),
+            &plan.previous_id,
+            &facts.image,
+            &plan.migrate_pre,
+            &plan.rollout,
+            &plan.migrate_post,
+            &plan.risks,
         ),
-        &plan.previous_id,
-        &facts.image,
-        &plan.migrate_pre,
-        &plan.rollout,
-        &plan.migrate_post,
-    ));
+        Some(&request.release),
+    );
     Ok(plan)
 }
 
@@ -293,6 +315,7 @@ fn planned(plan: &MigrationPlan, migration: &Migration) -> PlannedMigration {
         statements: migration.statements,
         transactional: migration.transactional,
         note: migration.note.clone(),
+        compat: migration.compat.clone(),
     }
 }
 

@@ -114,13 +114,8 @@ impl Recipe<'_> {
                 .collect();
             labels.insert(label::LOOPBACK.to_owned(), pairs.join(","));
         }
-        let server = slot.behind_proxy.and_then(|port| {
-            let mut ports = loopback.iter();
-            ports.find(|known| known.container == port)
-        });
-        if let (Some(server), Some(route)) = (server, environment.route()) {
-            labels.insert(label::ROUTE.to_owned(), route.label());
-            labels.insert(label::SERVER_PORT.to_owned(), server.host.to_string());
+        if let (Some(port), Some(route)) = (slot.behind_proxy, environment.route()) {
+            labels.insert(label::ROUTE.to_owned(), route.label(port).to_string());
         }
         if let Some(print) = &ready.print {
             labels.insert(label::ENV.to_owned(), print.clone());

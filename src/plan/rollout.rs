@@ -129,7 +129,6 @@ fn gate_note(
     let asked: Vec<&Role> = roles
         .values()
         .filter(|role| gate.asks(&role.name))
-        .filter(|role| slots::manner(environment, role) == Manner::InPlace)
         .collect();
     if let Some(role) = asked.iter().find(|role| !role.overlap) {
         return Err(Fault::config(format!(
@@ -144,10 +143,15 @@ fn gate_note(
         )));
     }
     Ok(asked.first().map(|role| {
-        format!(
-            "the schema gate asks a container of `{}` that runs aside on each host before anything is stopped, and every new one after its start (`GET {}`)",
-            role.name, gate.path
-        )
+        let (name, path) = (&role.name, &gate.path);
+        match slots::manner(environment, role) {
+            Manner::InPlace => format!(
+                "the schema gate asks a container of `{name}` that runs aside on each host before anything is stopped, and every new one after its start (`GET {path}`)"
+            ),
+            Manner::Beside => format!(
+                "the schema gate asks every new container of `{name}` before any traffic moves (`GET {path}`)"
+            ),
+        }
     }))
 }
 

@@ -95,19 +95,26 @@ fn containers_of(
     gate: &SchemaGate,
     facts: &Facts,
 ) -> Vec<(HostAddress, Container)> {
-    let of_live = |container: &&Container| {
+    // A rollback may have started containers of another release again.
+    let of_live = |host: &HostAddress, container: &Container| {
+        let recorded = live.hosts.get(host);
+        recorded.is_some_and(|host| host.containers.contains(&container.name))
+            || container.label(label::RELEASE) == Some(live.id.as_str())
+    };
+    let of_gate = |container: &Container| {
         let role = container.label(label::ROLE).map(str::parse);
         container.label(label::JOB).is_none()
-            && container.label(label::RELEASE) == Some(live.id.as_str())
             && role.is_some_and(|role| role.is_ok_and(|role| gate.asks(&role)))
     };
-    let hosts = facts.hosts.iter();
-    hosts
-        .flat_map(|host| {
-            let containers = host.containers.iter().filter(of_live);
-            containers.map(|container| (host.address.clone(), container.clone()))
-        })
-        .collect()
+    let mut asked = vec![];
+    for host in &facts.hosts {
+        for container in host.containers.iter().filter(|one| of_gate(one)) {
+            if of_live(&host.address, container) {
+                asked.push((host.address.clone(), container.clone()));
+            }
+        }
+    }
+    asked
 }
 
 fn internal_port(live: &Release, gate: &SchemaGate) -> Option<u16> {

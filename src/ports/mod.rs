@@ -5,11 +5,13 @@
 //! and given a [`Cx`]: a way to report and a way to be stopped.
 
 mod builder;
+mod claims;
 mod connections;
 mod cx;
 mod database;
 mod engine;
 mod fetch;
+mod folders;
 mod ledger;
 mod link;
 mod lock;
@@ -22,6 +24,7 @@ mod runner;
 mod schema;
 
 pub use builder::Builder;
+pub use claims::{Claimed, EngineClaims};
 pub use connections::{Connections, Lookup};
 pub use cx::{Cx, Reporter};
 pub use database::{
@@ -30,6 +33,7 @@ pub use database::{
 };
 pub use engine::{Begun, Ended, Engine, Job, Kept};
 pub use fetch::{Fetch, Fetched, Get};
+pub use folders::StateFolders;
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
 pub use lock::{Held, Holder, Lock, Loss};

@@ -115,7 +115,11 @@ pub trait ContainerRunner: Send + Sync {
         spec: &ContainerSpec,
     ) -> Result<Container, Fault>;
 
-    /// Starts a stopped container again.
+    /// Creates a container and does not start it. One of that name is left
+    /// alone, whatever it is: of several who make it, one does.
+    async fn make(&self, cx: &Cx, host: &HostAddress, spec: &ContainerSpec) -> Result<(), Fault>;
+
+    /// Starts a container that was made or has stopped.
     async fn start_again(
         &self,
         cx: &Cx,

@@ -10,9 +10,10 @@ use std::time::Duration;
 use crate::model::command_line::CommandLine;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::model::route::Server;
+use crate::model::route::{RouteLabel, Server};
 use crate::ports::{ContainerRunner, Cx};
 
+use super::names::keys;
 use super::state::{Map, State};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,41 +35,53 @@ pub(super) struct RouteFile {
 }
 
 impl RouteFile {
-    /// As the pair stands, with these names and servers.
-    pub(super) fn new(
-        state: &State,
-        pair: &str,
-        key: &str,
-        names: &[String],
-        servers: &[Server],
-    ) -> Self {
-        let mut text = "stagecraft 1\n".to_owned();
-        for name in names {
-            text.push_str(&format!("name {name}\n"));
-        }
-        for server in servers {
-            text.push_str(&format!("server {} {}\n", server.name, server.port));
-        }
-        for (word, map) in [("limit", Map::Limits), ("timeout", Map::Timeouts)] {
-            if let Some(value) = state.value(map, pair) {
-                text.push_str(&format!("{word} {value}\n"));
-            }
-        }
-        if state.value(Map::Maintenance, pair).is_some() {
-            text.push_str("maintenance\n");
-        }
-        text.push_str("end\n");
+    /// As the route is, in the mode that the pair is in.
+    pub(super) fn new(state: &State, pair: &str, route: &RouteLabel, servers: &[Server]) -> Self {
+        let limits = [
+            ("limit", route.limit.map(|limit| limit.to_string())),
+            ("timeout", Some(route.timeout.to_string())),
+        ];
         Self {
-            key: key.to_owned(),
-            text,
+            key: route.key.clone(),
+            text: text(state, pair, &keys(route), &limits, servers),
         }
     }
 
-    /// As the pair stands, all names included.
+    /// As the pair stands.
     pub(super) fn of(state: &State, pair: &str, servers: &[Server]) -> Self {
-        let key = state.owner(pair).unwrap_or_default();
-        Self::new(state, pair, key, &names_of(state, pair), servers)
+        let limits = [("limit", Map::Limits), ("timeout", Map::Timeouts)];
+        let limits = limits.map(|(word, map)| (word, state.value(map, pair).map(str::to_owned)));
+        Self {
+            key: state.owner(pair).unwrap_or_default().to_owned(),
+            text: text(state, pair, &names_of(state, pair), &limits, servers),
+        }
     }
+}
+
+fn text(
+    state: &State,
+    pair: &str,
+    names: &[String],
+    limits: &[(&str, Option<String>)],
+    servers: &[Server],
+) -> String {
+    let mut text = "stagecraft 1\n".to_owned();
+    for name in names {
+        text.push_str(&format!("name {name}\n"));
+    }
+    for server in servers {
+        text.push_str(&format!("server {} {}\n", server.name, server.port));
+    }
+    for (word, value) in limits {
+        if let Some(value) = value {
+            text.push_str(&format!("{word} {value}\n"));
+        }
+    }
+    if state.value(Map::Maintenance, pair).is_some() {
+        text.push_str("maintenance\n");
+    }
+    text.push_str("end\n");
+    text
 }
 
 pub(super) fn names_of(state: &State, pair: &str) -> Vec<String> {

@@ -29,8 +29,8 @@ const STARTS: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Of its log, in a fault.
 const LAST_WORDS: usize = 20;
-/// What another command does at the same time may be in the way once.
-const ATTEMPTS: usize = 3;
+/// What another command does at the same time may be in the way.
+const ATTEMPTS: usize = 5;
 
 /// A host, and the ways to it.
 pub(super) struct Machine<'a> {
@@ -116,20 +116,17 @@ impl Machine<'_> {
         let found = self.runner.inspect(self.cx, self.host, NAME).await?;
         match found {
             Some(found) if found.running() => self.awaken(&found, silent).await,
-            Some(found) => {
-                self.runner.remove(self.cx, self.host, &found.id).await?;
-                Ok(None)
-            }
-            None => {
-                if self.relink().await? {
-                    return Ok(None);
-                }
-                let container = self.start(route).await?;
-                let state = self.answering(&container).await?;
-                self.cx.on_host(self.host).step("started the proxy");
-                rebuild::rebuild(self, &state).await.map(Some)
-            }
+            Some(_) => self.started(route).await.map(Some),
+            None if self.relink().await? => Ok(None),
+            None => self.started(route).await.map(Some),
         }
+    }
+
+    async fn started(&self, route: &Route) -> Result<State, Fault> {
+        let container = self.start(route).await?;
+        let state = self.answering(&container).await?;
+        self.cx.on_host(self.host).step("started the proxy");
+        rebuild::rebuild(self, &state).await
     }
 
     /// It runs and does not answer: it may have begun a moment ago.
@@ -221,7 +218,24 @@ impl Machine<'_> {
             },
             restart: true,
         };
-        self.runner.start(self.cx, self.host, &spec).await
+        let Self {
+            runner, cx, host, ..
+        } = *self;
+        let version = spec.labels.get(label::PROXY).map(String::as_str);
+        if let Some(found) = runner.inspect(cx, host, NAME).await?
+            && !found.running()
+            && found.label(label::PROXY) != version
+        {
+            runner.remove(cx, host, &found.id).await?;
+        }
+        // Whoever makes it, all may start it.
+        runner.make(cx, host, &spec).await?;
+        let deadline = Instant::now() + STARTS;
+        // An engine gives a name away before it knows the container by it.
+        while Instant::now() < deadline && runner.inspect(cx, host, NAME).await?.is_none() {
+            self.pause().await?;
+        }
+        runner.start_again(cx, host, NAME).await
     }
 
     /// Waits until that very container answers; removes it when it does not.
@@ -328,7 +342,8 @@ impl Machine<'_> {
     /// Whether there is a proxy all the same: somebody else's.
     async fn stirred(&self) -> Result<bool, Fault> {
         let found = self.runner.inspect(self.cx, self.host, NAME).await?;
-        Ok(found.is_some_and(|found| found.running()))
+        self.pause().await?;
+        Ok(found.is_some())
     }
 
     fn restless(&self) -> Fault {

@@ -20,10 +20,8 @@
 //! turns them into maps and servers. When they are lost, the labels of the
 //! containers that run tell the same ([`rebuild`]):
 //!
-//! | label | value |
-//! |---|---|
-//! | `stagecraft.route` | [`Route::label`]: `{"key":"shop-prod","hosts":["shop.example.com"],"path_prefix":"/api","tls":"off"}` |
-//! | `stagecraft.server-port` | the port of the host's loopback that the proxy sends to: `20017` |
+//! `stagecraft.route` is a [`RouteLabel`], and the published loopback port of
+//! the port it names is where the proxy sends to.
 //!
 //! Names are added when a route is ensured and taken away only when it is
 //! kept: until the fleet is confirmed, the old release answers under its own.
@@ -34,7 +32,7 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::model::route::{Route, Server, Traffic};
+use crate::model::route::{Route, RouteLabel, Server, Traffic};
 use crate::ports::{ContainerRunner, Cx, Fetch, HostLink, Maintenance, Proxy};
 
 mod base;
@@ -51,6 +49,7 @@ mod traffic;
 
 use files::{RouteFile, names_of, write};
 use machine::{Machine, NAME};
+use runtime::Command;
 use state::{Map, State, list, read};
 use traffic::obey;
 
@@ -123,9 +122,12 @@ impl Proxy for HaProxy {
             host,
         };
         let state = machine.running(route).await?;
-        let known = route.known();
+        let known = known(route);
         let pair = claim::pair(link, host, &state, &route.key).await?;
         claim::names(link, host, &state, &pair, &known).await?;
+        if state.value(Map::Timeouts, &pair).is_none() {
+            obey(link, host, &limits(&state, &pair, &known)).await?;
+        }
         if state.serving(&pair).is_empty() && !serving.is_empty() {
             traffic::switch(link, host, &state, &pair, serving).await?;
         }
@@ -167,15 +169,14 @@ impl Proxy for HaProxy {
     ) -> Result<(), Fault> {
         let state = self.state(host).await?;
         let pair = state.known_pair(host, &route.key)?;
-        let names = names::keys(&route.known());
-        let file = RouteFile::new(&state, pair, &route.key, &names, serving);
+        let known = known(route);
+        let file = RouteFile::new(&state, pair, &known, serving);
         self.write(cx, host, file).await?;
-        let old = names_of(&state, pair);
-        let mut commands: Vec<_> = old
-            .iter()
-            .filter(|name| !names.contains(name))
-            .map(|name| Map::Names.del(name))
-            .collect();
+        let names = names::keys(&known);
+        let mut commands = limits(&state, pair, &known);
+        let old = names_of(&state, pair).into_iter();
+        let gone = old.filter(|name| !names.contains(name));
+        commands.extend(gone.map(|name| Map::Names.del(&name)));
         let list = list(serving);
         commands.push(match state.kept(pair) {
             Some(_) => Map::Kept.set(pair, &list),
@@ -237,6 +238,29 @@ impl Proxy for HaProxy {
     }
 }
 
+/// Where its containers listen does not matter to a proxy that runs.
+fn known(route: &Route) -> RouteLabel {
+    route.label(0)
+}
+
+/// Brings a pair's limits level with its route.
+fn limits(state: &State, pair: &str, route: &RouteLabel) -> Vec<Command> {
+    let wanted = [
+        (Map::Limits, route.limit),
+        (Map::Timeouts, Some(route.timeout)),
+    ];
+    let change = |(map, wanted): (Map, Option<u64>)| {
+        let wanted = wanted.map(|number| number.to_string());
+        match (state.value(map, pair), wanted) {
+            (None, None) => None,
+            (Some(_), None) => Some(map.del(pair)),
+            (None, Some(wanted)) => Some(map.add(pair, &wanted)),
+            (Some(now), Some(wanted)) => (now != wanted).then(|| map.set(pair, &wanted)),
+        }
+    };
+    wanted.into_iter().filter_map(change).collect()
+}
+
 #[cfg(test)]
 mod testing {
     use crate::model::project::{Proxy, Tls};
@@ -254,6 +278,8 @@ mod testing {
                 http_port: 80,
                 https_port: 443,
                 path_prefix: prefix.map(str::to_owned),
+                max_request_body: None,
+                response_timeout: std::time::Duration::from_secs(60),
             },
         }
     }

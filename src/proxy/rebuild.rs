@@ -8,7 +8,7 @@ use crate::model::fault::Fault;
 use crate::model::route::{RouteLabel, Server};
 
 use super::claim;
-use super::files::{RouteFile, names_of, write};
+use super::files::{RouteFile, write};
 use super::machine::{Machine, NAME};
 use super::names::keys;
 use super::state::{Map, State, list, read};
@@ -42,17 +42,12 @@ pub(super) async fn rebuild(machine: &Machine<'_>, state: &State) -> Result<Stat
         }
         let pair = claim::pair(link, host, &state, &route.key).await?;
         claim::names(link, host, &state, &pair, &route).await?;
+        obey(link, host, &super::limits(&state, &pair, &route)).await?;
         switch(link, host, &state, &pair, &servers).await?;
         state = read(link, host)
             .await
             .map_err(|silent| silent.fault(host))?;
-        let file = RouteFile::new(
-            &state,
-            &pair,
-            &route.key,
-            &names_of(&state, &pair),
-            &servers,
-        );
+        let file = RouteFile::new(&state, &pair, &route, &servers);
         write(runner, cx, host, NAME, "/data/routes", &[file]).await?;
         obey(link, host, &[Map::Kept.add(&pair, &list(&servers))]).await?;
         cx.on_host(host)
@@ -69,10 +64,12 @@ struct Found {
 /// The routes of the containers that run. Where two releases of one run, the
 /// one that began first has been serving.
 fn found(containers: &[Container]) -> Vec<Found> {
-    let mut routes: BTreeMap<String, BTreeMap<&str, Vec<(&Container, RouteLabel, Server)>>> =
-        BTreeMap::new();
+    type Replica<'a> = (&'a Container, RouteLabel, Server);
+    let mut routes: BTreeMap<String, BTreeMap<&str, Vec<Replica<'_>>>> = BTreeMap::new();
     for container in containers.iter().filter(|container| container.running()) {
-        if let (Some(route), Some(server)) = (RouteLabel::of(container), Server::of(container)) {
+        if let Some(route) = RouteLabel::of(container)
+            && let Some(server) = route.server(container)
+        {
             let release = container.label(label::RELEASE).unwrap_or_default();
             let releases = routes.entry(route.key.clone()).or_default();
             let of_release = releases.entry(release).or_default();

@@ -126,7 +126,71 @@ fn answers(text: &str, count: usize) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::ports::{ByteStream, RemoteExit, RemoteProcess, ReverseForward};
+
+    /// Something on the socket that says this, whatever it is asked.
+    struct Says(&'static [u8]);
+
+    #[async_trait]
+    impl HostLink for Says {
+        async fn connect(&self, _: &HostAddress) -> Result<(), Fault> {
+            Ok(())
+        }
+        async fn dial(&self, _: &HostAddress, _: &Target) -> Result<Box<dyn ByteStream>, Fault> {
+            let (near, mut far) = tokio::io::duplex(1 << 16);
+            let said = self.0;
+            tokio::spawn(async move {
+                let mut asked = [0; 1024];
+                let _ = far.read(&mut asked).await;
+                let _ = far.write_all(said).await;
+            });
+            Ok(Box::new(near))
+        }
+        async fn exec(&self, _: &HostAddress, _: &str, _: &[u8]) -> Result<RemoteExit, Fault> {
+            Err(Fault::internal("not asked"))
+        }
+        async fn spawn(&self, _: &HostAddress, _: &str) -> Result<Box<dyn RemoteProcess>, Fault> {
+            Err(Fault::internal("not asked"))
+        }
+        async fn reverse(
+            &self,
+            _: &HostAddress,
+            _: &Path,
+        ) -> Result<Box<dyn ReverseForward>, Fault> {
+            Err(Fault::internal("not asked"))
+        }
+        async fn close(&self) {}
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_told_in_words() {
+        let host = "web1".parse().unwrap();
+        for (said, words) in [
+            (&b""[..], "closed the connection without a word"),
+            (b"\xff\xfe", "no text"),
+            (
+                b"HTTP/1.1 400 Bad Request\r\n",
+                "`HTTP/1.1 400 Bad Request`",
+            ),
+            (b"\n> \n> ", "cannot be read"),
+        ] {
+            let two = [Command::new(&["show"]), Command::new(&["show"])];
+            let silent = ask(&Says(said), &host, &two).await.unwrap_err();
+            let fault = silent.fault(&host);
+            assert_eq!(fault.what, "the proxy on `web1` does not answer");
+            assert!(fault.causes[0].contains(words), "{fault:?}");
+        }
+        let one = [Command::new(&["show"])];
+        let answer = ask(&Says(b"\n> fine\n\n> "), &host, &one).await;
+        assert_eq!(answer, Ok(vec!["fine".to_owned()]));
+        let long = [Command::new(&["x".repeat(LONGEST + 1).as_str()])];
+        assert!(ask(&Says(b""), &host, &long).await.is_err());
+    }
 
     #[test]
     fn a_word_stays_one_word() {

@@ -25,8 +25,13 @@ pub(super) async fn switch(
     let mut wanted = to.to_vec();
     wanted.sort();
     wanted.dedup();
-    if !wanted.is_empty() && state.serving(pair) == wanted {
+    if state.serving(pair) == wanted && !wanted.is_empty() {
         return Ok(());
+    }
+    if wanted.is_empty() {
+        // Nobody: every request is answered with 503.
+        let nobody = state.value(Map::Live, pair).map(|_| Map::Live.del(pair));
+        return obey(link, host, nobody.as_slice()).await;
     }
     let idle = state.idle(pair);
     obey(link, host, &fill(state, &idle, &wanted)).await?;

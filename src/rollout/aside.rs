@@ -9,6 +9,7 @@ use crate::model::container::{ContainerSpec, label};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::project::{Health, SchemaGate};
+use crate::model::slot::Manner;
 use crate::ports::{ContainerRunner, Cx, RolloutPlan};
 
 use super::{Hands, health, in_place, schema};
@@ -32,10 +33,13 @@ pub(super) async fn ask(cx: &Cx, hands: &Hands, plan: &RolloutPlan) -> Result<()
     let Some(gate) = &plan.gate else {
         return Ok(());
     };
-    let asides = asides(plan, gate);
-    if asides.is_empty() {
+    let mut slots = plan.batches.iter().flatten().flat_map(|step| &step.slots);
+    if slots.any(|slot| gate.asks(&slot.role) && slot.manner == Manner::Beside) {
+        // Asked itself, beside the old one. Where there is no slot at all,
+        // nobody vouches for the release: that is a refusal.
         return Ok(());
     }
+    let asides = asides(plan, gate);
     let asked = ask_all(cx, hands, gate, &asides).await;
     remove_all(&cx.uncancellable(), &*hands.runner, &asides).await;
     asked.map_err(|fault| fault.state("no container was stopped"))
@@ -63,9 +67,19 @@ fn aside(new: &ContainerSpec, plan: &RolloutPlan) -> ContainerSpec {
     spec.ports = vec![];
     spec.aliases = vec![];
     spec.restart = false;
-    // Whoever looks for the role's containers must not find it.
-    spec.labels.remove(label::ROLE);
-    spec.labels.remove(label::REPLICA);
+    // Whoever looks for the role's containers, or for those behind the proxy,
+    // must not find it.
+    let own = [
+        label::PROJECT,
+        label::ENVIRONMENT,
+        label::VERSION,
+        label::DIGEST,
+        label::CONFIG_HASH,
+    ];
+    spec.labels.retain(|name, _| own.contains(&name.as_str()));
+    // One that is kept for a rollback carries its own release's.
+    let release = plan.release.to_string();
+    spec.labels.insert(label::RELEASE.to_owned(), release);
     let job = label::job::SCHEMA.to_owned();
     spec.labels.insert(label::JOB.to_owned(), job);
     spec

@@ -86,7 +86,7 @@ mod tests {
     async fn a_key_is_made_once_for_this_user_alone_and_reading_makes_none() {
         let folder = tempfile::tempdir().expect("a folder");
         let host: HostAddress = "web1".parse().expect("an address");
-        let machines = Machines::new([(host.clone(), folder.path().to_owned())].into());
+        let machines = Machines::one(&host, folder.path());
         let link = Arc::new(machines);
         let project = "shop".parse().expect("a name");
         let environment = "prod".parse().expect("a name");

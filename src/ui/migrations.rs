@@ -1,6 +1,8 @@
 //! `migrate plan` and `migrate status`: each database, how it is reached, and
 //! where each of its migrations stands.
 
+use std::collections::HashSet;
+
 use crate::model::migration::{Files, Migration, MigrationPlan, MigrationState};
 use crate::model::project::MigrationStrategy;
 
@@ -60,6 +62,7 @@ pub(super) fn about_files(files: Files) -> Option<&'static str> {
 fn table(plan: &MigrationPlan, listed: Listed) -> Table {
     let mut table =
         Table::new(["MIGRATION", "STATE", "PHASE", "STATEMENTS", "NOTE"]).right("STATEMENTS");
+    let selected: HashSet<&str> = plan.selected.iter().map(String::as_str).collect();
     for migration in &plan.migrations {
         let settled = matches!(migration.state, MigrationState::Applied { .. });
         if listed == Listed::Unsettled && settled {
@@ -74,7 +77,7 @@ fn table(plan: &MigrationPlan, listed: Listed) -> Table {
             migration.state.label(),
             phase(migration.strategy),
             &statements,
-            &notes(plan, migration).join("; "),
+            &notes(&selected, migration).join("; "),
         ]);
     }
     table
@@ -88,11 +91,11 @@ fn phase(strategy: MigrationStrategy) -> &'static str {
     }
 }
 
-fn notes(plan: &MigrationPlan, migration: &Migration) -> Vec<String> {
+fn notes(selected: &HashSet<&str>, migration: &Migration) -> Vec<String> {
     let mut notes = vec![];
     match &migration.state {
         MigrationState::Pending => {}
-        MigrationState::Applied { at } => notes.extend(at.as_deref().map(moment)),
+        MigrationState::Applied { at, .. } => notes.extend(at.as_deref().map(moment)),
         MigrationState::Edited { applied_checksum } => notes.push(format!(
             "applied as {}, the file is {} now",
             short(applied_checksum),
@@ -114,7 +117,7 @@ fn notes(plan: &MigrationPlan, migration: &Migration) -> Vec<String> {
         if !migration.transactional {
             notes.push("no transaction".to_owned());
         }
-        if !plan.selected.contains(&migration.id) {
+        if !selected.contains(migration.id.as_str()) {
             notes.push("not in this run".to_owned());
         }
     }
@@ -170,6 +173,7 @@ mod tests {
             statements: 2,
             transactional: true,
             note: None,
+            compat: None,
         }
     }
 
@@ -186,6 +190,7 @@ mod tests {
                     "0041_init.sql",
                     MigrationState::Applied {
                         at: Some("2026-01-14 10:15:02".to_owned()),
+                        by: None,
                     },
                 ),
                 migration(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stagecraft::docker::client::Engines;
 use stagecraft::model::fault::FaultKind;
 use stagecraft::model::project::Via;
 use stagecraft::ports::{Claim, ContainerRunner, Cx, Database, Hold, HostLink, SqlErrorKind};
@@ -522,7 +523,7 @@ async fn sqlite_is_migrated_in_a_container_on_the_volume_and_planned_without_mak
     if with_helper(name) == Again::Done {
         return;
     }
-    let (links, runner) = real();
+    let (links, runner, engines) = real();
     let url = "sqlite:///data/app.db";
     let mut bench = Bench::new(url, "local", links, runner).volume("data", "/data");
     let (prefix, volume) = (
@@ -581,25 +582,22 @@ async fn sqlite_is_migrated_in_a_container_on_the_volume_and_planned_without_mak
     let rows = bench.open().await.rows("main").await.expect("rows");
     assert_eq!(rows, Some(vec![row("1")]));
 
-    // The containers go by themselves, and planning made no network.
-    let deadline = Instant::now() + Duration::from_secs(10);
+    // The containers are gone when a command ends; planning made no network.
+    engines.settle().await;
     let ours = ["ps", "-aq", "-f", &format!("name={prefix}-main-session")];
-    while !docker(&ours).is_empty() {
-        assert!(Instant::now() < deadline, "{}", docker(&ours));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    assert_eq!(docker(&ours), "");
     assert_eq!(
         docker(&["network", "ls", "-q", "-f", &format!("name={prefix}")]),
         ""
     );
 }
 
-fn real() -> (Arc<dyn HostLink>, Arc<dyn ContainerRunner>) {
+fn real() -> (Arc<dyn HostLink>, Arc<dyn ContainerRunner>, Arc<Engines>) {
     let links: Arc<dyn HostLink> = Links::new().expect("links");
-    let engines = stagecraft::docker::client::Engines::new(Arc::clone(&links));
+    let engines = Engines::new(Arc::clone(&links));
     let auth = Arc::new(stagecraft::docker::auth::Auth::of_docker());
-    let runner = stagecraft::docker::runner(engines, auth);
-    (links, runner)
+    let runner = stagecraft::docker::runner(Arc::clone(&engines), auth);
+    (links, runner, engines)
 }
 
 /// A name that only Docker knows leads to the container that has it.
@@ -616,7 +614,7 @@ async fn a_server_in_a_container_is_found_by_its_name() {
     let _container = Container(name.clone());
     let id = docker(&["run", "-d", "--name", &name, &image, "sh", "-c", &relay]);
     assert!(!id.is_empty());
-    let (links, runner) = real();
+    let (links, runner, _) = real();
     let url = format!("{login}@{name}/{}", scratch.name);
     let bench = Bench::new(&url, "local", links, runner);
     let deadline = Instant::now() + Duration::from_secs(10);

@@ -34,11 +34,14 @@ mod link;
 mod load;
 mod migrate;
 mod migrations;
+mod proxy;
 mod push;
 mod registries;
 mod runner;
+mod safety;
 mod schema_gate;
 mod secrets;
+mod two_users;
 
 #[path = "../support"]
 mod support {
@@ -48,5 +51,6 @@ mod support {
     pub(crate) mod load;
     pub(crate) mod migrations;
     pub(crate) mod no_runner;
+    pub(crate) mod proxied;
     pub(crate) mod runner;
 }

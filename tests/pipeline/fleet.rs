@@ -152,6 +152,9 @@ impl ContainerRunner for Fleet {
     async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
         Err(Fault::failed("a fleet in memory has no such thing"))
     }
+    async fn make(&self, _: &Cx, _: &HostAddress, _: &ContainerSpec) -> Result<(), Fault> {
+        Err(Fault::failed("a fleet in memory has no such thing"))
+    }
     async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
         Err(Fault::failed("a fleet in memory has no such thing"))
     }
@@ -409,24 +412,28 @@ impl Fetch for Fleet {
         get: &Get,
     ) -> Result<Result<Fetched, String>, Fault> {
         self.reach(host)?;
-        let Target::Tcp(address, 9090) = target else {
+        assert_eq!((get.path.as_str(), get.most), ("/schema/status", 1 << 20));
+        let Target::Tcp(address, port) = target else {
             return Ok(Err(format!("nobody serves {target:?}")));
         };
-        assert_eq!((get.path.as_str(), get.most), ("/schema/status", 1 << 20));
-        let name = address.trim_start_matches(host.as_str()).trim_start();
+        // On the host's loopback, or on the container's network.
+        let is_it = |name: &str, container: &Container| {
+            let on_loopback = container.ports.iter().any(|known| {
+                (known.container, known.host) == (9090, *port) && known.address == *address
+            });
+            let inside = (address.as_str(), *port) == (&format!("{host} {name}"), 9090);
+            container.running() && (on_loopback || inside)
+        };
         Ok(self.with(|state| {
-            state.asked.push(name.to_owned());
-            let Some(container) = state
-                .containers
-                .get(&key(host, name))
-                .filter(|container| container.running())
+            let mut found = state.containers.iter();
+            let Some(((_, name), container)) =
+                found.find(|((on, name), container)| on == host.as_str() && is_it(name, container))
             else {
                 return Err("connection refused".to_owned());
             };
-            let whole = format!(
-                "{address} {}",
-                container.label(label::VERSION).unwrap_or("?")
-            );
+            state.asked.push(name.clone());
+            let version = container.label(label::VERSION).unwrap_or("?");
+            let whole = format!("{host} {name} {version}");
             let fits = |who: &str| who.split(' ').all(|word| whole.contains(word));
             let answer = |status, body: &str| {
                 Ok(Fetched {

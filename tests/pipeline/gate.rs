@@ -219,6 +219,56 @@ async fn a_replica_that_objects_after_its_start_brings_the_old_release_back() {
     assert_eq!(stage.fleet.count(), 3);
 }
 
+/// v1 and v2 went through the proxies, v2 is live.
+async fn live_v2_behind_proxies() -> Stage {
+    let mut stage = Stage::behind_proxies();
+    stage.environment.schema_gate = gated().environment.schema_gate;
+    stage.fleet.says("v1", status(42, 38, 43, true));
+    stage.fleet.says("v2", status(42, 40, 43, true));
+    stage.deploy("v1").await.unwrap();
+    stage.deploy("v2").await.unwrap();
+    stage.fleet.with(|state| {
+        let aside = state.asked.iter().any(|name| name.contains("-schema-"));
+        assert!(!aside, "the new slot is asked itself: {:?}", state.asked);
+        assert_eq!(state.asked.len(), 6);
+        state.actions.clear();
+    });
+    stage
+}
+
+#[tokio::test]
+async fn e27_behind_the_proxies_one_slot_that_objects_moves_no_traffic_anywhere() {
+    for (who, answer) in [
+        ("v3", status(42, 43, 44, false)),
+        ("web3 v3", Says::Nothing("connection refused")),
+        ("web2 v3", status(41, 40, 43, true)),
+    ] {
+        let mut stage = live_v2_behind_proxies().await;
+        let switches = stage.proxies.with(|state| state.switches.len());
+        stage.fleet.says(who, answer);
+        stage.fleet.says("v3", status(42, 40, 43, true));
+        let stopped = stage.deploy("v3").await.unwrap_err();
+        is_refused(&stopped, &["shop-prod-web-1-rel-"]);
+        assert_eq!(stage.proxies.with(|state| state.switches.len()), switches);
+        stage.proxies.answer_with("v2", &super::stage::HOSTS);
+        stage.serves("v2");
+    }
+}
+
+#[tokio::test]
+async fn e28_e44_behind_the_proxies_the_kept_slot_is_asked_and_goes_back_to_sleep() {
+    let mut stage = live_v2_behind_proxies().await;
+    let switches = stage.proxies.with(|state| state.switches.len());
+    stage.fleet.with(|state| state.schema.clear());
+    stage.fleet.says("v1", status(42, 38, 40, false));
+    let fault = stage.roll_back(None).await.unwrap_err();
+    says(&fault, &["42 is above `code_max_schema_version` 40"]);
+    assert_eq!(stage.proxies.with(|state| state.switches.len()), switches);
+    stage.proxies.answer_with("v2", &super::stage::HOSTS);
+    stage.serves("v2");
+    assert_eq!(stage.fleet.count(), 6, "and stays for another time");
+}
+
 #[tokio::test]
 async fn a_release_that_has_nobody_to_ask_is_refused() {
     let mut stage = live_v1().await;

@@ -12,4 +12,5 @@ mod ledger;
 mod phases;
 mod proxies;
 mod rollbacks;
+mod safety;
 mod stage;

@@ -362,6 +362,9 @@ impl ContainerRunner for Processes {
     async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
         unused()
     }
+    async fn make(&self, _: &Cx, _: &HostAddress, _: &ContainerSpec) -> Result<(), Fault> {
+        unused()
+    }
     async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
         unused()
     }

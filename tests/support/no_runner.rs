@@ -36,6 +36,9 @@ impl ContainerRunner for NoRunner {
     async fn resolve_image(&self, _: &Cx, _: &HostAddress, _: &str) -> Result<PinnedImage, Fault> {
         none()
     }
+    async fn make(&self, _: &Cx, _: &HostAddress, _: &ContainerSpec) -> Result<(), Fault> {
+        none()
+    }
     async fn let_go(&self, _: &Cx, _: &HostAddress, _: &str, _: &str) -> Result<(), Fault> {
         none()
     }

@@ -15,7 +15,9 @@ pub(super) use roles::{HealthSection, Role};
 use crate::model::names::RoleName;
 use crate::model::project::{Mode, OnFailure, Strategy};
 
-use super::leaf::{Address, BatchSize, Entries, List, PathText, Period, Port, Variable, Verbatim};
+use super::leaf::{
+    Address, BatchSize, Entries, List, PathText, Period, Port, Size, Variable, Verbatim,
+};
 use super::read::section;
 
 section! {
@@ -168,6 +170,10 @@ section! {
         https_port: Port,
         /// Only requests below this path; starts with `/`.
         path_prefix: String,
+        /// The largest body of a request. Left out: the application decides.
+        max_request_body: Size,
+        /// How long an answer may take to begin, and to go on. Left out: 60s.
+        response_timeout: Period,
     }
 }
 

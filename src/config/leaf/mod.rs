@@ -5,11 +5,13 @@
 mod collection;
 mod parsed;
 mod period;
+mod size;
 mod word;
 
 pub(super) use collection::{Entries, List, Options};
 pub(super) use parsed::{Address, BatchSize, PathText, Variable, VolumeText};
 pub(super) use period::Period;
+pub(super) use size::Size;
 
 use std::borrow::Cow;
 

@@ -1,5 +1,7 @@
 //! `proxy`: the role behind it, its names and its certificate.
 
+use std::time::Duration;
+
 use crate::model::names::RoleName;
 use crate::model::project::{Proxy, Tls};
 
@@ -9,6 +11,7 @@ use super::super::source::Span;
 use super::{Context, known_role};
 
 const HAPROXY: &str = "haproxy:3.2";
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 const CADDY: &str = "caddy:2";
 
 pub(super) fn resolve(
@@ -52,6 +55,13 @@ pub(super) fn resolve(
     if let Some(prefix) = proxy.path_prefix.given() {
         check_path(&prefix.value, prefix.at, found);
     }
+    if let Some(given) = proxy.response_timeout.given()
+        && given.value.0.is_zero()
+    {
+        found
+            .error(given.at, "no answer comes in no time")
+            .help("leave `response_timeout` out for 60s, or write a long one, such as `1h`");
+    }
     Some(Proxy {
         hosts,
         role,
@@ -61,6 +71,11 @@ pub(super) fn resolve(
         http_port,
         https_port,
         path_prefix: proxy.path_prefix.value().cloned(),
+        max_request_body: proxy.max_request_body.value().map(|size| size.0),
+        response_timeout: proxy
+            .response_timeout
+            .value()
+            .map_or(RESPONSE_TIMEOUT, |period| period.0),
     })
 }
 

@@ -28,7 +28,7 @@ pub(super) fn resolve(
     if let (Some(port), Some(role)) = (port, &role) {
         internal(section, role, port.value.0, port.at, found);
     }
-    if let (None, Some(role)) = (proxy, &role) {
+    if let Some(role) = &role {
         runs_twice(section, role, at, found);
     }
     let timeout = gate.timeout.value().map(|timeout| timeout.0);
@@ -138,7 +138,7 @@ fn internal(
     }
 }
 
-/// Without a proxy the gate asks a container that runs beside the old one.
+/// The gate asks a container that runs beside the old one.
 fn runs_twice(section: &file::Environment, role: &RoleName, at: Span, found: &mut Findings) {
     let roles = section.roles.value().map_or(&[][..], |roles| &roles.0);
     let role = roles.iter().find(|(name, _)| name.value == role.as_str());
@@ -147,7 +147,7 @@ fn runs_twice(section: &file::Environment, role: &RoleName, at: Span, found: &mu
         found
             .error(
                 at,
-                "without a proxy the gate asks a container of the role that runs beside the old one",
+                "the gate asks a container of the role that runs beside the old one",
             )
             .also(overlap.at, "which this forbids")
             .help("ask another role (`role: …`), or let this one overlap");

@@ -21,7 +21,7 @@ mod running;
 
 pub(crate) use checkout::{Breakage, Checkout};
 pub(crate) use engine::{engine, here};
-pub(crate) use host::{Breakable, Host, lab};
+pub(crate) use host::{Breakable, Host, Sshd, lab};
 pub(crate) use project::Project;
 pub(crate) use run::Run;
 pub(crate) use running::{Running, processes_of};

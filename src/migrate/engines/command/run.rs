@@ -15,7 +15,7 @@ use crate::ports::{Begun, Cx, Ended, Job};
 
 use super::answer::Answer;
 use super::options::Options;
-use super::{UNKNOWN, ask, container};
+use super::{UNKNOWN, ask, container, unread};
 
 /// Has the image there, and asks the tool once more.
 pub(super) async fn begin<'a>(
@@ -235,5 +235,6 @@ fn result(plan: &MigrationPlan, id: &str) -> MigrationResult {
         checksum: String::new(),
         duration_ms: 0,
         outcome: MigrationOutcome::NotAttempted,
+        compat: Some(unread()),
     }
 }

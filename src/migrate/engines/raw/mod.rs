@@ -26,7 +26,7 @@ use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, MigrationSource};
 use crate::ports::{Begun, Claim, Cx, Databases, Engine, Job};
 
-use super::super::files::{self, Order};
+use super::super::files::Order;
 use source::Sources;
 
 pub struct Raw {
@@ -91,8 +91,8 @@ impl Engine for Raw {
         if spec.source == MigrationSource::Image {
             return problems;
         }
-        match files::read(path, source::shown(spec), order, spec.pattern.as_deref()) {
-            Ok(folder) => problems.extend(folder.problems),
+        match self.sources.folder(spec, path, order) {
+            Ok(folder) => problems.extend(folder.problems.iter().cloned()),
             Err(fault) => problems.push(fault.to_string()),
         }
         problems

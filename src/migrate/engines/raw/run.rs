@@ -176,7 +176,7 @@ impl Ready<'_> {
         session.database.prepare().await?;
         for (index, work) in &self.work {
             let index = *index;
-            let file = &source.files[index];
+            let file = &source.folder.files[index];
             session.database.renew().await?;
             let began = Instant::now();
             let step = steps::Step {
