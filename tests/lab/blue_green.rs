@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::lab::{Breakable, Host, PATIENCE, Project, Running, engine, within};
+use crate::support::lab::{Breakable, Host, PATIENCE, Project, Running, engine, says, within};
 
 /// Behind the proxies of three hosts, `v1` live and `v2` in the registry.
 fn live(name: &str, third: &Breakable) -> (Project, String) {
@@ -45,7 +45,7 @@ fn deploys_and_rollbacks_under_load_lose_nothing() {
         times.push(run.took);
     }
     let load = load.ends();
-    eprintln!("deploy, rollback, …: {times:.1?}");
+    says(&format!("deploy, rollback, …: {times:.1?}"));
     load.lost_nothing().saw_only(&["v1", "v2"]);
     load.websockets_survived();
     for host in 0..3 {
@@ -95,7 +95,7 @@ fn a_new_container_that_dies_before_the_switch_brings_the_old_release_back_every
     ));
     let killed = Instant::now();
     let run = run.ends().fails_with(23);
-    eprintln!("ended {:.1?} after the death", killed.elapsed());
+    says(&format!("ended {:.1?} after the death", killed.elapsed()));
     run.saying(&[&Host(4).address(), "ended after it was healthy"]);
     shop.serves("v1");
     let load = load.ends();
@@ -124,7 +124,10 @@ fn a_host_that_dies_at_the_barrier_loses_no_request_of_the_others() {
     victim.suffers("kill", &[]);
     let killed = Instant::now();
     let run = run.ends().fails_with(30);
-    eprintln!("ended {:.1?} after the host's death", killed.elapsed());
+    says(&format!(
+        "ended {:.1?} after the host's death",
+        killed.elapsed()
+    ));
     run.saying(&[&victim.host.address(), "could not be put back"])
         .saying(&["--abort", "--resume"])
         .within(Duration::from_secs(90));
@@ -222,7 +225,7 @@ fn a_rollback_starts_what_was_kept_and_nothing_else() {
         .collect();
     assert_eq!(before, after);
     // What it takes is measured by `tests/bench/run rollback`.
-    eprintln!("rollbacks on three hosts: {times:.2?}");
+    says(&format!("rollbacks on three hosts: {times:.2?}"));
 }
 
 fn ids(shop: &Project, host: Host) -> Vec<String> {
