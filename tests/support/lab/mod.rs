@@ -41,6 +41,11 @@ pub(crate) fn within(patience: Duration, what: &str, mut is_true: impl FnMut() -
     }
 }
 
+/// For whoever reads what a test measured.
+pub(crate) fn says(text: &str) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
+}
+
 /// A number that no other test of this lab gets: a port on the hosts, and what
 /// makes names unique.
 fn next_number() -> u16 {

@@ -21,6 +21,7 @@ mod streams;
 mod tally;
 mod websocket;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -211,14 +212,21 @@ impl Loading {
             runtime.block_on(async { while people.join_next().await.is_some() {} });
         }
         let report = Report::until(asked, &self.plan, &self.tally);
-        // What it saw is what one wants to know when a test fails.
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{report}\n"));
+        says(&report);
         report
     }
 }
 
+/// What it saw is what one wants to know when a test fails.
+fn says(report: &Report) {
+    let _ = writeln!(std::io::stderr(), "{report}");
+}
+
 impl Drop for Loading {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            says(&self.so_far());
+        }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
