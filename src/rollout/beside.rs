@@ -66,14 +66,19 @@ pub(super) async fn still_ready(cx: &Cx, hands: &Hands, step: &HostStep) -> Resu
         let name = &slot.new.name;
         let found = runner.inspect(cx, host, name).await?;
         let found = found.ok_or_else(|| Fault::failed(format!("container `{name}` is gone")))?;
-        let answer = match found.running() {
-            true => probe.ask(cx, host, &found, &slot.health.check).await?,
-            false => Answer::Unhealthy("it does not run".to_owned()),
+        let (answer, why) = match found.running() {
+            true => (
+                probe.ask(cx, host, &found, &slot.health.check).await?,
+                "was healthy, and is not any more",
+            ),
+            false => (
+                Answer::Unhealthy("healthy".to_owned()),
+                "ended after it was healthy",
+            ),
         };
         match answer {
             Answer::Healthy => Ok(()),
             Answer::Unhealthy(said) => {
-                let why = "was healthy, and is not any more";
                 Err(health::explain(cx, runner, host, &found, Some(&found), why, &said).await)
             }
         }
