@@ -6,6 +6,7 @@ mod facts;
 mod gate;
 mod identity;
 mod materialise;
+mod restart;
 mod resume;
 mod retention;
 mod rollback;
@@ -22,14 +23,15 @@ pub use facts::{Facts, HostFacts, SourceFacts};
 pub use gate::{Verdict, gate};
 pub use identity::plan_id;
 pub use materialise::{Recipe, role_record};
+pub use restart::{RestartRequest, restart};
 pub use resume::{
     Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
 };
 pub use retention::forgettable;
 pub use rollback::{
-    RollbackPlan, RollbackRequest, SchemaCheck, role_of, rollback, rollback_target,
+    RollbackPlan, RollbackRequest, SchemaCheck, resumed_target, role_of, rollback, rollback_target,
 };
-pub use rollout::{Again, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
+pub use rollout::{Again, AtProxy, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
 pub use safety::{Broken, Objection, WayBack, way_back};
 pub use slots::live_before;
 pub use tolerance::{Question, Tolerance, tolerance};
