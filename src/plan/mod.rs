@@ -1,6 +1,7 @@
 //! Pure: environment, history and facts become a plan; gates say whether it
 //! may run. Imports `model` only; no I/O, no clock, no randomness.
 
+mod amiss;
 mod deploy;
 mod facts;
 mod gate;
@@ -13,9 +14,12 @@ mod rollback;
 mod rollout;
 mod safety;
 mod slots;
+mod standing;
+mod status;
 mod tolerance;
 mod unbuilt;
 
+pub use amiss::Amiss;
 pub use deploy::{
     BuildStep, DeployPlan, DeployRequest, MigrateStep, PlannedMigration, PushStep, Step, deploy,
 };
@@ -34,5 +38,10 @@ pub use rollback::{
 pub use rollout::{Again, AtProxy, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
 pub use safety::{Broken, Objection, WayBack, way_back};
 pub use slots::live_before;
+pub use standing::{Standing, standing};
+pub use status::{
+    Asked, ContainerStatus, FleetStatus, Health, HostStatus, Page, ProxyState, ProxyStatus, Served,
+    status,
+};
 pub use tolerance::{Question, Tolerance, tolerance};
 pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};

@@ -21,7 +21,8 @@ use super::runtime::Silent;
 use super::state::{Map, State, read};
 use super::{rebuild, replace};
 
-pub(super) const NAME: &str = "stagecraft-proxy";
+/// Of its container.
+pub const NAME: &str = "stagecraft-proxy";
 const FOLDER: &str = "/run/stagecraft-proxy";
 
 /// From its start to its first answer.
