@@ -23,6 +23,7 @@ pub(crate) use checkout::{Breakage, Checkout};
 pub(crate) use engine::{engine, here};
 pub(crate) use host::{Breakable, Host, Sshd, lab};
 pub(crate) use project::Project;
+pub(crate) use proxied::{HTTP, proxy_of_host_2};
 pub(crate) use run::Run;
 pub(crate) use running::{Running, processes_of};
 
