@@ -269,11 +269,8 @@ impl Machine<'_> {
         let last = self.last_words(&container.id).await;
         // The failure that is being told comes first.
         let _ = self.runner.remove(self.cx, self.host, &container.id).await;
-        let text = last.join("\n");
-        if text.contains("Address already in use") || text.contains("cannot bind socket") {
-            let port = text.rsplit(':').next().unwrap_or_default();
-            let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-            return Err(self.port_taken(port.parse().unwrap_or_default(), None));
+        if let Some(port) = last.iter().find_map(|line| port_in_use(line)) {
+            return Err(self.port_taken(port, None));
         }
         Err(
             Fault::failed(format!("the proxy does not start on `{}`", self.host))
@@ -350,5 +347,25 @@ impl Machine<'_> {
         Fault::failed(format!("the proxy on `{}` comes and goes", self.host))
             .because("somebody else starts or removes it at the same time")
             .hint("deploy again: `stagecraft deploy`")
+    }
+}
+
+/// `… cannot bind socket (Address already in use) for [0.0.0.0:80]`
+fn port_in_use(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once("(Address already in use)")?;
+    let (_, address) = rest.split_once('[')?;
+    let (address, _) = address.split_once(']')?;
+    address.rsplit(':').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_in_use_is_read_from_what_haproxy_says() {
+        let line = "[ALERT]    (1) : Starting frontend http: cannot bind socket (Address already in use) for [0.0.0.0:80]";
+        assert_eq!(port_in_use(line), Some(80));
+        assert_eq!(port_in_use("[ALERT] (1) : config : no"), None);
     }
 }

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::model::container::ContainerState;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::route::{Route, RouteLabel, Server, Traffic};
@@ -100,8 +101,13 @@ impl Proxy for HaProxy {
                 Err(silent) => silent,
             };
             match self.runner.inspect(cx, host, NAME).await? {
-                Some(found) if found.running() => Err(silent.fault(host)),
-                Some(_) | None => Ok(None),
+                Some(found) => match found.state {
+                    ContainerState::Created | ContainerState::Exited => Ok(None),
+                    ContainerState::Running
+                    | ContainerState::Restarting
+                    | ContainerState::Other => Err(silent.fault(host)),
+                },
+                None => Ok(None),
             }
         };
         cx.or_interrupted(work).await

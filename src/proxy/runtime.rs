@@ -15,8 +15,8 @@ use crate::ports::{HostLink, Target};
 /// Through a link of the folder that points to the proxy's own socket.
 pub(super) const SOCKET: &str = "/run/stagecraft-proxy/admin.sock";
 
-/// For all commands of a batch; the slowest waits two seconds by itself.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// For all commands of a batch; HAProxy itself takes no time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Of all answers together: thousands of servers.
 const MOST: u64 = 8 << 20;

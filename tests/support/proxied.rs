@@ -324,6 +324,13 @@ async fn client(name: String, stop: Arc<AtomicBool>, asked: Arc<AtomicU64>) -> V
         if number % 50 == 0 {
             sender = None;
         }
+        // Its last answer may have said that it closes.
+        if let Some(open) = &mut sender {
+            let open: &mut hyper::client::conn::http1::SendRequest<Full<Bytes>> = open;
+            if open.ready().await.is_err() {
+                sender = None;
+            }
+        }
         if sender.is_none() {
             let stream = TokioIo::new(connect(HTTP).await);
             let (new, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
