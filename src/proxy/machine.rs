@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::model::container::{Container, ContainerSpec, ContainerState, Mount, StopPolicy, label};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
-use crate::model::route::Route;
+use crate::model::route::{Route, RouteLabel};
 use crate::ports::{ContainerRunner, Cx, HostLink};
 
 use super::base::{Base, FORMAT};
@@ -88,6 +88,18 @@ impl Machine<'_> {
             .because("a host has one proxy for all projects")
             .hint(format!("write `http_port: {}` in `proxy`", about("http"))));
         }
+        let secure = route.label(0).https.or(state.https());
+        if secure != state.https() {
+            return match state.https() {
+                None => Ok(Fit::Replace(format!("`{}` wants TLS", route.key))),
+                Some(port) => Err(Fault::refused(format!(
+                    "the proxy on `{host}` takes TLS on port {port}, and `{}` wants {}",
+                    route.key, route.proxy.https_port
+                ))
+                .because("a host has one proxy for all projects")
+                .hint(format!("write `https_port: {port}` in `proxy`"))),
+            };
+        }
         let format: u32 = about("format").parse().unwrap_or_default();
         if format > FORMAT {
             return Err(Fault::refused(format!(
@@ -123,7 +135,14 @@ impl Machine<'_> {
     }
 
     async fn started(&self, route: &Route) -> Result<State, Fault> {
-        let container = self.start(route).await?;
+        // Others may want TLS where this one does not.
+        let any = BTreeMap::new();
+        let all = self.runner.list(self.cx, self.host, &any).await?;
+        let https = all
+            .iter()
+            .filter_map(RouteLabel::of)
+            .find_map(|label| label.https);
+        let container = self.start(route, https).await?;
         let state = self.answering(&container).await?;
         self.cx.on_host(self.host).step("started the proxy");
         rebuild::rebuild(self, &state).await
@@ -176,7 +195,11 @@ impl Machine<'_> {
             .collect())
     }
 
-    pub(super) async fn start(&self, route: &Route) -> Result<Container, Fault> {
+    pub(super) async fn start(
+        &self,
+        route: &Route,
+        https: Option<u16>,
+    ) -> Result<Container, Fault> {
         let proxy = &route.proxy;
         let (image, group, holder) = tokio::try_join!(
             self.runner.resolve_image(self.cx, self.host, &proxy.image),
@@ -190,6 +213,7 @@ impl Machine<'_> {
         let base = Base {
             image: proxy.image.clone(),
             http_port: proxy.http_port,
+            https_port: route.label(0).https.or(https),
             group,
         };
         let mount = |source: &str, target: &str| Mount {

@@ -33,10 +33,11 @@ use async_trait::async_trait;
 use crate::model::container::ContainerState;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::model::route::{Route, RouteLabel, Server, Traffic};
+use crate::model::route::{Certificate, Route, RouteLabel, Server, Traffic};
 use crate::ports::{ContainerRunner, Cx, Fetch, HostLink, Maintenance, Proxy};
 
 mod base;
+mod certificate;
 mod claim;
 mod confirm;
 mod files;
@@ -134,6 +135,7 @@ impl Proxy for HaProxy {
         if state.value(Map::Timeouts, &pair).is_none() {
             obey(link, host, &limits(&state, &pair, &known)).await?;
         }
+        certificate::level(link, &*self.runner, cx, host, &state, &pair, route).await?;
         if state.serving(&pair).is_empty() && !serving.is_empty() {
             traffic::switch(link, host, &state, &pair, serving).await?;
         }
@@ -180,6 +182,9 @@ impl Proxy for HaProxy {
         self.write(cx, host, file).await?;
         let names = names::keys(&known);
         let mut commands = limits(&state, pair, &known);
+        if known.tls == Certificate::Off && state.value(Map::Secure, pair).is_some() {
+            commands.push(Map::Secure.del(pair));
+        }
         let old = names_of(&state, pair).into_iter();
         let gone = old.filter(|name| !names.contains(name));
         commands.extend(gone.map(|name| Map::Names.del(&name)));

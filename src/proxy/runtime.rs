@@ -41,14 +41,20 @@ impl Silent {
     }
 }
 
-/// One command; its words are escaped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One command; its words are escaped. It may hold a key: it has no `Debug`.
+#[derive(Clone)]
 pub(super) struct Command(String);
 
 impl Command {
     pub(super) fn new(words: &[&str]) -> Self {
         let words: Vec<String> = words.iter().map(|word| escaped(word)).collect();
         Self(words.join(" "))
+    }
+
+    /// With lines that follow it, none of them empty.
+    pub(super) fn with_payload(words: &[&str], payload: &str) -> Self {
+        let Self(command) = Self::new(words);
+        Self(format!("{command} <<\n{payload}"))
     }
 }
 

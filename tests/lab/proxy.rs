@@ -529,3 +529,102 @@ async fn a_proxy_that_cannot_run_or_answer_is_explained() {
     assert!(proxy.look(cx, host, &shop).await.unwrap().is_some());
     stand.clear();
 }
+
+// The applications answer while `curl` is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_ones_own_is_served_and_renewed_without_a_reload() {
+    let stand = Stand::new().await;
+    let Stand {
+        proxy, cx, host, ..
+    } = &stand;
+    let (plain, app) = (stand.app("plain").await, stand.app("app").await);
+    let servers = only(&app.server);
+    let blog = route("blog-prod", &["blog.example.com"], None);
+    proxy
+        .ensure(cx, host, &blog, &only(&plain.server))
+        .await
+        .unwrap();
+    let load = Load::start(4, "blog.example.com");
+
+    // The first who wants TLS makes the proxy take its port.
+    let folder = stand.folder.path();
+    let mut shop = route("shop-prod", &["shop.example.com"], None);
+    shop.proxy.tls = stand.certificate("shop.example.com", "first");
+    proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    proxy
+        .confirm(cx, host, &shop, "/up", &servers)
+        .await
+        .unwrap();
+    proxy.keep(cx, host, &shop, &servers).await.unwrap();
+    let curl = |ca: &str, args: &str| {
+        let ca = folder.join(format!("{ca}.pem"));
+        let (ip, port) = (crate::support::build::lab("LAB_HOST2"), 18_443);
+        crate::support::lab::here().try_sh(&format!(
+            "curl -sS --max-time 10 --cacert {} --resolve shop.example.com:{port}:{ip} {args}",
+            ca.display()
+        ))
+    };
+    let said = |ca: &str, args: &str| {
+        let output = curl(ca, args);
+        let (out, err) = (output.stdout, output.stderr);
+        String::from_utf8([out, err].concat()).unwrap()
+    };
+    let site = "https://shop.example.com:18443";
+    let got = said("first", &format!("--http2 {site}/headers"));
+    assert!(got.contains("x-forwarded-proto: https"), "{got}");
+    let got = stand.get("shop.example.com", "/x?y=1").await;
+    assert_eq!(got.status, 308);
+    assert!(
+        got.head.contains(&format!("location: {site}/x?y=1")),
+        "{got:?}"
+    );
+    assert_eq!(stand.get("blog.example.com", "/").await.status, 200);
+
+    let container = stand.sh("docker inspect -f '{{.Id}} {{.State.StartedAt}}' stagecraft-proxy");
+    shop.proxy.tls = stand.certificate("shop.example.com", "second");
+    proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    assert!(said("second", &format!("{site}/")).starts_with("app /"));
+    assert!(!curl("first", &format!("{site}/")).status.success());
+    assert_eq!(
+        stand.sh("docker inspect -f '{{.Id}} {{.State.StartedAt}}' stagecraft-proxy"),
+        container
+    );
+    let failures = load.end().await;
+    assert!(failures.is_empty(), "{failures:?}");
+
+    // A wrong one is refused, and the one that was there goes on.
+    let good = shop.proxy.tls.clone();
+    shop.proxy.tls = stand.mismatched();
+    let fault = proxy.ensure(cx, host, &shop, &servers).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Config, "{fault:?}");
+    assert!(!format!("{fault:?}").contains("PRIVATE KEY"));
+    assert!(said("second", &format!("{site}/")).starts_with("app /"));
+    shop.proxy.tls = good;
+
+    stand.sh("docker restart -t 1 stagecraft-proxy >/dev/null");
+    proxy.ensure(cx, host, &blog, &[]).await.unwrap();
+    assert!(said("second", &format!("{site}/")).starts_with("app /"));
+    let secrets = stand.sh("docker inspect stagecraft-proxy; docker logs stagecraft-proxy 2>&1");
+    assert!(!secrets.contains("PRIVATE KEY"));
+    // Nobody but root reads the key, and one that is damaged is left out.
+    let file =
+        "$(docker volume inspect -f '{{.Mountpoint}}' stagecraft-proxy)/certificates/shop-prod.pem";
+    assert_eq!(stand.sh(&format!("stat -c %a-%u {file}")), "600-0");
+    stand.sh(&format!(
+        "echo x >{file}; docker restart -t 1 stagecraft-proxy >/dev/null"
+    ));
+    proxy.ensure(cx, host, &blog, &[]).await.unwrap();
+    assert!(!curl("second", &format!("{site}/")).status.success());
+    proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    assert!(said("second", &format!("{site}/")).starts_with("app /"));
+    shop.proxy.max_request_body = Some(10);
+    proxy.keep(cx, host, &shop, &servers).await.unwrap();
+    // By HTTP/2, a body needs no length.
+    let body = folder.join("first.key");
+    let body = format!(
+        "-T - -X POST -o /dev/null -w '%{{http_code}}' {site}/ <{}",
+        body.display()
+    );
+    assert_eq!(said("second", &body), "411");
+    stand.clear();
+}
