@@ -141,6 +141,9 @@ pub(crate) struct DeployArgs {
     /// Undo the rollout of a release that was cut off
     #[arg(long)]
     pub(crate) abort: bool,
+    /// Approve the plan of this id with its risks; printed by `--dry-run`
+    #[arg(long, value_name = "PLAN_ID", conflicts_with_all = ["abort", "dry_run"])]
+    pub(crate) approve: Option<String>,
 }
 
 /// Plan and run database migrations by themselves
@@ -221,6 +224,9 @@ pub(crate) struct MigrateRunArgs {
     /// Apply files that sort before one that is applied already
     #[arg(long)]
     pub(crate) allow_out_of_order: bool,
+    /// Approve the plan of this id with its risks; printed by `--dry-run`
+    #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
+    pub(crate) approve: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -276,6 +282,12 @@ pub(crate) struct RollbackArgs {
     /// Print the plan and change nothing at all
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Go back although the older code does not know today's schema; to be approved
+    #[arg(long)]
+    pub(crate) force_schema: bool,
+    /// Approve the plan of this id with its risks; printed by `--dry-run`
+    #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
+    pub(crate) approve: Option<String>,
 }
 
 /// Show what runs where

@@ -1,25 +1,30 @@
 //! `stagecraft deploy`.
 
 use chrono::Utc;
+use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::deploy::{Deployer, Stopped, Wanted, new_deploy};
+use crate::model::names::RoleName;
+use crate::model::project::Environment;
 use crate::model::release::{Release, ReleaseId};
-use crate::plan::{self, DeployRequest, gate};
+use crate::model::secret::Secret;
+use crate::plan::{self, DeployRequest, ReadyRole, gate};
 use crate::ports::Cx;
 use crate::ui::{self, Style, Ui};
 
-use super::approval::{self, Consent};
+use super::approval::{self, Consent, Proposal};
 use super::args::{DeployArgs, Globals};
 use super::evidence;
 use super::failure::Failure;
+use super::fingerprints;
 use super::keeper::Access;
 use super::resume;
 use super::roles;
 use super::session::{Session, on_environment};
 
 pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
-    let consent = Consent::from_flag(globals.yes);
+    let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
     on_environment(
         "stagecraft deploy",
         globals,
@@ -54,12 +59,15 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
 
 /// Prints the plan. Takes no lock, writes nothing.
 async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
-    let facts = session
-        .observe(&session.cx, Wanted::Everything, Access::Read)
-        .await?;
+    let (facts, key) = tokio::try_join!(
+        session.observe(&session.cx, Wanted::Everything, Access::Read),
+        session.keeper.key(),
+    )?;
     // What a deploy would stop at is said here too.
-    roles::of_today(&session.environment, &*session.house.values).await?;
-    let plan = plan::deploy(&session.environment, &facts, &request(&facts, args))?;
+    let ready = roles::of_today(&session.environment, &*session.house.values).await?;
+    let mut plan = plan::deploy(&session.environment, &facts, &request(&facts, args))?;
+    let other = other_values(&session.environment, &facts, &ready, key.as_ref());
+    plan.warnings.extend(other);
     let open = plan::interrupted(&facts.history, &session.environment);
     let mut warnings = plan.warnings.clone();
     if let Some(found) = &open {
@@ -92,31 +100,51 @@ async fn deploy(
     session: &Session<'_>,
     cx: &Cx,
     args: &DeployArgs,
-    consent: Consent,
+    consent: &Consent,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
-    let facts = session
-        .observe(cx, Wanted::Everything, Access::Write)
-        .await?;
+    let (facts, key) = tokio::try_join!(
+        session.observe(cx, Wanted::Everything, Access::Write),
+        session.keeper.key(),
+    )?;
     if let Some(found) = plan::interrupted(&facts.history, environment) {
         return Err(plan::open_release_fault(environment, &found).into());
     }
     let ready = roles::of_today(environment, &*session.house.values).await?;
-    let plan = plan::deploy(environment, &facts, &request(&facts, args))?;
+    let mut plan = plan::deploy(environment, &facts, &request(&facts, args))?;
+    let other = other_values(environment, &facts, &ready, key.as_ref());
+    plan.warnings.extend(other);
     session.warn_all(&plan.warnings);
     let question = format!("deploy {}", plan.version);
     approval::pass(
         session.ui,
-        gate(environment, &plan.refusals, &question),
+        gate(environment, &plan.refusals, &plan.risks, &question),
         consent,
-        &ui::plan_text::deploy(&plan, style(session)),
+        Proposal {
+            id: Some(&plan.id),
+            text: &ui::plan_text::deploy(&plan, style(session)),
+        },
     )
     .await?;
-    let release = new_deploy(environment, &plan, &session.origin());
+    let mut release = new_deploy(environment, &plan, &session.origin());
+    let key = session.keeper.make_key(key).await?;
+    fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .deploy(cx, release, &plan, &facts, &ready)
         .await;
     settle(session, result).await
+}
+
+/// Secrets that the live release's containers got another value of.
+fn other_values(
+    environment: &Environment,
+    facts: &plan::Facts,
+    ready: &IndexMap<RoleName, ReadyRole>,
+    key: Option<&Secret>,
+) -> Option<String> {
+    let live = facts.history.live(&environment.name)?;
+    let changed = fingerprints::changed(&live.roles, ready, key);
+    fingerprints::told(&changed, &format!("{} got", live.id))
 }
 
 /// The deployer of a session's ports.
@@ -127,6 +155,7 @@ pub(crate) fn deployer<'a>(session: &'a Session<'_>) -> Deployer<'a> {
         pusher: &*session.house.pusher,
         migrator: &*session.house.migrator,
         strategy: &*session.house.strategy,
+        fetch: &*session.house.fetch,
         ledger: &session.keeper,
     }
 }

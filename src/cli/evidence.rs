@@ -110,7 +110,7 @@ impl Migrator for Witnessed {
             fault: without_in_fault(&self.mask, &failure.fault),
             report: failure.report,
         });
-        let commit = source::observe(&self.environment.root).await.commit;
+        let commit = source::commit(&self.environment.root).await;
         let step = Step {
             release,
             phase: cx.phase(),

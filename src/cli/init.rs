@@ -43,7 +43,10 @@ pub(crate) async fn run(args: &InitArgs, globals: &Globals, ui: &Ui) -> Result<(
         &json!({ "status": "created", "file": shown }),
     )
     .await;
-    ui.note("next: read it, then `stagecraft check`").await;
+    ui.note(
+        "next: read it, write the values of its secrets into `.env.prod`, then `stagecraft check`",
+    )
+    .await;
     Ok(())
 }
 
@@ -81,7 +84,10 @@ fn write_new(file: &Path, text: &str) -> Result<(), Fault> {
                     .state("the file was left as it is")
                     .hint("check it with `stagecraft check`, or name another with `--config FILE`")
             } else {
-                fault.caused_by(&error).state("nothing was written")
+                fault
+                    .caused_by(&error)
+                    .state("nothing was written")
+                    .hint("name a file in a folder that is there: `stagecraft init --config FILE`")
             }
         })?;
     opened

@@ -12,6 +12,7 @@ use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::project::Environment;
 use crate::model::release::{Release, ReleaseId};
+use crate::model::secret::Secret;
 use crate::ports::{Cx, Ledger};
 use crate::release::{self, Conflict, Source, Store};
 use crate::ssh::HostFiles;
@@ -142,6 +143,32 @@ impl Keeper {
             adopted,
             releases: rebuild.store.history().all().len(),
         })
+    }
+
+    /// The key for fingerprints of secrets, when the primary host has one that
+    /// this user may read.
+    ///
+    /// # Errors
+    /// The host cannot be reached; a damaged key.
+    pub(crate) async fn key(&self) -> Result<Option<Secret>, Fault> {
+        match self.environment.env.secret.is_empty() {
+            true => Ok(None),
+            false => self.files.key(&self.environment.primary().address).await,
+        }
+    }
+
+    /// The same, made when there is none.
+    ///
+    /// # Errors
+    /// As [`Keeper::key`]; the host's folder cannot be written.
+    pub(crate) async fn make_key(&self, known: Option<Secret>) -> Result<Option<Secret>, Fault> {
+        match known {
+            None if !self.environment.env.secret.is_empty() => {
+                let primary = &self.environment.primary().address;
+                self.files.make_key(primary).await
+            }
+            known => Ok(known),
+        }
     }
 
     /// Where the record of this machine is.

@@ -7,7 +7,7 @@ use crate::plan::gate;
 use crate::ports::{Holder, Lock};
 use crate::ui::{Style, Table, Ui, words};
 
-use super::approval::{self, Consent};
+use super::approval::{self, Consent, Proposal};
 use super::args::{Globals, LockArgs, LockCommand};
 use super::failure::Failure;
 use super::session::{Session, on_environment};
@@ -18,7 +18,7 @@ pub(crate) async fn run(args: &LockArgs, globals: &Globals, ui: &Ui) -> Result<(
     match args.command {
         LockCommand::Show => on_environment("stagecraft lock show", globals, ui, None, show).await,
         LockCommand::Release => {
-            let consent = Consent::from_flag(globals.yes);
+            let consent = Consent::from_flags(globals.yes, None);
             let release = async |session: &Session<'_>| release(session, consent).await;
             on_environment("stagecraft lock release", globals, ui, None, release).await
         }
@@ -52,9 +52,12 @@ async fn release(session: &Session<'_>, consent: Consent) -> Result<(), Failure>
     }
     approval::pass(
         ui,
-        gate(environment, &[], "take the lock away"),
-        consent,
-        &table(&held, ui.options().stdout_style),
+        gate(environment, &[], &[], "take the lock away"),
+        &consent,
+        Proposal {
+            id: None,
+            text: &table(&held, ui.options().stdout_style),
+        },
     )
     .await?;
     let taken = session.house.lock.break_open(cx).await.map_err(|fault| {

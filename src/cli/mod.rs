@@ -13,6 +13,7 @@ mod deploy;
 mod evidence;
 mod exec;
 mod failure;
+mod fingerprints;
 mod helper;
 mod init;
 mod interrupt;

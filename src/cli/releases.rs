@@ -157,7 +157,8 @@ async fn mark_bad(session: &Session<'_>, id: &ReleaseId) -> Result<(), Failure> 
     let release = session
         .locked(async |cx| {
             let environment = &session.environment.name;
-            let history = session.history(cx, Access::Write).await?;
+            let (history, ()) =
+                tokio::try_join!(session.history(cx, Access::Write), session.one_history(cx))?;
             let found = history.of(environment).find(|release| release.id == *id);
             let Some(mut release) = found.cloned() else {
                 return Err(not_of(environment, id, &history).into());

@@ -4,22 +4,24 @@ use crate::deploy::{Wanted, reopen};
 use crate::model::phase::{Phase, Status};
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Release, ReleaseKind};
-use crate::plan::{self, DeployRequest, Facts, RollbackRequest, gate};
+use crate::plan::{self, DeployRequest, Facts, RollbackRequest, SchemaCheck, gate};
 use crate::ports::Cx;
 use crate::ui;
 
-use super::approval::{self, Consent};
+use super::approval::{self, Consent, Proposal};
 use super::deploy::{deployer, settle, style};
 use super::failure::Failure;
+use super::fingerprints;
 use super::keeper::Access;
 use super::roles;
+use super::rollback;
 use super::session::Session;
 
 /// Finishes a release that was cut off, from the first phase not completed.
 pub(crate) async fn finish(
     session: &Session<'_>,
     cx: &Cx,
-    consent: Consent,
+    consent: &Consent,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
     let history = session.history(cx, Access::Write).await?;
@@ -42,12 +44,18 @@ pub(crate) async fn finish(
     let question = format!("finish {} ({})", release.id, release.version);
     approval::pass(
         session.ui,
-        gate(environment, &today.refusals, &question),
+        gate(environment, &today.refusals, &today.risks, &question),
         consent,
-        &ui::plan_text::deploy(&today, style(session)),
+        Proposal {
+            id: Some(&today.id),
+            text: &ui::plan_text::deploy(&today, style(session)),
+        },
     )
     .await?;
     reopen(&mut release)?;
+    // What is still to be started gets today's values.
+    let key = session.keeper.key().await?;
+    fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .deploy(cx, release, &today, &facts, &ready)
         .await;
@@ -74,26 +82,31 @@ async fn finish_rollback(
     session: &Session<'_>,
     cx: &Cx,
     mut release: Release,
-    consent: Consent,
+    consent: &Consent,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
-    let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
+    let facts = session.observe(cx, Wanted::Rollback, Access::Write).await?;
     let request = RollbackRequest {
         release: release.id.clone(),
         to: release.target_id.clone(),
+        // What was forced once is asked about again.
+        schema: match release.forced {
+            Some(_) => SchemaCheck::Force,
+            None => SchemaCheck::Refuse,
+        },
     };
     let target = plan::rollback_target(environment, &facts, &request)?;
     let ready = roles::of_record(&target.roles, &*session.house.values).await?;
     let plan = plan::rollback(environment, &facts, &request, target, &ready)?;
     let question = format!("finish {} ({})", release.id, release.version);
-    approval::pass(
-        session.ui,
-        gate(environment, &[], &question),
-        consent,
-        &ui::plan_text::rollback(&plan, style(session)),
-    )
-    .await?;
+    let approval = rollback::approve(session, &plan, &question, consent).await?;
     reopen(&mut release)?;
+    if let Some(forced) = rollback::forced(&plan, &session.origin().actor, &approval) {
+        release.forced = Some(forced);
+    }
+    // What is still to be started gets today's values.
+    let key = session.keeper.key().await?;
+    fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .roll_back(cx, release, &plan, &facts, &ready)
         .await;

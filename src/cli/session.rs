@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
 use crate::config::{self, Loaded};
-use crate::deploy::{Observer, Origin, Wanted, close_cut_off};
+use crate::deploy::{Observer, Origin, Wanted, close_cut_off, one_history, ours};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::history::History;
@@ -83,6 +84,7 @@ pub(crate) async fn on_environment<'a, T>(
         wait_lock: globals.wait_lock,
     };
     let result = work(&session).await;
+    session.house.engines.settle().await;
     session.house.link.close().await;
     result
 }
@@ -179,6 +181,7 @@ impl Session<'_> {
             runner: &*self.house.runner,
             pusher: &*self.house.pusher,
             migrator: &*self.house.migrator,
+            folders: &*self.house.folders,
             proxy: &*self.house.proxy,
         };
         observer.observe(cx, history, source, wanted).await
@@ -201,6 +204,23 @@ impl Session<'_> {
             Access::Read => Ok(history),
             Access::Write => self.close_cut_off_runs(cx, history).await,
         }
+    }
+
+    /// For work that writes history and does not observe: that it is the one
+    /// history of the hosts. An engine that does not answer objects to nothing.
+    ///
+    /// # Errors
+    /// `Unreachable`, with both folders.
+    pub(crate) async fn one_history(&self, cx: &Cx) -> Result<(), Fault> {
+        let labels = ours(&self.environment);
+        let asked = self.environment.hosts.iter().map(|host| async {
+            let host = &host.address;
+            match self.house.runner.list(cx, host, &labels).await {
+                Ok(found) => one_history(&*self.house.folders, host, &found).await,
+                Err(_) => cx.check(),
+            }
+        });
+        try_join_all(asked).await.map(|_| ())
     }
 
     /// Under the lock an open `migrate run` has no process any more.
@@ -243,7 +263,7 @@ fn lock_lost(lost: &Loss, environment: &Environment) -> Fault {
         None => "the environment lock was lost".to_owned(),
     };
     Fault::unreachable(lock)
-        .because("the connection that held it ended, or it was taken by `stagecraft lock release`")
+        .because("the connection that held it ended, or it was taken by `stagecraft lock release`, or somebody else works on the host's engine")
         .hint(who_holds_it(environment))
 }
 

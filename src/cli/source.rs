@@ -11,7 +11,7 @@ use crate::plan::SourceFacts;
 /// without a commit, not an error. Stagecraft's own folders never count as
 /// changes.
 pub(crate) async fn observe(root: &Path) -> SourceFacts {
-    let Some(commit) = git(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).await else {
+    let Some(commit) = commit(root).await else {
         return SourceFacts::default();
     };
     let changes = git(
@@ -31,6 +31,11 @@ pub(crate) async fn observe(root: &Path) -> SourceFacts {
         commit: Some(commit),
         dirty: changes.is_none_or(|changes| !changes.is_empty()),
     }
+}
+
+/// The commit alone, where it does not matter what the tree holds.
+pub(crate) async fn commit(root: &Path) -> Option<String> {
+    git(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).await
 }
 
 async fn git(root: &Path, args: &[&str]) -> Option<String> {

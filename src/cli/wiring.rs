@@ -5,18 +5,18 @@ use std::sync::Arc;
 use crate::database;
 use crate::docker::auth::Auth;
 use crate::docker::client::Engines;
-use crate::docker::{Delivery, builder, pusher, runner};
+use crate::docker::{Delivery, builder, claims, pusher, runner, runner_of};
 use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
 use crate::ports::{
     Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy, Pusher,
-    RolloutStrategy,
+    RolloutStrategy, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
-use crate::ssh::{EnvironmentLock, HostFiles, Links};
+use crate::ssh::{EnvironmentLock, Folders, HostFiles, Links};
 
 use super::evidence::Witnessed;
 use super::secrets::Masker;
@@ -24,6 +24,7 @@ use super::secrets::Masker;
 /// Everything a command on one environment works with.
 pub(crate) struct House {
     pub(crate) link: Arc<dyn HostLink>,
+    pub(crate) engines: Arc<Engines>,
     pub(crate) values: Arc<dyn Connections>,
     pub(crate) runner: Arc<dyn ContainerRunner>,
     pub(crate) builder: Arc<dyn Builder>,
@@ -31,7 +32,9 @@ pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
+    pub(crate) folders: Arc<dyn StateFolders>,
     pub(crate) proxy: Arc<dyn Proxy>,
+    pub(crate) fetch: Arc<dyn Fetch>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -57,7 +60,16 @@ pub(crate) fn house(
     let link: Arc<dyn HostLink> = Links::new()?;
     let engines = Engines::new(Arc::clone(&link));
     let auth = Arc::new(auth(environment, &values));
-    let runner = runner(Arc::clone(&engines), Arc::clone(&auth));
+    let folders: Arc<dyn StateFolders> = Arc::new(Folders::new(
+        Arc::clone(&link),
+        &environment.project,
+        &environment.name,
+    ));
+    let runner = runner_of(
+        Arc::clone(&engines),
+        Arc::clone(&auth),
+        Arc::clone(&folders),
+    );
     let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let fetch = Arc::clone(&prober) as Arc<dyn Fetch>;
     let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch);
@@ -84,19 +96,27 @@ pub(crate) fn house(
     let state = environment.root.join(".stagecraft");
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
-        pusher: pusher(engines, Arc::clone(&link), auth, delivery),
+        lock: EnvironmentLock::new(
+            Arc::clone(&link),
+            claims(Arc::clone(&engines)),
+            environment,
+            &state,
+        ),
+        pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
         strategy: rollout::fleet(Hands {
             runner: Arc::clone(&runner),
             probe: Arc::clone(&prober) as Arc<dyn Probe>,
-            fetch: prober as Arc<dyn Fetch>,
+            fetch: Arc::clone(&prober) as Arc<dyn Fetch>,
             proxy: Arc::clone(&proxy),
         }),
         proxy,
-        lock: EnvironmentLock::new(Arc::clone(&link), environment, &state),
+        fetch: prober,
         runner,
+        folders,
         values,
+        engines,
         link: Arc::clone(&link),
     };
     let files = HostFiles::new(link, &environment.project, &environment.name);

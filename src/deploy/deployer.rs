@@ -12,11 +12,13 @@ use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{HostRecord, Release};
 use crate::plan::{DeployPlan, PushStep, ReadyRole, Recipe, RollbackPlan, Step, forgettable};
 use crate::ports::{
-    Builder, Cx, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
+    Builder, Cx, Fetch, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
 };
 
 use super::fleet::rollout_plan;
 use super::journal::{Journal, Stopped};
+use super::migrate::recall;
+use super::safety;
 use super::standing::{what_became, with_standing};
 use crate::plan::Facts;
 
@@ -27,6 +29,7 @@ pub struct Deployer<'a> {
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
     pub strategy: &'a dyn RolloutStrategy,
+    pub fetch: &'a dyn Fetch,
     pub ledger: &'a dyn Ledger,
 }
 
@@ -52,23 +55,23 @@ impl Deployer<'_> {
     async fn phases(
         &self,
         cx: &Cx,
-        release: Release,
+        mut release: Release,
         plan: &DeployPlan,
         facts: &Facts,
         roles: &IndexMap<RoleName, ReadyRole>,
     ) -> Result<Release, Stopped> {
-        let mut journal = Journal::open(cx, self.ledger, release).await?;
+        recall(&mut release, &plan.migrations);
+        let mut journal = Journal::open(cx, self.ledger, release);
         let image = self.image(&mut journal, plan).await?;
-        match &plan.migrate_pre {
-            Step::Skip(reason) => journal.skip(Phase::MigratePre, reason)?,
-            Step::Do(_) => {
-                let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, Phase::MigratePre, &image)
-                        .await
-                };
-                journal.run(Phase::MigratePre, work).await?;
-            }
-        }
+        self.migrations(
+            &mut journal,
+            plan,
+            facts,
+            Phase::MigratePre,
+            &plan.migrate_pre,
+            &image,
+        )
+        .await?;
         let rollout = rollout_plan(
             &Recipe {
                 environment: self.environment,
@@ -85,16 +88,15 @@ impl Deployer<'_> {
                 self.roll_out(cx, release, &rollout).await
             })
             .await?;
-        match &plan.migrate_post {
-            Step::Skip(reason) => journal.skip(Phase::MigratePost, reason)?,
-            Step::Do(_) => {
-                let work = async |cx: &Cx, release: &mut Release| {
-                    self.migrate(cx, release, plan, Phase::MigratePost, &image)
-                        .await
-                };
-                journal.run(Phase::MigratePost, work).await?;
-            }
-        }
+        self.migrations(
+            &mut journal,
+            plan,
+            facts,
+            Phase::MigratePost,
+            &plan.migrate_post,
+            &image,
+        )
+        .await?;
         journal
             .run(Phase::Finalize, async |cx, release| {
                 self.finalize(cx, release, &rollout, plan, facts).await
@@ -116,7 +118,7 @@ impl Deployer<'_> {
         roles: &IndexMap<RoleName, ReadyRole>,
     ) -> Result<Release, Stopped> {
         let back = async {
-            let mut journal = Journal::open(cx, self.ledger, release).await?;
+            let mut journal = Journal::open(cx, self.ledger, release);
             let reason = format!("rollback to {}", plan.target);
             for phase in [Phase::Build, Phase::Push, Phase::MigratePre] {
                 journal.skip(phase, &reason)?;
@@ -140,7 +142,8 @@ impl Deployer<'_> {
                 .await?;
             journal.skip(Phase::MigratePost, &reason)?;
             journal
-                .run(Phase::Finalize, async |cx, _| {
+                .run(Phase::Finalize, async |cx, release| {
+                    safety::remember(self.environment, facts, &[], release);
                     self.finish(cx, &rollout).await
                 })
                 .await?;
@@ -234,14 +237,7 @@ impl Deployer<'_> {
         plan: &DeployPlan,
         facts: &Facts,
     ) -> Result<(), Fault> {
-        for known in &plan.migrations {
-            let ids = known
-                .migrations
-                .iter()
-                .map(|migration| migration.id.clone())
-                .collect();
-            release.known_migrations.insert(known.database.clone(), ids);
-        }
+        safety::remember(self.environment, facts, &plan.migrations, release);
         self.finish(cx, rollout).await?;
         let images = forgettable(&facts.history, self.environment, release);
         for problem in self.pusher.forget(cx, &images).await {

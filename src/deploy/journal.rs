@@ -1,4 +1,9 @@
 //! The durable record of a release's phases while it runs.
+//!
+//! Invariant: no work of a phase begins before the record on disk says that
+//! every phase before it ended and that this one started. The end of a phase
+//! and the start of the next are one write, for nothing lies between them.
+//! Events go out when what they say is on disk.
 
 use std::time::Instant;
 
@@ -29,25 +34,28 @@ pub struct Journal<'a> {
     release: Release,
     ledger: &'a dyn Ledger,
     cx: Cx,
+    /// One write succeeded: the release is on record.
+    recorded: bool,
+    /// What the next write makes true, in order.
+    unsaid: Vec<(Option<Phase>, EventKind)>,
 }
 
 impl<'a> Journal<'a> {
-    /// Records the release as begun, or takes up one that is recorded.
-    ///
-    /// # Errors
-    /// The record could not be saved: nothing was begun.
-    pub async fn open(cx: &Cx, ledger: &'a dyn Ledger, release: Release) -> Result<Self, Stopped> {
-        let mut journal = Self {
+    /// A release that begins, or one that is taken up again. Its first mark
+    /// records it.
+    #[must_use]
+    pub fn open(cx: &Cx, ledger: &'a dyn Ledger, release: Release) -> Self {
+        let started = EventKind::ReleaseStarted {
+            release: release.id.to_string(),
+            version: release.version.clone(),
+        };
+        Self {
             release,
             ledger,
             cx: cx.clone(),
-        };
-        journal.save(None).await?;
-        journal.cx.send(EventKind::ReleaseStarted {
-            release: journal.release.id.to_string(),
-            version: journal.release.version.clone(),
-        });
-        Ok(journal)
+            recorded: false,
+            unsaid: vec![(None, started)],
+        }
     }
 
     #[must_use]
@@ -55,8 +63,9 @@ impl<'a> Journal<'a> {
         &self.release
     }
 
-    /// Runs one phase between its marks. A phase that completed before (in a
-    /// resumed release) gives its stored output back instead.
+    /// Runs one phase between its marks. The second one is saved with the next
+    /// phase's first, and at once where no phase follows. A phase that completed
+    /// before (in a resumed release) gives its stored output back instead.
     ///
     /// # Errors
     /// The work failed, was interrupted, or a mark could not be saved. By then
@@ -80,7 +89,7 @@ impl<'a> Journal<'a> {
         }
         let begun = Instant::now();
         self.mark(phase, Mark::Start, None)?;
-        self.save(Some(phase)).await?;
+        self.save(phase).await?;
         let cx = self.cx.in_phase(phase);
         cx.send(EventKind::PhaseStarted);
         match work(&cx, &mut self.release).await {
@@ -88,11 +97,11 @@ impl<'a> Journal<'a> {
                 let stored = serde_json::to_value(&output).unwrap_or_default();
                 self.mark(phase, Mark::Complete, None)?;
                 self.release.phases.entry(phase).or_default().output = stored;
+                self.finished(phase, Status::Completed, None, begun);
                 if phase == Phase::Finalize {
                     self.release.outcome = Outcome::Done;
+                    self.save(phase).await?;
                 }
-                self.save(Some(phase)).await?;
-                self.finished(phase, Status::Completed, None, begun);
                 Ok(output)
             }
             Err(fault) => Err(self.fail(phase, self.cx.explained(fault), begun).await),
@@ -158,7 +167,10 @@ impl<'a> Journal<'a> {
         if fault.kind != FaultKind::UndoFailed {
             self.release.outcome = Outcome::Failed;
         }
-        match self.save(Some(phase)).await {
+        let saved = self.save(phase).await;
+        // On disk or not: whoever watches has to see where it ended.
+        self.say();
+        match saved {
             Ok(()) => self.stopped(Some(phase), fault),
             Err(unsaved) => {
                 let stopped = self.stopped(Some(phase), fault);
@@ -182,25 +194,40 @@ impl<'a> Journal<'a> {
             })
     }
 
-    async fn save(&mut self, phase: Option<Phase>) -> Result<(), Stopped> {
+    async fn save(&mut self, phase: Phase) -> Result<(), Stopped> {
         self.release.revision += 1;
         match self.ledger.save(&self.release).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.recorded = true;
+                self.say();
+                Ok(())
+            }
             Err(fault) => {
-                let mut stopped = self.stopped(phase, fault);
+                let begun = self.recorded.then_some(phase);
+                let mut stopped = self.stopped(begun, fault);
                 stopped.unsaved = true;
                 Err(stopped)
             }
         }
     }
 
-    fn finished(&self, phase: Phase, status: Status, reason: Option<String>, begun: Instant) {
+    fn finished(&mut self, phase: Phase, status: Status, reason: Option<String>, begun: Instant) {
         let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.cx.in_phase(phase).send(EventKind::PhaseFinished {
+        let finished = EventKind::PhaseFinished {
             status,
             reason,
             elapsed_ms,
-        });
+        };
+        self.unsaid.push((Some(phase), finished));
+    }
+
+    fn say(&mut self) {
+        for (phase, event) in self.unsaid.drain(..) {
+            match phase {
+                Some(phase) => self.cx.in_phase(phase).send(event),
+                None => self.cx.send(event),
+            }
+        }
     }
 
     fn stopped(&self, phase: Option<Phase>, fault: Fault) -> Stopped {

@@ -1,31 +1,63 @@
 //! The migration phases of a deploy, and a migration run by itself.
 
+use std::collections::{BTreeMap, HashMap};
+
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{MigrationPlan, MigrationReport, MigrationRequest};
+use crate::model::migration::{
+    Files, MigrationOutcome, MigrationPlan, MigrationReport, MigrationRequest, MigrationResult,
+};
 use crate::model::phase::Phase;
 use crate::model::release::Release;
-use crate::plan::DeployPlan;
+use crate::plan::{DeployPlan, Facts, MigrateStep, Step};
 use crate::ports::Cx;
 
 use super::deployer::Deployer;
+use super::journal::{Journal, Stopped};
 
 impl Deployer<'_> {
+    /// One of the two phases. It is skipped where nothing is left to do, unless
+    /// this very release did it before it was cut off.
+    pub(super) async fn migrations(
+        &self,
+        journal: &mut Journal<'_>,
+        plan: &DeployPlan,
+        facts: &Facts,
+        phase: Phase,
+        step: &Step<MigrateStep>,
+        image: &PinnedImage,
+    ) -> Result<(), Stopped> {
+        match step {
+            Step::Skip(reason) if !begun_before(plan, phase) => journal.skip(phase, reason),
+            Step::Skip(_) | Step::Do(_) => {
+                journal
+                    .run(phase, async |cx, release| {
+                        self.migrate(cx, release, plan, facts, phase, image).await
+                    })
+                    .await
+            }
+        }
+    }
+
     /// Applies what the plan has for this phase, and nothing else.
-    pub(super) async fn migrate(
+    async fn migrate(
         &self,
         cx: &Cx,
         release: &mut Release,
         plan: &DeployPlan,
+        facts: &Facts,
         phase: Phase,
         image: &PinnedImage,
     ) -> Result<(), Fault> {
-        let plans = self.read_unread(cx, &plan.migrations, image).await?;
+        let plans = self.read_again(cx, &plan.migrations, image).await?;
+        remember_awaited(release, &plan.migrations, &plans);
+        recall(release, &plans);
         let plans: Vec<MigrationPlan> = plans
             .into_iter()
             .map(|plan| only(plan, phase))
             .filter(|plan| !plan.selected.is_empty())
             .collect();
+        self.live_tolerates(cx, release, facts, &plans).await?;
         let report = match self
             .migrator
             .run(cx, &plans, Some(image), &plan.release)
@@ -42,29 +74,35 @@ impl Deployer<'_> {
         Ok(())
     }
 
-    /// A database that only a container can reach is read now, when there is
-    /// an image; what may not run stops the release before anything is
-    /// applied.
-    async fn read_unread(
+    /// What could not be read without the image is read now that it is there:
+    /// databases that only a container reaches, and files that only it holds.
+    /// What may not run stops the release before anything is applied.
+    async fn read_again(
         &self,
         cx: &Cx,
         plans: &[MigrationPlan],
         image: &PinnedImage,
     ) -> Result<Vec<MigrationPlan>, Fault> {
-        let unread: Vec<_> = plans
+        let incomplete = |plan: &&MigrationPlan| plan.unread.is_some() || !plan.files.are_final();
+        let incomplete: Vec<_> = plans
             .iter()
-            .filter(|plan| plan.unread.is_some())
+            .filter(incomplete)
             .map(|plan| plan.database.clone())
             .collect();
-        if unread.is_empty() {
+        if incomplete.is_empty() {
             return Ok(plans.to_vec());
         }
         let request = MigrationRequest {
-            databases: unread,
+            databases: incomplete,
             image: Some(image.clone()),
+            files: Some(image.clone()),
             ..deploy_request()
         };
         let fresh = self.migrator.plan(cx, &request).await?;
+        for plan in plans.iter().filter(|plan| plan.files == Files::Provisional) {
+            let now = fresh.iter().find(|now| now.database == plan.database);
+            now.map_or(Ok(()), |now| same_files(plan, now))?;
+        }
         if let Some(plan) = fresh.iter().find(|plan| !plan.refusals.is_empty()) {
             let mut fault = Fault::refused(format!(
                 "the migrations of `{}` were refused",
@@ -88,6 +126,61 @@ impl Deployer<'_> {
     }
 }
 
+/// The files of the image against those of the checkout, which the plan was
+/// made from.
+fn same_files(planned: &MigrationPlan, image: &MigrationPlan) -> Result<(), Fault> {
+    let (then, now): (BTreeMap<_, _>, BTreeMap<_, _>) = (
+        planned.known_files().collect(),
+        image.known_files().collect(),
+    );
+    let mut fault = Fault::refused(format!(
+        "the migrations of `{}` in the image are not those of the checkout",
+        planned.database
+    ));
+    for (id, checksum) in &then {
+        match now.get(id) {
+            None => fault = fault.because(format!("`{id}` is not in the image")),
+            Some(other) if other != checksum => {
+                fault = fault.because(format!("`{id}` is another file in the image"));
+            }
+            Some(_) => {}
+        }
+    }
+    for id in now.keys().filter(|id| !then.contains_key(*id)) {
+        fault = fault.because(format!("`{id}` is only in the image"));
+    }
+    match fault.causes.is_empty() {
+        true => Ok(()),
+        false => Err(fault.state("no migration was applied").hint(
+            "see what the build puts into the image (`.dockerignore`, a generated file), or set `source: checkout`",
+        )),
+    }
+}
+
+/// What was known only when the image was there: a resumed release compares
+/// with it, and a later rollback asks for it.
+fn remember_awaited(release: &mut Release, planned: &[MigrationPlan], now: &[MigrationPlan]) {
+    let awaited = |plan: &&MigrationPlan| plan.files == Files::Awaited;
+    for plan in planned.iter().filter(awaited) {
+        let Some(now) = now.iter().find(|now| now.database == plan.database) else {
+            continue;
+        };
+        let ids = now.migrations.iter().map(|migration| migration.id.clone());
+        release
+            .known_migrations
+            .insert(plan.database.clone(), ids.collect());
+        let planned = now.to_run();
+        let planned = planned.map(|one| (one.id.clone(), one.checksum.clone()));
+        let known = release.plan.migrations.entry(plan.database.clone());
+        let known = known.or_default();
+        for migration in planned {
+            if !known.contains(&migration) {
+                known.push(migration);
+            }
+        }
+    }
+}
+
 /// What a deploy plans: everything except `manual`.
 pub(super) fn deploy_request() -> MigrationRequest {
     use crate::model::project::MigrationStrategy::{PostDeploy, PreDeploy};
@@ -105,14 +198,62 @@ fn only(mut plan: MigrationPlan, phase: Phase) -> MigrationPlan {
     plan
 }
 
+fn begun_before(plan: &DeployPlan, phase: Phase) -> bool {
+    plan.migrations
+        .iter()
+        .flat_map(|database| database.done_by(&plan.release))
+        .any(|(migration, _)| migration.runs_in(phase))
+}
+
+/// Adds what the databases say this release did: a process that was killed
+/// could not record it.
+pub(super) fn recall(release: &mut Release, plans: &[MigrationPlan]) {
+    for plan in plans {
+        let done: Vec<MigrationResult> = plan
+            .done_by(&release.id)
+            .map(|(migration, duration_ms)| MigrationResult {
+                duration_ms,
+                outcome: MigrationOutcome::Applied,
+                ..MigrationResult::waiting(&plan.database, migration)
+            })
+            .collect();
+        if done.is_empty() {
+            continue;
+        }
+        let record = release.schema.entry(plan.database.clone()).or_default();
+        record.after = plan.schema_version;
+        // What a process recorded itself is the better source.
+        keep(release, done, |known| {
+            known.outcome != MigrationOutcome::Applied
+        });
+    }
+}
+
 /// Keeps what a run did in the release's record, failed or not.
 pub fn record_run(release: &mut Release, report: &MigrationReport) {
     for database in &report.databases {
-        release.migrations.extend(database.results.iter().cloned());
+        keep(release, database.results.clone(), |_| true);
         let record = release.schema.entry(database.database.clone()).or_default();
         if record.before.is_none() {
             record.before = database.schema_before;
         }
         record.after = database.schema_after;
+    }
+}
+
+/// A migration stands in the record once, with what came of it in the end.
+fn keep(
+    release: &mut Release,
+    results: Vec<MigrationResult>,
+    gives_way: impl Fn(&MigrationResult) -> bool,
+) {
+    let key = |result: &MigrationResult| (result.database.clone(), result.id.clone());
+    let places: HashMap<_, usize> = release.migrations.iter().map(key).zip(0..).collect();
+    for result in results {
+        match places.get(&key(&result)) {
+            Some(&at) if gives_way(&release.migrations[at]) => release.migrations[at] = result,
+            Some(_) => {}
+            None => release.migrations.push(result),
+        }
     }
 }

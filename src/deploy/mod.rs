@@ -2,7 +2,8 @@
 //! imports `plan`, `ports`, `model`.
 //!
 //! [`Journal`] is the only writer of phase marks: mark on disk, work, mark on
-//! disk, emit the event. If a mark cannot be saved the deploy stops. Inside a
+//! disk together with the next phase's first, emit the events. If a mark cannot
+//! be saved the deploy stops. Inside a
 //! phase the hosts are the record: every port looks before it acts, so a
 //! phase that was cut off is simply run again.
 
@@ -13,10 +14,12 @@ mod journal;
 mod migrate;
 mod observe;
 mod record;
+mod safety;
 mod standing;
+mod tolerance;
 
 pub use deployer::Deployer;
 pub use journal::{Journal, Stopped};
 pub use migrate::record_run;
-pub use observe::{Observer, Wanted};
+pub use observe::{Observer, Wanted, one_history, ours};
 pub use record::{Origin, close_cut_off, new_deploy, new_migration, new_rollback, reopen};

@@ -1,19 +1,21 @@
 //! Observing: what is true now, read-only, everything at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
-use crate::model::container::label;
+use crate::model::container::{Container, label};
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
-use crate::model::project::{Environment, ImageSource};
+use crate::model::names::DatabaseName;
+use crate::model::project::{DatabaseSpec, Environment, ImageSource, MigrationSource};
 use crate::model::route::Traffic;
 use crate::plan::{Facts, HostFacts, SourceFacts};
-use crate::ports::{ContainerRunner, Cx, Migrator, Proxy, Pusher};
+use crate::ports::{ContainerRunner, Cx, Migrator, Proxy, Pusher, StateFolders};
 
 use super::migrate::deploy_request;
 
@@ -22,8 +24,11 @@ use super::migrate::deploy_request;
 pub enum Wanted {
     /// Hosts, image and migrations: a deploy.
     Everything,
-    /// Hosts alone: a rollback, `status`.
+    /// Hosts alone: `status`, an abort.
     Hosts,
+    /// Hosts, and which migrations are applied, from the databases that answer
+    /// soon: a rollback must not wait for one that is down.
+    Rollback,
 }
 
 pub struct Observer<'a> {
@@ -31,6 +36,7 @@ pub struct Observer<'a> {
     pub runner: &'a dyn ContainerRunner,
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
+    pub folders: &'a dyn StateFolders,
     pub proxy: &'a dyn Proxy,
 }
 
@@ -55,40 +61,40 @@ impl Observer<'_> {
                     .map(|host| self.host(cx, &host.address)),
             );
             match wanted {
-                Wanted::Hosts => Ok((hosts.await?, None, vec![])),
+                Wanted::Hosts => Ok((hosts.await?, None, vec![], vec![])),
                 Wanted::Everything => {
-                    tokio::try_join!(hosts, self.image(cx), self.migrations(cx, live_image))
+                    let (hosts, (image, migrations)) =
+                        tokio::try_join!(hosts, self.image_and_migrations(cx, live_image))?;
+                    Ok((hosts, image, migrations, vec![]))
+                }
+                Wanted::Rollback => {
+                    let answers = async { Ok(self.answers(cx, live_image).await) };
+                    let (hosts, (migrations, unread)) = tokio::try_join!(hosts, answers)?;
+                    Ok((hosts, None, migrations, unread))
                 }
             }
         };
-        let (hosts, image, migrations) = cx.or_interrupted(everything).await?;
+        let (hosts, image, migrations, unread) = cx.or_interrupted(everything).await?;
         Ok(Facts {
             history,
             hosts,
             source,
             image,
             migrations,
+            unread,
         })
     }
 
     async fn host(&self, cx: &Cx, address: &HostAddress) -> Result<HostFacts, Fault> {
         let cx = cx.on_host(address);
-        let labels = BTreeMap::from([
-            (
-                label::PROJECT.to_owned(),
-                self.environment.project.to_string(),
-            ),
-            (
-                label::ENVIRONMENT.to_owned(),
-                self.environment.name.to_string(),
-            ),
-        ]);
+        let labels = ours(self.environment);
         let (engine, containers, taken_ports, traffic) = tokio::try_join!(
             self.runner.engine(&cx, address),
             self.runner.list(&cx, address, &labels),
             self.runner.taken_ports(&cx, address),
             self.traffic(&cx, address)
         )?;
+        one_history(self.folders, address, &containers).await?;
         Ok(HostFacts {
             address: address.clone(),
             engine,
@@ -120,12 +126,30 @@ impl Observer<'_> {
         }
     }
 
+    /// At the same time, unless the migrations are files of the image.
+    async fn image_and_migrations(
+        &self,
+        cx: &Cx,
+        live: Option<PinnedImage>,
+    ) -> Result<(Option<PinnedImage>, Vec<MigrationPlan>), Fault> {
+        let mut databases = self.environment.databases.values();
+        let from_image =
+            |database: &DatabaseSpec| database.migrations.source == MigrationSource::Image;
+        if !databases.any(from_image) {
+            return tokio::try_join!(self.image(cx), self.migrations(cx, live, None));
+        }
+        let image = self.image(cx).await?;
+        let migrations = self.migrations(cx, live, image.clone()).await?;
+        Ok((image, migrations))
+    }
+
     /// With the live release's image as a helper, for databases that only a
     /// container can reach, where the primary host holds it.
     async fn migrations(
         &self,
         cx: &Cx,
         live: Option<PinnedImage>,
+        files: Option<PinnedImage>,
     ) -> Result<Vec<MigrationPlan>, Fault> {
         if self.environment.databases.is_empty() {
             return Ok(vec![]);
@@ -135,9 +159,96 @@ impl Observer<'_> {
                 cx,
                 &MigrationRequest {
                     image: live,
+                    files,
                     ..deploy_request()
                 },
             )
             .await
     }
+
+    /// Each database by itself, and none for longer than [`PATIENCE`].
+    async fn answers(
+        &self,
+        cx: &Cx,
+        live: Option<PinnedImage>,
+    ) -> (Vec<MigrationPlan>, Vec<(DatabaseName, String)>) {
+        let asked = self.environment.databases.keys().map(|name| {
+            let request = MigrationRequest {
+                databases: vec![name.clone()],
+                image: live.clone(),
+                ..MigrationRequest::default()
+            };
+            async move { (name, self.answer(cx, &request).await) }
+        });
+        let mut plans = vec![];
+        let mut unread = vec![];
+        for (name, answer) in join_all(asked).await {
+            match answer {
+                Ok(answered) => {
+                    for plan in answered {
+                        unread.extend(plan.unread.clone().map(|why| (name.clone(), why)));
+                        plans.push(plan);
+                    }
+                }
+                Err(why) => unread.push((name.clone(), why)),
+            }
+        }
+        (plans, unread)
+    }
+
+    /// The question is cancelled at the deadline, so that no session and no
+    /// helper container stays behind; only then is it let go.
+    async fn answer(
+        &self,
+        cx: &Cx,
+        request: &MigrationRequest,
+    ) -> Result<Vec<MigrationPlan>, String> {
+        let token = cx.token().child_token();
+        let inner = cx.under(token.clone());
+        let asked = self.migrator.plan(&inner, request);
+        tokio::pin!(asked);
+        let late = format!("no answer within {} seconds", PATIENCE.as_secs());
+        match tokio::time::timeout(PATIENCE, &mut asked).await {
+            Ok(answer) => answer.map_err(|fault| fault.to_string()),
+            Err(_) => {
+                token.cancel();
+                let _ = tokio::time::timeout(GRACE, asked).await;
+                Err(late)
+            }
+        }
+    }
 }
+
+/// The labels of everything that belongs to this environment.
+#[must_use]
+pub fn ours(environment: &Environment) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (label::PROJECT.to_owned(), environment.project.to_string()),
+        (label::ENVIRONMENT.to_owned(), environment.name.to_string()),
+    ])
+}
+
+/// What the containers of a host say of the folder with its record.
+///
+/// # Errors
+/// `Unreachable` when it is not the folder that this user's commands use.
+pub async fn one_history(
+    folders: &dyn StateFolders,
+    host: &HostAddress,
+    containers: &[Container],
+) -> Result<(), Fault> {
+    let found: BTreeSet<String> = containers
+        .iter()
+        .filter_map(|container| container.label(label::STATE_PATH))
+        .map(str::to_owned)
+        .collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    folders.confirm(host, &found).await
+}
+
+/// How long a rollback waits for a database to say what is applied.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a cancelled question may take to end.
+const GRACE: Duration = Duration::from_secs(3);

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use uuid::Uuid;
 
 use crate::model::fault::Fault;
+use crate::model::migration::{Files, MigrationPlan};
 use crate::model::phase::{Mark, Phase, Status};
 use crate::model::project::Environment;
 use crate::model::release::{Outcome, PhaseRecord, PlanRecord, Release, ReleaseId, ReleaseKind};
@@ -40,6 +41,13 @@ pub fn new_deploy(environment: &Environment, plan: &DeployPlan, origin: &Origin)
         .map(|(name, role)| (name.clone(), role_record(environment, role)))
         .collect();
     release.plan.id.clone_from(&plan.id);
+    let awaited = |plan: &&MigrationPlan| plan.files == Files::Awaited;
+    release.plan.awaited = plan
+        .migrations
+        .iter()
+        .filter(awaited)
+        .map(|plan| plan.database.clone())
+        .collect();
     for step in [&plan.migrate_pre, &plan.migrate_post] {
         let Step::Do(MigrateStep { migrations, .. }) = step else {
             continue;
@@ -51,6 +59,14 @@ pub fn new_deploy(environment: &Environment, plan: &DeployPlan, origin: &Origin)
                 .entry(migration.database.clone())
                 .or_default();
             planned.push((migration.id.clone(), migration.checksum.clone()));
+        }
+    }
+    // From the start: a process that is killed leaves the databases changed.
+    for database in &plan.migrations {
+        if release.plan.migrations.contains_key(&database.database) {
+            let record = release.schema.entry(database.database.clone()).or_default();
+            record.before = database.schema_version;
+            record.after = database.schema_version;
         }
     }
     release
@@ -71,6 +87,11 @@ pub fn new_rollback(environment: &Environment, plan: &RollbackPlan, origin: &Ori
     release.target_id = Some(plan.target.clone());
     release.image = Some(plan.image.clone());
     release.roles.clone_from(&plan.records);
+    // Its containers are told today's port.
+    for record in release.roles.values_mut() {
+        let gate = environment.schema_gate.as_ref();
+        record.internal_port = gate.map(|gate| gate.port);
+    }
     release.plan.id.clone_from(&plan.id);
     release
 }
@@ -133,6 +154,7 @@ fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &O
         plan: PlanRecord::default(),
         rollback_safe: None,
         rollback_reasons: vec![],
+        forced: None,
         outcome: Outcome::Open,
         bad: false,
         undone: false,

@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use tokio_stream::StreamExt;
 use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::io::StreamReader;
+use tokio_util::task::TaskTracker;
 
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
@@ -32,7 +33,7 @@ mod failure;
 mod transport;
 
 pub use call::Call;
-pub use failure::{fault, status};
+pub use failure::{fault, stalled, status};
 pub use transport::IN_FLIGHT;
 
 /// The longest line of a JSON stream (push, pull, build).
@@ -41,9 +42,13 @@ const LONGEST_LINE: usize = 16 << 20;
 /// How long bollard's own calls wait for the headers of an answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What is waited at the end for work that nobody else waits for.
+const AFTERMATH: Duration = Duration::from_secs(3);
+
 /// The engines of all hosts, opened at first use and shared.
 pub struct Engines {
     link: Arc<dyn HostLink>,
+    aftermath: TaskTracker,
     engines: Mutex<HashMap<HostAddress, Engine>>,
 }
 
@@ -52,6 +57,7 @@ impl Engines {
     pub fn new(link: Arc<dyn HostLink>) -> Arc<Self> {
         Arc::new(Self {
             link,
+            aftermath: TaskTracker::new(),
             engines: Mutex::default(),
         })
     }
@@ -65,10 +71,18 @@ impl Engines {
         if let Some(engine) = engines.get(host) {
             return Ok(engine.clone());
         }
-        let engine = Engine::new(host.clone(), Arc::clone(&self.link))
+        let aftermath = self.aftermath.clone();
+        let engine = Engine::new(host.clone(), Arc::clone(&self.link), aftermath)
             .map_err(|error| fault(host, "cannot make a client of the engine", error))?;
         engines.insert(host.clone(), engine.clone());
         Ok(engine)
+    }
+
+    /// Waits until everything is gone that removes itself when it is dropped.
+    /// To be called before the links close.
+    pub async fn settle(&self) {
+        self.aftermath.close();
+        let _ = tokio::time::timeout(AFTERMATH, self.aftermath.wait()).await;
     }
 
     /// A connection of its own to the engine, for protocols that take one over.
@@ -86,10 +100,15 @@ pub struct Engine {
     host: HostAddress,
     wire: Arc<transport::Wire>,
     docker: Docker,
+    aftermath: TaskTracker,
 }
 
 impl Engine {
-    fn new(host: HostAddress, link: Arc<dyn HostLink>) -> Result<Self, Error> {
+    fn new(
+        host: HostAddress,
+        link: Arc<dyn HostLink>,
+        aftermath: TaskTracker,
+    ) -> Result<Self, Error> {
         let wire = Arc::new(transport::Wire::new(host.clone(), link));
         let shared = Arc::clone(&wire);
         let docker = Docker::connect_with_custom_transport(
@@ -101,12 +120,24 @@ impl Engine {
             PATIENCE.as_secs(),
             API_DEFAULT_VERSION,
         )?;
-        Ok(Self { host, wire, docker })
+        Ok(Self {
+            host,
+            wire,
+            docker,
+            aftermath,
+        })
     }
 
     #[must_use]
     pub fn host(&self) -> &HostAddress {
         &self.host
+    }
+
+    /// What is spawned here, or while a token of it lives, is waited for by
+    /// [`Engines::settle`].
+    #[must_use]
+    pub fn aftermath(&self) -> &TaskTracker {
+        &self.aftermath
     }
 
     /// bollard over the same connections, for calls whose answers hold no
@@ -217,6 +248,22 @@ impl Engine {
     }
 }
 
+/// What an engine may be silent between two words of a push, a pull or a
+/// transfer: its own retries of a registry lie within.
+pub const SILENCE: Duration = Duration::from_secs(300);
+
+/// The next word of a stream.
+///
+/// # Errors
+/// The stream's own; [`Error::RequestTimeoutError`] after so much silence.
+pub async fn next_within<T>(
+    silence: Duration,
+    lines: &mut (impl Stream<Item = Result<T, Error>> + Unpin),
+) -> Result<Option<T>, Error> {
+    let line = tokio::time::timeout(silence, lines.next()).await;
+    line.map_err(|_| Error::RequestTimeoutError)?.transpose()
+}
+
 async fn within<T>(
     patience: Duration,
     work: impl Future<Output = Result<T, hyper::Error>>,
@@ -269,3 +316,20 @@ pub(crate) type Body = transport::Body;
 
 /// The request of a [`Call`], as bollard's transport takes it.
 type EngineRequest = Request<Body>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_goes_silent_is_given_up() {
+        let hung = tokio_stream::iter([Ok(1)]).chain(tokio_stream::pending());
+        let mut hung = std::pin::pin!(hung);
+        let silence = Duration::from_millis(50);
+        assert_eq!(next_within(silence, &mut hung).await.unwrap(), Some(1));
+        let given_up = next_within::<i32>(silence, &mut hung).await;
+        assert!(matches!(given_up, Err(Error::RequestTimeoutError)));
+        let mut ended = tokio_stream::iter(Vec::<Result<i32, Error>>::new());
+        assert_eq!(next_within(silence, &mut ended).await.unwrap(), None);
+    }
+}

@@ -2,16 +2,19 @@
 
 pub mod auth;
 mod build;
+mod claim;
 pub mod client;
 mod dockerignore;
 mod image;
 mod push;
 mod runner;
+mod session;
 mod transfer;
 
 pub use build::builder;
+pub use claim::claims;
 pub use push::{Delivery, pusher};
-pub use runner::runner;
+pub use runner::{runner, runner_of};
 
 use crate::model::host::HostAddress;
 

@@ -18,7 +18,7 @@ use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopP
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::{Digest, PinnedImage};
-use crate::ports::{Attached, ContainerRunner, Cx, ImageCheck};
+use crate::ports::{Attached, ContainerRunner, Cx, FolderEntry, ImageCheck, StateFolders};
 
 use super::auth::Auth;
 use super::client::{Engine, Engines};
@@ -28,6 +28,7 @@ mod body;
 mod create;
 mod exec;
 mod facts;
+mod folder;
 mod frames;
 mod image;
 mod job;
@@ -46,9 +47,28 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// registries that hosts pull from.
 #[must_use]
 pub fn runner(engines: Arc<Engines>, auth: Arc<Auth>) -> Arc<dyn ContainerRunner> {
+    made(engines, auth, None)
+}
+
+/// The same; every container says in which folder its host keeps the record.
+#[must_use]
+pub fn runner_of(
+    engines: Arc<Engines>,
+    auth: Arc<Auth>,
+    folders: Arc<dyn StateFolders>,
+) -> Arc<dyn ContainerRunner> {
+    made(engines, auth, Some(folders))
+}
+
+fn made(
+    engines: Arc<Engines>,
+    auth: Arc<Auth>,
+    folders: Option<Arc<dyn StateFolders>>,
+) -> Arc<dyn ContainerRunner> {
     Arc::new(Runner {
         engines,
         auth,
+        folders,
         confirmed: Mutex::default(),
         networks: tokio::sync::Mutex::default(),
     })
@@ -57,6 +77,7 @@ pub fn runner(engines: Arc<Engines>, auth: Arc<Auth>) -> Arc<dyn ContainerRunner
 struct Runner {
     engines: Arc<Engines>,
     auth: Arc<Auth>,
+    folders: Option<Arc<dyn StateFolders>>,
     /// Image ids that were seen to be the pinned image. An id is a hash of
     /// what it names, so this cannot go stale.
     confirmed: Mutex<HashSet<(HostAddress, Digest, String)>>,
@@ -158,6 +179,17 @@ impl ContainerRunner for Runner {
         let cx = cx.on_host(host);
         let engine = self.on(host)?;
         settled(&cx, self.converse(&cx, &engine, spec, files)).await
+    }
+
+    async fn folder(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+        folder: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
+        let engine = self.on(host)?;
+        settled(cx, self.read_folder(&engine, spec, folder)).await
     }
 
     async fn start(

@@ -13,6 +13,15 @@ use crate::ports::{ByteStream, Fetched};
 
 /// The status is the answer; a body that trickles is not waited for.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
+/// How much of a body its reader needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// One that breaks off or never ends still has a beginning.
+    Beginning,
+    /// Up to its end, or to the most that is taken; the caller has a deadline.
+    Whole,
+}
+
 /// As much of an answer as an error shows.
 pub(super) const FIRST_LINE: usize = 200;
 
@@ -26,6 +35,7 @@ pub(super) async fn get(
     host: &str,
     headers: &[(String, String)],
     most: usize,
+    wanted: Body,
 ) -> Result<Fetched, String> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -54,18 +64,26 @@ pub(super) async fn get(
         .collect();
     let mut body = response.into_body();
     let mut bytes = Vec::new();
-    // A body that breaks off or never ends still has a beginning.
-    let _ = timeout(BODY_PATIENCE, async {
+    let reading = async {
         while bytes.len() < most {
-            let Some(Ok(frame)) = body.frame().await else {
-                break;
-            };
-            if let Ok(data) = frame.into_data() {
-                bytes.extend_from_slice(&data);
+            match body.frame().await {
+                None => break,
+                Some(Err(error)) => return Err(format!("it broke off: {}", innermost(&error))),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        bytes.extend_from_slice(&data);
+                    }
+                }
             }
         }
-    })
-    .await;
+        Ok(())
+    };
+    match wanted {
+        Body::Whole => reading.await?,
+        Body::Beginning => {
+            let _ = timeout(BODY_PATIENCE, reading).await;
+        }
+    }
     bytes.truncate(most);
     Ok(Fetched {
         status,

@@ -4,5 +4,7 @@ mod fetch;
 mod get;
 mod port;
 mod prober;
+#[cfg(test)]
+mod test_support;
 
 pub use prober::Prober;

@@ -11,7 +11,7 @@ use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::ports::{Answer, ByteStream, HostLink, Target};
 
-use super::get::{FIRST_LINE, first_line, get};
+use super::get::{Body, FIRST_LINE, first_line, get};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A port that nobody serves is accepted on the way (by the engine, by `ssh`)
@@ -34,7 +34,8 @@ impl Port<'_> {
             Err(why) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
         };
         let name = name.map_or_else(|| format!("localhost:{}", self.number), str::to_owned);
-        let response = match timeout(PATIENCE, get(stream, path, &name, &[], FIRST_LINE)).await {
+        let asking = get(stream, path, &name, &[], FIRST_LINE, Body::Beginning);
+        let response = match timeout(PATIENCE, asking).await {
             Ok(Ok(response)) => response,
             Ok(Err(why)) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
             Err(_) => {
@@ -78,24 +79,9 @@ impl Port<'_> {
         dial(self.link, self.host, &target).await
     }
 
-    /// On the host's own loopback, or on the container's network where the port
-    /// is not published.
     fn target(&self) -> Option<Target> {
-        let published = self
-            .container
-            .ports
-            .iter()
-            .find(|known| known.container == self.number);
-        match published {
-            Some(known) if matches!(known.address.as_str(), "" | "0.0.0.0" | "::") => {
-                Some(Target::Tcp("127.0.0.1".to_owned(), known.host))
-            }
-            Some(known) => Some(Target::Tcp(known.address.clone(), known.host)),
-            None => {
-                let address = self.container.address.clone()?;
-                (!address.is_empty()).then_some(Target::Tcp(address, self.number))
-            }
-        }
+        let (address, port) = self.container.reached_at(self.number)?;
+        Some(Target::Tcp(address, port))
     }
 }
 
@@ -120,71 +106,12 @@ pub(super) async fn dial(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::sync::Mutex;
-
-    use async_trait::async_trait;
-    use tokio::io::AsyncWriteExt;
-
+    use super::super::test_support::Answering;
     use super::*;
     use crate::model::container::{ContainerState, PortBinding};
-    use crate::ports::{RemoteExit, RemoteProcess, ReverseForward};
-
-    /// A host on which whatever is dialled answers with these bytes and closes.
-    struct Answering {
-        bytes: &'static [u8],
-        dialled: Mutex<Option<Target>>,
-        asked: Mutex<Option<tokio::task::JoinHandle<String>>>,
-    }
-
-    #[async_trait]
-    impl HostLink for Answering {
-        async fn connect(&self, _: &HostAddress) -> Result<(), Fault> {
-            Ok(())
-        }
-
-        async fn dial(&self, _: &HostAddress, to: &Target) -> Result<Box<dyn ByteStream>, Fault> {
-            let (near, mut far) = tokio::io::duplex(4096);
-            let bytes = self.bytes;
-            *self.dialled.lock().expect("free") = Some(to.clone());
-            *self.asked.lock().expect("free") = Some(tokio::spawn(async move {
-                let mut request = vec![0; 4096];
-                let read = if bytes.is_empty() {
-                    0
-                } else {
-                    far.read(&mut request).await.expect("a request")
-                };
-                far.write_all(bytes).await.expect("sent");
-                String::from_utf8_lossy(&request[..read]).into_owned()
-            }));
-            Ok(Box::new(near))
-        }
-
-        async fn exec(&self, _: &HostAddress, _: &str, _: &[u8]) -> Result<RemoteExit, Fault> {
-            unreachable!("a probe runs no command")
-        }
-
-        async fn spawn(&self, _: &HostAddress, _: &str) -> Result<Box<dyn RemoteProcess>, Fault> {
-            unreachable!("a probe runs no command")
-        }
-
-        async fn reverse(
-            &self,
-            _: &HostAddress,
-            _: &Path,
-        ) -> Result<Box<dyn ReverseForward>, Fault> {
-            unreachable!("a probe lends no port")
-        }
-
-        async fn close(&self) {}
-    }
 
     fn answering(bytes: &'static [u8]) -> Answering {
-        Answering {
-            bytes,
-            dialled: Mutex::default(),
-            asked: Mutex::default(),
-        }
+        Answering::closing(bytes)
     }
 
     fn container(published: Option<(&str, u16)>) -> Container {

@@ -130,6 +130,7 @@ mod tests {
             prefixes: vec!["n".into()],
             strategy: MigrationStrategy::PreDeploy,
             mode: Mode::Together,
+            compat: crate::model::compat::Compat::Additive,
         }
     }
 

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use crate::model::migration::{Migration, MigrationState};
+use crate::model::compat::Compat;
+use crate::model::migration::{AppliedBy, Migration, MigrationState};
 use crate::model::project::MigrationStrategy;
 use crate::ports::LedgerRow;
 
@@ -21,6 +22,7 @@ pub struct Candidate {
     pub prefixes: Vec<String>,
     pub strategy: MigrationStrategy,
     pub mode: Mode,
+    pub compat: Compat,
 }
 
 impl Candidate {
@@ -123,6 +125,10 @@ fn known(file: &Candidate, row: &LedgerRow, refusals: &mut Vec<String>) -> Migra
     if file.is(row) {
         return MigrationState::Applied {
             at: row.finished_at.clone(),
+            by: (!row.release.is_empty()).then(|| AppliedBy {
+                release: row.release.clone(),
+                duration_ms: count(row.duration_ms.unwrap_or_default()),
+            }),
         };
     }
     refusals.push(format!(
@@ -177,6 +183,7 @@ fn migration(file: &Candidate, row: Option<&LedgerRow>, state: MigrationState) -
         statements: file.statements(),
         transactional: file.mode == Mode::Together && !resumes,
         note,
+        compat: Some(file.compat.clone()),
     }
 }
 
@@ -196,6 +203,7 @@ fn insert_missing(migrations: &mut Vec<Migration>, row: &LedgerRow) {
             statements: count(row.statements_total),
             transactional: row.transactional,
             note: None,
+            compat: None,
         },
     );
 }
@@ -221,6 +229,7 @@ mod tests {
             prefixes: vec!["0".into(), format!("1-{id}"), format!("2-{id}")],
             strategy,
             mode: Mode::Together,
+            compat: Compat::Additive,
         }
     }
 

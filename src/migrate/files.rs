@@ -1,20 +1,24 @@
 //! The folder of migration files: reading it and checking its names. Imports
-//! `model::fault`. Only `.sql` files at the top level count; whatever looks
-//! like a migration and is none is said, never skipped silently.
+//! `model::fault` and the port's words for a folder. Only `.sql` files at the
+//! top level count; whatever looks like a migration and is none is said, never
+//! skipped silently.
 
 mod header;
 mod order;
+mod stamp;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use regex::Regex;
 
 use crate::model::fault::Fault;
+use crate::ports::{Content, FolderEntry};
 
 use super::hashing;
 use super::words;
-pub use header::{Compat, Header};
+pub use header::{Claim, Header};
 pub use order::{Order, check, leading_number};
+pub use stamp::{Stamp, stamps};
 
 /// One migration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub struct Folder {
     pub problems: Vec<String>,
 }
 
-/// Reads a folder; `shown` is its name in messages.
+/// Reads a folder of this machine; `shown` is its name in messages.
 ///
 /// # Errors
 /// There is no such folder, or something in it cannot be read.
@@ -50,31 +54,47 @@ pub fn read(
     order: Order,
     pattern: Option<&str>,
 ) -> Result<Folder, Fault> {
+    Ok(of(entries(folder, shown)?, shown, order, pattern))
+}
+
+/// What lies in a folder, as migrations.
+#[must_use]
+pub fn of(
+    mut entries: Vec<FolderEntry>,
+    shown: &str,
+    order: Order,
+    pattern: Option<&str>,
+) -> Folder {
     let mut found = Folder::default();
     let mut folders = vec![];
-    for entry in entries(folder, shown)? {
-        let Some(name) = entry.file_name().and_then(|name| name.to_str()) else {
-            found.problems.push(format!(
-                "`{shown}` holds a file whose name is not UTF-8: `{}`",
-                entry.display()
-            ));
-            continue;
-        };
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    for FolderEntry { name, content } in entries {
         if name.starts_with('.') {
             continue;
         }
-        if entry.is_dir() {
-            folders.push(name.to_owned());
-        } else if name.ends_with(".sql") {
-            one(&entry, name, &format!("{shown}/{name}"), &mut found)?;
-        } else if name.to_ascii_lowercase().ends_with(".sql") {
+        let path = format!("{shown}/{name}");
+        if name.contains(char::REPLACEMENT_CHARACTER) {
             found.problems.push(format!(
-                "`{shown}/{name}` does not run, because its suffix is not `.sql` in small letters: rename it"
+                "`{shown}` holds a file whose name is not UTF-8: `{path}`"
             ));
+            continue;
+        }
+        match content {
+            Content::Folder => folders.push(name),
+            Content::File(bytes) if name.ends_with(".sql") => one(bytes, &name, &path, &mut found),
+            Content::Other if name.ends_with(".sql") => found.problems.push(format!(
+                "`{path}` is a link or no regular file: put the file itself there"
+            )),
+            Content::File(_) | Content::Other => {
+                if name.to_ascii_lowercase().ends_with(".sql") {
+                    found.problems.push(format!(
+                        "`{path}` does not run, because its suffix is not `.sql` in small letters: rename it"
+                    ));
+                }
+            }
         }
     }
     if found.files.is_empty() && !folders.is_empty() {
-        folders.sort();
         found.problems.push(format!(
             "`{shown}` holds only folders ({}); `.sql` files are read from its top level",
             words::list(&folders)
@@ -84,36 +104,41 @@ pub fn read(
     let problems = check(&found.files, order);
     found.problems.extend(problems);
     found.problems.extend(unmatched(&found.files, pattern));
-    Ok(found)
+    found
 }
 
-fn entries(folder: &Path, shown: &str) -> Result<Vec<PathBuf>, Fault> {
+fn entries(folder: &Path, shown: &str) -> Result<Vec<FolderEntry>, Fault> {
     let cannot = |error: std::io::Error| {
         Fault::config(format!("cannot read the migrations in `{shown}`"))
             .caused_by(&error)
             .hint("check `migrations.path` in the configuration")
     };
-    let mut paths = std::fs::read_dir(folder)
-        .and_then(|entries| {
-            entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<std::io::Result<Vec<_>>>()
-        })
-        .map_err(cannot)?;
-    paths.sort();
-    Ok(paths)
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        let name = path.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        // Only what may be a migration is worth its bytes.
+        let content = match (path.is_dir(), name.ends_with(".sql")) {
+            (true, _) => Content::Folder,
+            (false, false) => Content::File(vec![]),
+            (false, true) => Content::File(std::fs::read(&path).map_err(|error| {
+                Fault::config(format!("cannot read `{shown}/{name}`")).caused_by(&error)
+            })?),
+        };
+        found.push(FolderEntry { name, content });
+    }
+    Ok(found)
 }
 
-fn one(path: &Path, name: &str, shown: &str, found: &mut Folder) -> Result<(), Fault> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Fault::config(format!("cannot read `{shown}`")).caused_by(&error))?;
+fn one(bytes: Vec<u8>, name: &str, shown: &str, found: &mut Folder) {
     let checksum = hashing::sha256(&bytes);
     let text = match String::from_utf8(bytes) {
         Ok(text) if text.contains('\0') => {
             found
                 .problems
                 .push(format!("`{shown}` holds a zero byte: it is not SQL text"));
-            return Ok(());
+            return;
         }
         Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
         Err(error) => {
@@ -126,7 +151,7 @@ fn one(path: &Path, name: &str, shown: &str, found: &mut Folder) -> Result<(), F
             found.problems.push(format!(
                 "`{shown}:{line}` is not UTF-8 (byte {at}): save it as UTF-8"
             ));
-            return Ok(());
+            return;
         }
     };
     let (header, problems) = Header::read(&text, shown);
@@ -146,7 +171,6 @@ fn one(path: &Path, name: &str, shown: &str, found: &mut Folder) -> Result<(), F
         version,
         header,
     });
-    Ok(())
 }
 
 fn unmatched(files: &[MigrationFile], pattern: Option<&str>) -> Vec<String> {

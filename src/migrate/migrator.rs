@@ -8,16 +8,14 @@ use futures_util::future::join_all;
 
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::image::PinnedImage;
-use crate::model::migration::{
-    DatabaseReport, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
-    MigrationRequest, MigrationResult,
-};
+use crate::model::migration::{MigrationFailure, MigrationPlan, MigrationReport, MigrationRequest};
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment};
 use crate::model::release::ReleaseId;
 use crate::ports::{Connections, ContainerRunner, Cx, Engine, HostLink, Job, Migrator};
 
 use super::registry::Registry;
+use super::step::{self, Entry, in_database};
 use super::words;
 
 /// The migrator of one environment.
@@ -52,7 +50,11 @@ impl Migrator for All {
         let wanted = self.wanted(&request.databases)?;
         let plans = wanted.into_iter().map(|database| async move {
             let engine = self.engine(database)?;
-            let job = self.job(database, request.image.as_ref(), None);
+            let job = self.job(
+                database,
+                [&request.image, &request.files].map(Option::as_ref),
+                None,
+            );
             engine
                 .plan(&cx.on_database(&database.name), &job, request)
                 .await
@@ -73,62 +75,48 @@ impl Migrator for All {
         image: Option<&PinnedImage>,
         release: &ReleaseId,
     ) -> Result<MigrationReport, MigrationFailure> {
-        let mut report = MigrationReport::default();
+        let stopped = |fault| MigrationFailure {
+            fault,
+            report: whole(plans, MigrationReport::default()),
+        };
         if let Some(fault) = refused(plans) {
-            return Err(stopped(fault, report, plans));
+            return Err(stopped(fault));
         }
-        for (index, plan) in plans.iter().enumerate() {
-            if plan.selected.is_empty() {
-                report.databases.push(untouched(plan));
-                continue;
-            }
-            match self.one(cx, plan, image, release).await {
-                Ok(done) => report.databases.push(done),
-                Err(failure) => {
-                    report.databases.extend(failure.report.databases);
-                    let what = match failure.fault.kind {
-                        FaultKind::Interrupted => "interrupted in the migrations of",
-                        FaultKind::Config
-                        | FaultKind::Locked
-                        | FaultKind::Refused
-                        | FaultKind::Cancelled
-                        | FaultKind::Unreachable
-                        | FaultKind::Failed
-                        | FaultKind::UndoFailed
-                        | FaultKind::Internal => "migrations failed on",
-                    };
-                    let fault = in_database(failure.fault, &plan.database, what);
-                    return Err(stopped(fault, report, &plans[index + 1..]));
-                }
-            }
+        let entries = self.entries(plans, image, release).map_err(stopped)?;
+        let locked = step::lock(cx, &entries).await.map_err(stopped)?;
+        // Here every database is locked and as planned, and none is changed yet:
+        // the place of what must be true of all of them first.
+        match locked.apply(cx).await {
+            Ok(report) => Ok(whole(plans, report)),
+            Err(failure) => Err(MigrationFailure {
+                fault: failure.fault,
+                report: whole(plans, failure.report),
+            }),
         }
-        Ok(report)
     }
 }
 
 impl All {
-    async fn one(
-        &self,
-        cx: &Cx,
-        plan: &MigrationPlan,
-        image: Option<&PinnedImage>,
-        release: &ReleaseId,
-    ) -> Result<DatabaseReport, MigrationFailure> {
-        let before = |fault| MigrationFailure {
-            fault,
-            report: MigrationReport {
-                databases: vec![untouched(plan)],
-            },
-        };
-        let Some(database) = self.environment.databases.get(&plan.database) else {
-            let what = format!("there is no database `{}` any more", plan.database);
-            return Err(before(Fault::refused(what)));
-        };
-        let engine = self.engine(database).map_err(before)?;
-        let job = self.job(database, image, Some(release));
-        engine
-            .run(&cx.on_database(&database.name), &job, plan)
-            .await
+    /// The databases that have something to do.
+    fn entries<'a>(
+        &'a self,
+        plans: &'a [MigrationPlan],
+        image: Option<&'a PinnedImage>,
+        release: &'a ReleaseId,
+    ) -> Result<Vec<Entry<'a>>, Fault> {
+        let busy = plans.iter().filter(|plan| !plan.selected.is_empty());
+        let entries = busy.map(|plan| {
+            let database = self.environment.databases.get(&plan.database);
+            let database = database.ok_or_else(|| {
+                Fault::refused(format!("there is no database `{}` any more", plan.database))
+            })?;
+            Ok(Entry {
+                engine: self.engine(database)?.as_ref(),
+                job: self.job(database, [image, image], Some(release)),
+                plan,
+            })
+        });
+        entries.collect()
     }
 
     fn wanted(&self, names: &[DatabaseName]) -> Result<Vec<&DatabaseSpec>, Fault> {
@@ -157,7 +145,7 @@ impl All {
     fn job<'a>(
         &'a self,
         database: &'a DatabaseSpec,
-        image: Option<&'a PinnedImage>,
+        [image, files]: [Option<&'a PinnedImage>; 2],
         release: Option<&'a ReleaseId>,
     ) -> Job<'a> {
         Job {
@@ -165,6 +153,7 @@ impl All {
             database,
             host: &self.environment.primary().address,
             image,
+            files,
             release,
             values: self.values.as_ref(),
             runner: self.runner.as_ref(),
@@ -187,12 +176,6 @@ fn reachable(fault: Fault, database: &DatabaseSpec) -> Fault {
     ))
 }
 
-fn in_database(mut fault: Fault, database: &DatabaseName, what: &str) -> Fault {
-    let inner = std::mem::replace(&mut fault.what, format!("{what} `{database}`"));
-    fault.causes.insert(0, inner);
-    fault
-}
-
 /// All plans have to be free of refusals before the first database is touched.
 fn refused(plans: &[MigrationPlan]) -> Option<Fault> {
     let plan = plans.iter().find(|plan| !plan.refusals.is_empty())?;
@@ -204,48 +187,19 @@ fn refused(plans: &[MigrationPlan]) -> Option<Fault> {
     Some(fault.state("no database was touched"))
 }
 
-/// Adds the databases that were not attempted.
-fn stopped(fault: Fault, mut report: MigrationReport, later: &[MigrationPlan]) -> MigrationFailure {
-    let mut fault = fault;
-    let kept: Vec<&str> = report
-        .databases
-        .iter()
-        .filter(|database| {
-            let results = &database.results;
-            !results.is_empty()
-                && results
-                    .iter()
-                    .all(|r| r.outcome == MigrationOutcome::Applied)
-        })
-        .map(|database| database.database.as_str())
-        .collect();
-    if !kept.is_empty() {
-        fault = fault.state(format!("{} stays migrated", words::list(&kept)));
-    }
-    let waiting: Vec<&str> = later
-        .iter()
-        .filter(|plan| !plan.selected.is_empty())
-        .map(|plan| plan.database.as_str())
-        .collect();
-    if !report.databases.is_empty() && !waiting.is_empty() {
-        fault = fault.state(format!("not attempted: {}", words::list(&waiting)));
-    }
-    report.databases.extend(later.iter().map(untouched));
-    MigrationFailure { fault, report }
-}
-
-fn untouched(plan: &MigrationPlan) -> DatabaseReport {
-    let results = plan.to_run().map(|migration| MigrationResult {
-        database: plan.database.clone(),
-        id: migration.id.clone(),
-        checksum: migration.checksum.clone(),
-        duration_ms: 0,
-        outcome: MigrationOutcome::NotAttempted,
+/// A report on every plan, in their order: those that nothing was done with too.
+fn whole(plans: &[MigrationPlan], mut report: MigrationReport) -> MigrationReport {
+    let databases = plans.iter().map(|plan| {
+        let done = report
+            .databases
+            .iter()
+            .position(|done| done.database == plan.database);
+        done.map_or_else(
+            || step::untouched(plan),
+            |index| report.databases.swap_remove(index),
+        )
     });
-    DatabaseReport {
-        database: plan.database.clone(),
-        results: results.collect(),
-        schema_before: plan.schema_version,
-        schema_after: plan.schema_version,
+    MigrationReport {
+        databases: databases.collect(),
     }
 }

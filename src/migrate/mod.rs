@@ -2,14 +2,16 @@
 //!
 //! `files` reads a folder, `sql` understands its statements, `drift` compares
 //! both with the rows of the database (pure), `engines` drive the tools, the
-//! `registry` knows them by id, and the `migrator` walks the databases of an
-//! environment. `evidence` writes what a step did, `create` starts a new file,
-//! `checksums` is the repository's ledger.
+//! `registry` knows them by id, the `migrator` knows the databases of an
+//! environment, and a `step` locks them all before it changes the first. `evidence` writes what a step did, `create` starts a new file,
+//! `checksums` is the repository's ledger, `compat` judges whether older
+//! code can live with a migration.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
 //! and the files, never from a diff or a tool's prose.
 
 pub mod checksums;
+pub mod compat;
 pub mod create;
 pub mod drift;
 pub mod engines;
@@ -20,6 +22,7 @@ mod migrator;
 mod registry;
 pub mod select;
 pub mod sql;
+mod step;
 #[cfg(test)]
 mod test_support;
 mod words;

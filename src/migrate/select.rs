@@ -1,6 +1,8 @@
 //! Which of the migrations that could run a request means. Pure. Imports
 //! `model`.
 
+use std::collections::HashSet;
+
 use crate::model::migration::{Migration, MigrationRequest};
 
 use super::words;
@@ -26,11 +28,11 @@ pub fn select(migrations: &[Migration], order: &[&str], request: &MigrationReque
             }
         },
     };
-    let within = &order[..last];
+    let within: HashSet<&str> = order[..last].iter().copied().collect();
     let mut selected: Vec<&Migration> = migrations
         .iter()
         .filter(|migration| migration.state.will_run())
-        .filter(|migration| within.contains(&migration.id.as_str()))
+        .filter(|migration| within.contains(migration.id.as_str()))
         .filter(|migration| wanted(migration, request))
         .collect();
     selected.truncate(request.steps.unwrap_or(usize::MAX));
@@ -72,7 +74,8 @@ fn unknown(to: &str, order: &[&str]) -> String {
 /// One that runs after the rollout needs those before it that run before the
 /// rollout.
 fn blocked(migrations: &[Migration], selected: &[&Migration]) -> Option<String> {
-    let chosen = |migration: &Migration| selected.iter().any(|other| other.id == migration.id);
+    let selected: HashSet<&str> = selected.iter().map(|other| other.id.as_str()).collect();
+    let chosen = |migration: &Migration| selected.contains(migration.id.as_str());
     let mut waiting: Option<&Migration> = None;
     for migration in migrations.iter().filter(|m| m.state.will_run()) {
         match (chosen(migration), waiting) {
@@ -112,6 +115,7 @@ mod tests {
                 statements: 1,
                 transactional: true,
                 note: None,
+                compat: None,
             })
             .collect()
     }

@@ -24,18 +24,23 @@ pub mod label {
     pub const STATE_PATH: &str = "stagecraft.state-path";
     /// 1-based replica number.
     pub const REPLICA: &str = "stagecraft.replica";
-    /// Set on containers behind the proxy: their route, see
-    /// [`super::super::route::RouteLabel`].
-    pub const ROUTE: &str = "stagecraft.route";
-    /// Set on the proxy itself: the version of what it is made of.
-    pub const PROXY: &str = "stagecraft.proxy";
     /// Ports of the container and where the host's loopback offers them:
     /// `3000=20017,9090=20018`.
     pub const LOOPBACK: &str = "stagecraft.loopback";
     /// Keyed fingerprint of the whole environment that it was made with.
     pub const ENV: &str = "stagecraft.env";
-    /// Set on one-off containers: `migrate`, `probe`.
+    /// Set on containers behind the proxy: their route, see
+    /// [`super::super::route::RouteLabel`].
+    pub const ROUTE: &str = "stagecraft.route";
+    /// Set on the proxy itself: the version of what it is made of.
+    pub const PROXY: &str = "stagecraft.proxy";
+    /// Set on one-off containers; the work that they do.
     pub const JOB: &str = "stagecraft.job";
+
+    pub mod job {
+        /// Of a new release, for the schema gate alone.
+        pub const SCHEMA: &str = "schema";
+    }
 }
 
 /// A port inside the container and where the host offers it.
@@ -138,6 +143,22 @@ impl Container {
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(String::as_str)
+    }
+
+    /// Where its host reaches a port of it: on the host's own loopback, or on
+    /// the container's network where the port is not published.
+    #[must_use]
+    pub fn reached_at(&self, port: u16) -> Option<(String, u16)> {
+        match self.ports.iter().find(|known| known.container == port) {
+            Some(known) if matches!(known.address.as_str(), "" | "0.0.0.0" | "::") => {
+                Some(("127.0.0.1".to_owned(), known.host))
+            }
+            Some(known) => Some((known.address.clone(), known.host)),
+            None => {
+                let address = self.address.clone().filter(|known| !known.is_empty())?;
+                Some((address, port))
+            }
+        }
     }
 
     #[must_use]

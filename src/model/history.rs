@@ -65,11 +65,7 @@ impl History {
     #[must_use]
     pub fn rollback_target(&self, environment: &EnvironmentName) -> Option<&Release> {
         let live = self.live(environment)?;
-        let left: Vec<&ReleaseId> = self
-            .of(environment)
-            .filter(|release| release.kind == ReleaseKind::Rollback && release.rolled_out())
-            .filter_map(|release| release.previous_id.as_ref())
-            .collect();
+        let left = self.left(environment);
         let mut at = self.image_release(live);
         let mut steps = 0;
         loop {
@@ -88,6 +84,28 @@ impl History {
                 return None;
             }
         }
+    }
+
+    /// Every release that may be gone back to, newest first: good ones that
+    /// do not run now and were not rolled back from.
+    #[must_use]
+    pub fn targets(&self, environment: &EnvironmentName) -> Vec<&Release> {
+        let left = self.left(environment);
+        let runs = self
+            .live(environment)
+            .map(|live| &self.image_release(live).id);
+        self.of(environment)
+            .rev()
+            .filter(|release| release.kind == ReleaseKind::Deploy && release.good())
+            .filter(|release| Some(&release.id) != runs && !left.contains(&&release.id))
+            .collect()
+    }
+
+    fn left(&self, environment: &EnvironmentName) -> Vec<&ReleaseId> {
+        self.of(environment)
+            .filter(|release| release.kind == ReleaseKind::Rollback && release.rolled_out())
+            .filter_map(|release| release.previous_id.as_ref())
+            .collect()
     }
 
     /// For a rollback the release whose image it brought back, else itself.
@@ -154,6 +172,7 @@ mod tests {
             plan: PlanRecord::default(),
             rollback_safe: None,
             rollback_reasons: vec![],
+            forced: None,
             outcome: Outcome::Done,
             bad: false,
             undone: false,

@@ -1,14 +1,17 @@
 //! Migrations: what is pending, what a run did, and where they stand.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::compat::Compat;
 use super::fault::Fault;
 use super::image::PinnedImage;
 use super::names::DatabaseName;
 use super::phase::Phase;
 use super::project::MigrationStrategy;
+use super::release::ReleaseId;
 
 /// Where one migration stands: files, ledger and database compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub enum MigrationState {
     Pending,
     Applied {
         at: Option<String>,
+        /// Who did it, where the engine keeps a row that says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<AppliedBy>,
     },
     /// Applied, and the file's content is another one now.
     Edited {
@@ -34,6 +40,13 @@ pub enum MigrationState {
         total: u64,
         error: Option<String>,
     },
+}
+
+/// The release that applied a migration, and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedBy {
+    pub release: String,
+    pub duration_ms: u64,
 }
 
 impl MigrationState {
@@ -80,6 +93,44 @@ pub struct Migration {
     /// Why it does not, or what else is worth knowing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether older code can live with it; nothing where there is no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
+}
+
+/// What an engine calls a migration when its tool says only that something is
+/// pending, or was done.
+pub const UNNAMED: &str = "command";
+/// Whether the files of a plan are those that will run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Files {
+    #[default]
+    Final,
+    /// Those of the checkout, while the image whose files will run is not
+    /// there: they are compared before anything runs.
+    Provisional,
+    /// They are in an image that the primary host does not hold yet.
+    Awaited,
+}
+
+impl Files {
+    #[must_use]
+    pub fn are_final(&self) -> bool {
+        *self == Files::Final
+    }
+}
+
+impl Migration {
+    /// Whether a deploy runs it in this phase.
+    #[must_use]
+    pub fn runs_in(&self, phase: Phase) -> bool {
+        match phase {
+            Phase::MigratePre => self.strategy == MigrationStrategy::PreDeploy,
+            Phase::MigratePost => self.strategy == MigrationStrategy::PostDeploy,
+            Phase::Build | Phase::Push | Phase::Rollout | Phase::Finalize => false,
+        }
+    }
 }
 
 /// Everything known of one database's migrations at one moment.
@@ -98,6 +149,8 @@ pub struct MigrationPlan {
     /// Why the database was not read (`no release yet, database not read`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
+    #[serde(default, skip_serializing_if = "Files::are_final")]
+    pub files: Files,
     /// The newest applied version: leading digits of its file name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
@@ -109,20 +162,40 @@ pub struct MigrationPlan {
 impl MigrationPlan {
     /// The migrations that would run, in order.
     pub fn to_run(&self) -> impl Iterator<Item = &Migration> {
+        let by_id: HashMap<&str, &Migration> = self
+            .migrations
+            .iter()
+            .map(|migration| (migration.id.as_str(), migration))
+            .collect();
         self.selected
             .iter()
-            .filter_map(|id| self.migrations.iter().find(|migration| migration.id == *id))
+            .filter_map(move |id| by_id.get(id.as_str()).copied())
+    }
+
+    /// The files, by id and checksum, applied or not.
+    pub fn known_files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.migrations
+            .iter()
+            .filter(|migration| migration.state != MigrationState::Missing)
+            .map(|migration| (migration.id.as_str(), migration.checksum.as_str()))
     }
 
     /// Those of one phase of a deploy.
     pub fn in_phase(&self, phase: Phase) -> impl Iterator<Item = &Migration> {
-        let strategy = match phase {
-            Phase::MigratePre => Some(MigrationStrategy::PreDeploy),
-            Phase::MigratePost => Some(MigrationStrategy::PostDeploy),
-            Phase::Build | Phase::Push | Phase::Rollout | Phase::Finalize => None,
-        };
         self.to_run()
-            .filter(move |migration| Some(migration.strategy) == strategy)
+            .filter(move |migration| migration.runs_in(phase))
+    }
+
+    /// What the database says a release did, with how long it took.
+    pub fn done_by(&self, release: &ReleaseId) -> impl Iterator<Item = (&Migration, u64)> {
+        self.migrations
+            .iter()
+            .filter_map(|migration| match &migration.state {
+                MigrationState::Applied { by: Some(by), .. } if by.release == release.as_str() => {
+                    Some((migration, by.duration_ms))
+                }
+                _ => None,
+            })
     }
 }
 
@@ -141,6 +214,9 @@ pub struct MigrationRequest {
     /// An image that is on the primary host already, for databases that are
     /// read in a container and engines that run in one.
     pub image: Option<PinnedImage>,
+    /// The image that is to run, for `source: image`; `None` while it is to be
+    /// built.
+    pub files: Option<PinnedImage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +245,24 @@ pub struct MigrationResult {
     pub checksum: String,
     pub duration_ms: u64,
     pub outcome: MigrationOutcome,
+    /// As judged when it ran; absent in records of versions that did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
+}
+
+impl MigrationResult {
+    /// One that was not attempted.
+    #[must_use]
+    pub fn waiting(database: &DatabaseName, migration: &Migration) -> Self {
+        Self {
+            database: database.clone(),
+            id: migration.id.clone(),
+            checksum: migration.checksum.clone(),
+            duration_ms: 0,
+            outcome: MigrationOutcome::NotAttempted,
+            compat: migration.compat.clone(),
+        }
+    }
 }
 
 /// What a run did with one database.

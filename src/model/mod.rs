@@ -2,6 +2,7 @@
 //! this crate.
 
 pub mod command_line;
+pub mod compat;
 pub mod container;
 pub mod event;
 pub mod fault;
@@ -14,5 +15,6 @@ pub mod phase;
 pub mod project;
 pub mod release;
 pub mod route;
+pub mod schema;
 pub mod secret;
 pub mod slot;

@@ -272,6 +272,14 @@ pub struct SchemaGate {
     pub database: Option<DatabaseName>,
 }
 
+impl SchemaGate {
+    /// Whether the containers of this role answer at it.
+    #[must_use]
+    pub fn asks(&self, role: &RoleName) -> bool {
+        self.role.as_ref().is_none_or(|asked| asked == role)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     pub hosts: Vec<String>,

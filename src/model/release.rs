@@ -219,6 +219,20 @@ pub struct PlanRecord {
     /// Database → the migrations it would run, `id` and `checksum`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub migrations: BTreeMap<DatabaseName, Vec<(String, String)>>,
+    /// Databases whose migrations were not known when the plan was made: their
+    /// files were in an image that was not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited: Vec<DatabaseName>,
+}
+
+/// Who overruled the judgement of the schema, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forced {
+    pub by: String,
+    pub at: DateTime<Utc>,
+    /// How it was approved: `--approve 1f2e3d4c5b6a`, `typed prod`.
+    pub approval: String,
+    pub overruled: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -264,6 +278,9 @@ pub struct Release {
     pub rollback_safe: Option<bool>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollback_reasons: Vec<String>,
+    /// A person overruled what speaks against the target of this rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<Forced>,
     pub outcome: Outcome,
     #[serde(default)]
     pub bad: bool,

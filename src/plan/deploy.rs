@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{Migration, MigrationPlan};
+use crate::model::migration::{Files, Migration, MigrationPlan};
 use crate::model::names::{DatabaseName, EnvironmentName, ProjectName};
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, ImageSource};
@@ -13,6 +14,8 @@ use crate::model::release::ReleaseId;
 use super::facts::Facts;
 use super::identity::plan_id;
 use super::rollout::{RolloutOutline, outline};
+use super::safety::{Broken, Objection};
+use super::tolerance::{Tolerance, tolerance};
 use super::unbuilt;
 
 /// A phase's work, or why there is none.
@@ -55,6 +58,8 @@ pub struct PlannedMigration {
     pub transactional: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -63,6 +68,12 @@ pub struct MigrateStep {
     /// Databases whose pending list could not be read yet, with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<(DatabaseName, String)>,
+    /// What comes before the first of them, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Databases whose files are in an image that is not there yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<(DatabaseName, Files)>,
 }
 
 /// Everything a deploy would do, complete before anything is changed.
@@ -87,6 +98,13 @@ pub struct DeployPlan {
     pub migrate_post: Step<MigrateStep>,
     /// Migrations that this deploy leaves alone: `manual` ones.
     pub left_manual: Vec<PlannedMigration>,
+    /// What breaks the release that is live now, so that no rollback goes back
+    /// to it afterwards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub breaking: Vec<Objection>,
+    /// Those of them that somebody has to approve.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<String>,
     /// Reasons why nothing may run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<String>,
@@ -159,23 +177,35 @@ pub fn deploy(
                     .map(|reason| format!("database `{}`: {reason}", plan.database))
             })
             .collect(),
+        breaking: vec![],
+        risks: vec![],
         warnings: warnings(facts),
         migrations: facts.migrations.clone(),
     };
-    plan.id = plan_id(&(
-        &plan.environment,
-        (
-            &request.version,
-            &plan.commit_sha,
-            plan.dirty,
-            &plan.config_hash,
+    ask_live(&mut plan, environment, facts);
+    let broken = Broken::of(environment, &facts.history, &facts.migrations);
+    plan.refusals.extend(broken.refusals);
+    plan.warnings.extend(broken.warnings);
+    plan.risks = broken.risks;
+    plan.breaking = broken.objections;
+    plan.id = plan_id(
+        &(
+            &plan.environment,
+            (
+                &request.version,
+                &plan.commit_sha,
+                plan.dirty,
+                &plan.config_hash,
+            ),
+            &plan.previous_id,
+            &facts.image,
+            &plan.migrate_pre,
+            &plan.rollout,
+            &plan.migrate_post,
+            &plan.risks,
         ),
-        &plan.previous_id,
-        &facts.image,
-        &plan.migrate_pre,
-        &plan.rollout,
-        &plan.migrate_post,
-    ));
+        Some(&request.release),
+    );
     Ok(plan)
 }
 
@@ -285,6 +315,7 @@ fn planned(plan: &MigrationPlan, migration: &Migration) -> PlannedMigration {
         statements: migration.statements,
         transactional: migration.transactional,
         note: migration.note.clone(),
+        compat: migration.compat.clone(),
     }
 }
 
@@ -305,14 +336,60 @@ fn migrate_step(plans: &[MigrationPlan], phase: Phase) -> Step<MigrateStep> {
                 .map(|reason| (plan.database.clone(), reason))
         })
         .collect();
-    if migrations.is_empty() {
+    // What is provisional is compared once, before anything runs.
+    let files: Vec<_> = plans
+        .iter()
+        .filter(|plan| match plan.files {
+            Files::Final => false,
+            Files::Provisional => phase == Phase::MigratePre,
+            Files::Awaited => true,
+        })
+        .map(|plan| (plan.database.clone(), plan.files))
+        .collect();
+    if migrations.is_empty() && files.is_empty() {
         Step::Skip(if plans.is_empty() {
             "no databases".to_owned()
         } else {
             "nothing pending".to_owned()
         })
     } else {
-        Step::Do(MigrateStep { migrations, unread })
+        Step::Do(MigrateStep {
+            migrations,
+            unread,
+            notes: vec![],
+            files,
+        })
+    }
+}
+
+/// The live release must tolerate what the migrations make of the schema.
+fn ask_live(plan: &mut DeployPlan, environment: &Environment, facts: &Facts) {
+    let note = match tolerance(environment, facts, &plan.release, &facts.migrations) {
+        Tolerance::NotNeeded => return,
+        Tolerance::NobodyServes(why) => {
+            format!("no running code has to tolerate the new schema: {why}")
+        }
+        Tolerance::Ask(question) => format!(
+            "the live release {} is asked first whether it tolerates schema version {}",
+            question.live, question.version
+        ),
+        Tolerance::CannotAsk(why) => {
+            // What is pending may not be known yet: asked again before it runs.
+            let gate = environment.schema_gate.as_ref();
+            let database = gate.and_then(|gate| gate.database.as_ref());
+            let unread = facts
+                .migrations
+                .iter()
+                .any(|plan| Some(&plan.database) == database && plan.unread.is_some());
+            if !unread {
+                plan.refusals.push(why);
+                return;
+            }
+            why
+        }
+    };
+    if let Step::Do(step) = &mut plan.migrate_pre {
+        step.notes.push(note);
     }
 }
 

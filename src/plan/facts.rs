@@ -8,7 +8,7 @@ use crate::model::history::History;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::MigrationPlan;
-use crate::model::names::RoleName;
+use crate::model::names::{DatabaseName, RoleName};
 use crate::model::release::ReleaseId;
 use crate::model::route::Traffic;
 
@@ -59,6 +59,8 @@ pub struct Facts {
     pub image: Option<PinnedImage>,
     /// In the order of the configuration.
     pub migrations: Vec<MigrationPlan>,
+    /// Databases that a rollback could not read, with the reason.
+    pub unread: Vec<(DatabaseName, String)>,
 }
 
 impl Facts {

@@ -10,7 +10,9 @@ mod resume;
 mod retention;
 mod rollback;
 mod rollout;
+mod safety;
 mod slots;
+mod tolerance;
 mod unbuilt;
 
 pub use deploy::{
@@ -24,7 +26,11 @@ pub use resume::{
     Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
 };
 pub use retention::forgettable;
-pub use rollback::{RollbackPlan, RollbackRequest, role_of, rollback, rollback_target};
+pub use rollback::{
+    RollbackPlan, RollbackRequest, SchemaCheck, role_of, rollback, rollback_target,
+};
 pub use rollout::{Again, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
+pub use safety::{Broken, Objection, WayBack, way_back};
 pub use slots::live_before;
+pub use tolerance::{Question, Tolerance, tolerance};
 pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};

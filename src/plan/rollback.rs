@@ -1,10 +1,12 @@
 //! The plan of a rollback. It has no migration field: a rollback cannot
-//! migrate.
+//! migrate. A target that cannot live with today's schema is refused, unless
+//! somebody forces it; what speaks against it then stands in the plan.
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::model::fault::Fault;
+use crate::model::history::History;
 use crate::model::image::PinnedImage;
 use crate::model::names::{EnvironmentName, ProjectName, RoleName};
 use crate::model::project::{Environment, Role};
@@ -13,6 +15,7 @@ use crate::model::release::{Release, ReleaseId, RoleRecord};
 use super::facts::Facts;
 use super::identity::plan_id;
 use super::rollout::{Again, ReadyRole, RolloutOutline, outline};
+use super::safety::{self, Applied, Objection};
 
 #[must_use]
 #[derive(Debug, Clone, Serialize)]
@@ -38,6 +41,9 @@ pub struct RollbackPlan {
     pub roles: IndexMap<RoleName, Role>,
     #[serde(skip)]
     pub records: IndexMap<RoleName, RoleRecord>,
+    /// What is overruled by `--force-schema`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overruled: Vec<Objection>,
     pub warnings: Vec<String>,
 }
 
@@ -45,6 +51,15 @@ pub struct RollbackPlan {
 pub struct RollbackRequest {
     pub release: ReleaseId,
     pub to: Option<ReleaseId>,
+    pub schema: SchemaCheck,
+}
+
+/// What to do with a target that today's schema speaks against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaCheck {
+    Refuse,
+    /// `--force-schema`: plan it, for somebody to approve.
+    Force,
 }
 
 /// Chooses the target.
@@ -81,7 +96,7 @@ fn live<'a>(environment: &Environment, facts: &'a Facts) -> Result<&'a Release, 
 /// Lays the chosen target out. `ready` are its roles with today's values.
 ///
 /// # Errors
-/// `Refused`: it cannot be brought back.
+/// `Refused`: it cannot be brought back, or cannot live with the schema.
 pub fn rollback(
     environment: &Environment,
     facts: &Facts,
@@ -96,6 +111,19 @@ pub fn rollback(
                 .state("nothing was changed"),
         );
     };
+    let applied = safety::applied(facts, environment);
+    let (said, overruled): (Vec<_>, Vec<_>) = safety::objections(target, &applied)
+        .into_iter()
+        .partition(|objection| safety::gated(environment) == Some(&objection.database));
+    if request.schema == SchemaCheck::Refuse && !overruled.is_empty() {
+        let safe = safer(&facts.history, environment, target, &applied);
+        return Err(refused(environment, live, target, &overruled, safe));
+    }
+    let mut warnings = warnings(environment, facts, target);
+    warnings.extend(
+        said.iter()
+            .map(|objection| format!("the schema gate decides, and the files say: {objection}")),
+    );
     let roles: IndexMap<RoleName, Role> = target
         .roles
         .iter()
@@ -123,15 +151,20 @@ pub fn rollback(
         )?,
         roles,
         records: target.roles.clone(),
-        warnings: warnings(environment, target),
+        overruled,
+        warnings,
     };
-    plan.id = plan_id(&(
-        &plan.environment,
-        &plan.from,
-        &plan.target,
-        &plan.image,
-        &plan.rollout,
-    ));
+    plan.id = plan_id(
+        &(
+            &plan.environment,
+            &plan.from,
+            &plan.target,
+            &plan.image,
+            &plan.rollout,
+            &plan.overruled,
+        ),
+        Some(&request.release),
+    );
     Ok(plan)
 }
 
@@ -208,8 +241,64 @@ pub fn role_of(name: &RoleName, record: &RoleRecord) -> Role {
     }
 }
 
-fn warnings(environment: &Environment, target: &Release) -> Vec<String> {
+/// A target between the refused one and the live one that can.
+fn safer<'a>(
+    history: &'a History,
+    environment: &Environment,
+    target: &Release,
+    applied: &[Applied],
+) -> Option<&'a Release> {
+    let mut targets = history.targets(&environment.name).into_iter();
+    targets.find(|other| {
+        other.id > target.id
+            && safety::objections(other, applied)
+                .iter()
+                .all(|objection| safety::gated(environment) == Some(&objection.database))
+    })
+}
+
+fn refused(
+    environment: &Environment,
+    live: &Release,
+    target: &Release,
+    objections: &[Objection],
+    safe: Option<&Release>,
+) -> Fault {
+    let name = &environment.name;
+    let mut fault = Fault::refused(format!(
+        "release {} ({}) cannot be rolled back to: its code does not know today's schema",
+        target.id, target.version
+    ));
+    for objection in objections {
+        fault = fault.because(objection.to_string());
+    }
+    fault = fault
+        .state(format!(
+            "nothing was changed; {} ({}) is still live",
+            live.id, live.version
+        ))
+        .hint(format!(
+            "go forward: mend the code and run `stagecraft deploy --env {name}`"
+        ));
+    if let Some(safe) = safe {
+        fault = fault.hint(format!(
+            "or go back less far, to {}, which can live with it: `stagecraft rollback --env {name} --to {}`",
+            safe.version, safe.id
+        ));
+    }
+    fault.hint(format!(
+        "or, when you know that {0} works on this schema, see the plan with `stagecraft rollback --env {name} --to {1} --force-schema --dry-run`, and run it with `--approve` and its id",
+        target.version, target.id
+    ))
+}
+
+fn warnings(environment: &Environment, facts: &Facts, target: &Release) -> Vec<String> {
     let mut warnings = vec![];
+    for (database, why) in &facts.unread {
+        warnings.push(format!(
+            "`{database}` was not read ({why}): what is applied comes from the records of earlier releases"
+        ));
+    }
     if !environment.databases.is_empty() {
         warnings.push("databases are not rolled back: the older code will run against today's schema and data".to_owned());
     }

@@ -88,6 +88,7 @@ pub fn outline(
     again: Option<Again<'_>>,
 ) -> Result<RolloutOutline, Fault> {
     unbuilt::rollout(environment)?;
+    let gate_note = gate_note(environment, roles)?;
     let layout = Layout::new(environment, roles, facts, release, again);
     let fleet: Vec<HostOutline> = environment
         .hosts
@@ -109,10 +110,49 @@ pub fn outline(
     }
     Ok(RolloutOutline {
         strategy: environment.rollout.strategy,
-        notes: notes(&batches),
+        notes: gate_note.into_iter().chain(notes(&batches)).collect(),
         batches,
         pause_seconds: environment.rollout.pause.as_secs_f64(),
     })
+}
+
+/// What the schema gate does in this rollout. Of what is replaced in place
+/// nothing new runs before the old one stops, so one container of it is
+/// started aside; which a role must bear that says it never runs twice.
+fn gate_note(
+    environment: &Environment,
+    roles: &IndexMap<RoleName, Role>,
+) -> Result<Option<String>, Fault> {
+    let Some(gate) = &environment.schema_gate else {
+        return Ok(None);
+    };
+    let asked: Vec<&Role> = roles
+        .values()
+        .filter(|role| gate.asks(&role.name))
+        .collect();
+    if let Some(role) = asked.iter().find(|role| !role.overlap) {
+        return Err(Fault::config(format!(
+            "`schema_gate` cannot ask `{0}`: `roles.{0}.overlap` is false",
+            role.name
+        ))
+        .because("the gate asks a container that runs beside the old one, before that is stopped")
+        .state("nothing was changed")
+        .hint(format!(
+            "ask another role (`schema_gate.role`), or let `{}` overlap",
+            role.name
+        )));
+    }
+    Ok(asked.first().map(|role| {
+        let (name, path) = (&role.name, &gate.path);
+        match slots::manner(environment, role) {
+            Manner::InPlace => format!(
+                "the schema gate asks a container of `{name}` that runs aside on each host before anything is stopped, and every new one after its start (`GET {path}`)"
+            ),
+            Manner::Beside => format!(
+                "the schema gate asks every new container of `{name}` before any traffic moves (`GET {path}`)"
+            ),
+        }
+    }))
 }
 
 impl HostOutline {

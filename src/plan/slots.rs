@@ -63,12 +63,20 @@ impl<'a> Layout<'a> {
             })
             // One-off containers remove themselves; one that has ended and is
             // still there was left by a command that was killed.
-            .filter(|container| match container.state {
-                ContainerState::Exited | ContainerState::Created => true,
-                ContainerState::Running | ContainerState::Restarting | ContainerState::Other => {
-                    container.label(label::JOB).is_none()
-                }
-            })
+            // Those of the schema gate run only under the lock, which is ours:
+            // any other is left over.
+            .filter(
+                |container| match (container.label(label::JOB), container.state) {
+                    (None | Some(label::job::SCHEMA), _)
+                    | (_, ContainerState::Exited | ContainerState::Created) => true,
+                    (
+                        Some(_),
+                        ContainerState::Running
+                        | ContainerState::Restarting
+                        | ContainerState::Other,
+                    ) => false,
+                },
+            )
             .filter(|container| container.running() || !kept.contains(container.name.as_str()))
             .partition::<Vec<_>, _>(|container| container.running() || self.ours(container));
         let names = |containers: Vec<&Container>| {
@@ -103,7 +111,7 @@ impl<'a> Layout<'a> {
         SlotOutline {
             role: role.name.clone(),
             replica,
-            manner: manner(self.environment, role, !ports.is_empty()),
+            manner: manner(self.environment, role),
             arrival: match again {
                 Some(_) => Arrival::StartedAgain,
                 None => Arrival::Made,
@@ -235,7 +243,9 @@ pub(super) fn proxied(environment: &Environment, role: &Role) -> bool {
     proxy.is_some_and(|proxy| proxy.role == role.name)
 }
 
-fn manner(environment: &Environment, role: &Role, publishes: bool) -> Manner {
+/// Whether a role's new container can run beside its old one.
+pub(super) fn manner(environment: &Environment, role: &Role) -> Manner {
+    let publishes = !published(environment, role).is_empty();
     let side_by_side = match environment.rollout.strategy {
         Strategy::BlueGreen => true,
         Strategy::Rolling => environment.proxy.is_some(),

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::model::fault::Fault;
 
@@ -42,6 +43,28 @@ pub struct LedgerRow {
     pub error: Option<String>,
     pub release: String,
     pub tool_version: String,
+}
+
+/// Who takes a lock. The sessions of one step share the lock of one database,
+/// so that two entries of `databases` that are one database never wait for each
+/// other; two sessions of one entry exclude each other, so that the second one
+/// knows that the first is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Random, one a step.
+    pub step: Uuid,
+    /// The entry of `databases`.
+    pub entry: String,
+}
+
+/// Which session of a step holds the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// This one.
+    Own,
+    /// Another entry's, which has to live as long as the work goes on.
+    Shared,
 }
 
 /// What a session may take.
@@ -105,11 +128,13 @@ pub trait Database: Send {
     async fn rows(&mut self, database: &str) -> Result<Option<Vec<LedgerRow>>, Fault>;
 
     /// Takes the lock that every migrator of this database takes, by polling,
-    /// never by waiting inside the server.
+    /// never by waiting inside the server. The sessions of a step are locked
+    /// one after the other. Asked again, it says whether the lock still stands,
+    /// and takes it where the session that it was shared with is gone.
     ///
     /// # Errors
     /// `Locked` after `wait`, naming the holder.
-    async fn lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault>;
+    async fn lock(&mut self, cx: &Cx, claim: &Claim, wait: Duration) -> Result<Hold, Fault>;
 
     /// Makes the table when it is missing.
     async fn prepare(&mut self) -> Result<(), Fault>;

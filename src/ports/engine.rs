@@ -7,7 +7,7 @@ use crate::model::migration::{DatabaseReport, MigrationFailure, MigrationPlan, M
 use crate::model::project::{DatabaseSpec, Environment};
 use crate::model::release::ReleaseId;
 
-use super::{Connections, ContainerRunner, Cx, HostLink};
+use super::{Claim, Connections, ContainerRunner, Cx, HostLink};
 
 /// What an engine works with. It opens nothing by itself that is not here.
 pub struct Job<'a> {
@@ -18,6 +18,9 @@ pub struct Job<'a> {
     /// In a run: the release's image. While planning: one that is on the host
     /// already, if any.
     pub image: Option<&'a PinnedImage>,
+    /// The image that is to run, whether the host holds it or not; `None` while
+    /// it is to be built.
+    pub files: Option<&'a PinnedImage>,
     pub release: Option<&'a ReleaseId>,
     pub values: &'a dyn Connections,
     pub runner: &'a dyn ContainerRunner,
@@ -46,12 +49,35 @@ pub trait Engine: Send + Sync {
         request: &MigrationRequest,
     ) -> Result<MigrationPlan, Fault>;
 
-    /// Applies the selected migrations of `plan`, in order, under the database
-    /// lock, after reading again what is pending: a difference is refused.
-    async fn run(
-        &self,
+    /// Opens the database, takes its lock for `claim`, and reads again what is
+    /// pending. Changes nothing.
+    ///
+    /// # Errors
+    /// `Locked`; refused, where something is not what the plan says; a server
+    /// that cannot be reached.
+    async fn begin<'a>(
+        &'a self,
         cx: &Cx,
-        job: &Job<'_>,
-        plan: &MigrationPlan,
-    ) -> Result<DatabaseReport, MigrationFailure>;
+        job: &'a Job<'a>,
+        plan: &'a MigrationPlan,
+        claim: &Claim,
+    ) -> Result<Box<dyn Begun<'a> + 'a>, Fault>;
 }
+
+/// A database that is locked and was as its plan says when that was read again.
+/// Dropping it frees the lock.
+#[async_trait]
+pub trait Begun<'a>: Send {
+    /// Applies the selected migrations of the plan, in order. The lock outlives
+    /// the work: it is the caller's to free.
+    async fn run(self: Box<Self>, cx: &Cx) -> Ended<'a>;
+}
+
+/// How a run ended, and the lock that it ran under.
+pub struct Ended<'a> {
+    pub outcome: Result<DatabaseReport, MigrationFailure>,
+    pub kept: Kept<'a>,
+}
+
+/// Whatever keeps a database's lock; dropping it frees the lock.
+pub type Kept<'a> = Box<dyn Send + 'a>;

@@ -5,11 +5,13 @@
 //! and given a [`Cx`]: a way to report and a way to be stopped.
 
 mod builder;
+mod claims;
 mod connections;
 mod cx;
 mod database;
 mod engine;
 mod fetch;
+mod folders;
 mod ledger;
 mod link;
 mod lock;
@@ -19,15 +21,19 @@ mod proxy;
 mod pusher;
 mod rollout;
 mod runner;
+mod schema;
 
 pub use builder::Builder;
+pub use claims::{Claimed, EngineClaims};
 pub use connections::{Connections, Lookup};
 pub use cx::{Cx, Reporter};
 pub use database::{
-    Database, Databases, Dialect, LedgerRow, Route, SessionOptions, SqlError, SqlErrorKind,
+    Claim, Database, Databases, Dialect, Hold, LedgerRow, Route, SessionOptions, SqlError,
+    SqlErrorKind,
 };
-pub use engine::{Engine, Job};
+pub use engine::{Begun, Ended, Engine, Job, Kept};
 pub use fetch::{Fetch, Fetched, Get};
+pub use folders::StateFolders;
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};
 pub use lock::{Held, Holder, Lock, Loss};
@@ -36,4 +42,5 @@ pub use probe::{Answer, Probe};
 pub use proxy::{Maintenance, Proxy};
 pub use pusher::Pusher;
 pub use rollout::{HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot};
-pub use runner::{Attached, ContainerRunner, ImageCheck};
+pub use runner::{Attached, ContainerRunner, Content, FolderEntry, ImageCheck};
+pub use schema::schema_status;

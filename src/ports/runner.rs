@@ -27,6 +27,21 @@ pub struct Attached {
     pub container: String,
 }
 
+/// Something at the top of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderEntry {
+    pub name: String,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    File(Vec<u8>),
+    Folder,
+    /// A link, a device: nothing that can be read here.
+    Other,
+}
+
 /// Containers on hosts. Every method may be called again after a cut.
 #[async_trait]
 pub trait ContainerRunner: Send + Sync {
@@ -79,6 +94,17 @@ pub trait ContainerRunner: Send + Sync {
         spec: &ContainerSpec,
         files: &[(String, u32, Vec<u8>)],
     ) -> Result<Attached, Fault>;
+
+    /// What lies at the top of a folder of `spec`'s image. Nothing runs: its
+    /// container is made, never started, and removed. A relative folder is one
+    /// of the image's working directory. `None` when there is none.
+    async fn folder(
+        &self,
+        cx: &Cx,
+        host: &HostAddress,
+        spec: &ContainerSpec,
+        folder: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault>;
 
     /// Creates and starts a container, and confirms that it runs the pinned
     /// image. One of that name that runs the same release is left alone.

@@ -36,6 +36,7 @@ pub(super) fn release(n: u32) -> Release {
         plan: PlanRecord::default(),
         rollback_safe: None,
         rollback_reasons: vec![],
+        forced: None,
         outcome: Outcome::Open,
         bad: false,
         undone: false,

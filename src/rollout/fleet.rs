@@ -7,13 +7,14 @@ use futures_util::future::{join_all, try_join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::host::HostAddress;
 use crate::model::project::Strategy;
 use crate::model::slot::Manner;
 use crate::ports::{
     Cx, HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot,
 };
 
-use super::{Hands, beside, health, in_place, retire, traffic};
+use super::{Hands, aside, beside, health, in_place, retire, schema, traffic};
 
 /// The hosts that were changed, or may have been.
 #[derive(Default)]
@@ -71,16 +72,19 @@ impl Fleet {
         touched: &mut Touched<'a>,
     ) -> Result<(), Fault> {
         self.prepare(cx, plan).await?;
+        aside::ask(cx, &self.hands, plan).await?;
         for (index, batch) in plan.batches.iter().enumerate() {
             if index > 0 {
                 self.pause(cx, plan).await?;
             }
             touched.steps.extend(batch);
             self.start_beside(cx, batch).await?;
+            self.ask(cx, plan, index, Manner::Beside).await?;
             // Barrier: every host of the batch is ready, and none has changed
             // what its users see.
             self.move_traffic(cx, plan, batch).await?;
             self.replace_in_place(cx, plan, batch, touched).await?;
+            self.ask(cx, plan, index, Manner::InPlace).await?;
             if plan.rollout.strategy == Strategy::Rolling {
                 self.make_room(cx, plan, batch).await?;
             }
@@ -138,6 +142,34 @@ impl Fleet {
             .iter()
             .map(|step| beside::start(&stop, &self.hands, step));
         all_or_stop(&stop, hosts).await
+    }
+
+    /// The schema gate: every new replica so far may serve on the schema that
+    /// is there.
+    async fn ask(
+        &self,
+        cx: &Cx,
+        plan: &RolloutPlan,
+        last_batch: usize,
+        manner: Manner,
+    ) -> Result<(), Fault> {
+        let Some(gate) = &plan.gate else {
+            return Ok(());
+        };
+        let mut asked = vec![];
+        for step in plan.batches.iter().take(last_batch + 1).flatten() {
+            let slots = step.slots.iter().filter(|slot| slot.manner == manner);
+            for slot in slots.filter(|slot| gate.asks(&slot.role)) {
+                let (host, name) = (&step.host, &slot.new.name);
+                let found = self.hands.runner.inspect(cx, host, name).await?;
+                asked.push((host.clone(), found.ok_or_else(|| gone(host, name))?));
+            }
+        }
+        // A batch may have none, and a release has one manner for the role.
+        if asked.is_empty() {
+            return Ok(());
+        }
+        schema::agree(cx, &*self.hands.fetch, gate, &asked).await
     }
 
     /// On all hosts at once. Each is seen to its end: traffic that is about to
@@ -237,10 +269,7 @@ impl Fleet {
                 "healthy",
             )
             .await),
-            None => Err(Fault::failed(format!(
-                "container `{}` on {} is gone after it was healthy",
-                slot.new.name, step.host
-            ))),
+            None => Err(gone(&step.host, &slot.new.name)),
         }
     }
 
@@ -301,6 +330,12 @@ impl Fleet {
             (Err(one), Err(two)) => Err(format!("{one}; {two}")),
         }
     }
+}
+
+fn gone(host: &HostAddress, name: &str) -> Fault {
+    Fault::failed(format!(
+        "container `{name}` on {host} is gone after it was healthy"
+    ))
 }
 
 /// Does all of it at once. The first failure stops the others at their next

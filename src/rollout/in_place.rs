@@ -187,7 +187,8 @@ pub(super) async fn undo(
     let left = step
         .leftovers
         .iter()
-        .filter(|left| left.running() && belongs(left, plan.live.as_ref()))
+        .filter(|left| left.running() && left.label(label::JOB).is_none())
+        .filter(|left| belongs(left, plan.live.as_ref()))
         .map(|left| start_left(cx, hands, step, left));
     let (replaced, left) = tokio::join!(join_all(replaced), join_all(left));
     let failures: Vec<String> = removed

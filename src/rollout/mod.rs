@@ -9,7 +9,8 @@
 //! be three undos, and an undo is what must not differ.
 //!
 //! ```text
-//! images, ports, proxies ready on every host
+//! images, ports, proxies ready on every host; what will be replaced in place
+//! is asked aside whether it accepts the schema
 //!   for each batch: new ones start beside the old, healthy, schema accepted
 //!                   ── barrier: all hosts of the batch are ready ──
 //!                   traffic moves on all of them, and is seen to have moved
@@ -19,11 +20,13 @@
 //! retire: old ones drain, stop, stay for a rollback; outdated ones go
 //! ```
 
+mod aside;
 mod beside;
 mod fleet;
 mod health;
 mod in_place;
 mod retire;
+mod schema;
 mod traffic;
 
 use std::sync::Arc;

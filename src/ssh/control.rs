@@ -1,19 +1,22 @@
 //! The private folder of this process: the SSH configuration of its connections,
 //! their control sockets and the local ends of their forwards. Imports `model`.
 //!
-//! Only this user can enter it. It goes when the process ends; one that was
-//! killed is found by its free lock and tidied up by the next process.
+//! Only this user can enter it. It goes when the process ends. For one that is
+//! killed a small shell stands by: its input closes with the process, and then it
+//! ends the connections and removes the folder. What even that leaves is found by
+//! its free lock and tidied up by the next process.
 
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::model::fault::Fault;
@@ -50,11 +53,25 @@ const PREFIX: &str = "stagecraft-";
 const LONGEST_BASE: usize = 45;
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Stands by in folder `$1`. An `ssh` that is still connecting has no socket yet.
+const STAND_BY: &str = r#"
+read -r _
+cd "$1" 2>/dev/null || exit 0
+for h in h*; do
+  i=0
+  while [ -d "$h" ] && [ ! -S "$h/master" ] && [ $i -lt 20 ]; do sleep 1; i=$((i + 1)); done
+  ssh -F none -O exit -S "$1/$h/master" any
+done
+cd / && rm -rf "$1"
+"#;
+
 pub(super) struct ControlDir {
     dir: TempDir,
     /// Locked while this process lives.
     _alive: File,
     tidied: AtomicBool,
+    /// Held, with its input open, while this process lives.
+    standby: OnceLock<Child>,
 }
 
 impl ControlDir {
@@ -74,6 +91,7 @@ impl ControlDir {
             dir,
             _alive: alive,
             tidied: AtomicBool::new(false),
+            standby: OnceLock::new(),
         })
     }
 
@@ -87,10 +105,14 @@ impl ControlDir {
     }
 
     /// Ends the connections and removes the folders of processes that were
-    /// killed. Once a process.
+    /// killed, and stands by for this one. Once a process.
     pub(super) async fn tidy_up(&self) {
         if self.tidied.swap(true, Ordering::Relaxed) {
             return;
+        }
+        // Without it, the next process still tidies up.
+        if let Ok(child) = self.stand_by() {
+            let _ = self.standby.set(child);
         }
         for folder in self.leftovers() {
             for socket in entries(&folder).map(|entry| entry.join("master")) {
@@ -98,6 +120,19 @@ impl ControlDir {
             }
             let _ = fs::remove_dir_all(&folder);
         }
+    }
+
+    /// In its own process group: what kills a whole group does not reach it.
+    fn stand_by(&self) -> io::Result<Child> {
+        Command::new("sh")
+            .args(["-c", STAND_BY, "sh"])
+            .arg(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
     }
 
     fn leftovers(&self) -> Vec<PathBuf> {
@@ -195,6 +230,17 @@ mod tests {
         assert_eq!(mode & 0o777, 0o700);
         drop(control);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn whoever_stands_by_removes_the_folder_once_its_input_closes() {
+        let base = tempfile::tempdir().expect("a folder");
+        let control = ControlDir::create_in(base.path()).expect("a control folder");
+        let mut standby = control.stand_by().expect("sh starts");
+        drop(standby.stdin.take());
+        let ended = timeout(PATIENCE, standby.wait()).await.expect("it ends");
+        assert!(ended.expect("a status").success());
+        assert!(!control.dir.path().exists());
     }
 
     #[tokio::test]

@@ -67,7 +67,15 @@ async fn find(master: &Master) -> Result<(EngineWay, Stream), Fault> {
         },
         Err(fault) => fault.to_string(),
     };
-    let looked = master.start(LOOK).await?.run(b"").await?;
+    let looked = async { master.start(LOOK).await?.run(b"").await };
+    let looked = timeout(PATIENCE, looked).await.map_err(|_| {
+        Fault::unreachable(format!("cannot look for the engine on `{}`", master.host))
+            .because(format!(
+                "a short script did not end there within {}s",
+                PATIENCE.as_secs()
+            ))
+            .hint(format!("see what it does: `ssh {} uptime`", master.host))
+    })??;
     let seen = Seen::read(&String::from_utf8_lossy(&looked.stdout));
     for socket in seen.ready.iter().filter(|socket| *socket != SOCKET) {
         let mut stream = master.dial(&Target::Unix(socket.clone())).await?;

@@ -63,7 +63,9 @@ impl Seen {
         if self.ready.is_empty() && !self.client && !self.engine {
             return fault
                 .because("Docker is not installed there")
-                .hint("install it with `stagecraft server setup`");
+                .hint(format!(
+                    "install it there as root, on Debian and Ubuntu with `apt-get install docker.io`, then let its user in: `usermod -aG docker {user}`"
+                ));
         }
         let forbidden = forward.contains("does not allow");
         let fault = fault.because(forward).because(client.unwrap_or_default());
@@ -108,7 +110,7 @@ mod tests {
     fn a_bare_host_a_stopped_engine_and_a_closed_sshd_are_told_apart() {
         let (why, hint) = told("missing /var/run/docker.sock\nuser deploy", "x", None);
         assert_eq!(why, "Docker is not installed there");
-        assert!(hint.contains("server setup"));
+        assert!(hint.contains("`usermod -aG docker deploy`"));
         let (_, hint) = told(
             "missing /var/run/docker.sock\nuser deploy\nengine",
             "x",

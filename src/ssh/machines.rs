@@ -12,19 +12,33 @@ use crate::ports::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForwa
 
 use super::here;
 
+/// What stands for `/var/lib/stagecraft` and `/tmp`.
+pub(super) struct Machine {
+    pub(super) state: PathBuf,
+    pub(super) tmp: PathBuf,
+}
+
 pub(super) struct Machines {
-    state: HashMap<HostAddress, PathBuf>,
+    machines: HashMap<HostAddress, Machine>,
     /// Input is cut off after so many bytes, as by a dying connection.
     cut_after: usize,
 }
 
 impl Machines {
-    /// Each host with the folder that is its `/var/lib/stagecraft`.
-    pub(super) fn new(state: HashMap<HostAddress, PathBuf>) -> Self {
+    pub(super) fn new(machines: HashMap<HostAddress, Machine>) -> Self {
         Self {
-            state,
+            machines,
             cut_after: usize::MAX,
         }
+    }
+
+    /// One host whose folders are all this one.
+    pub(super) fn one(host: &HostAddress, folder: &Path) -> Self {
+        let machine = Machine {
+            state: folder.to_owned(),
+            tmp: folder.to_owned(),
+        };
+        Self::new([(host.clone(), machine)].into())
     }
 
     pub(super) fn cutting_after(mut self, bytes: usize) -> Self {
@@ -33,11 +47,14 @@ impl Machines {
     }
 
     fn script(&self, host: &HostAddress, script: &str) -> Result<String, Fault> {
-        let folder = self
-            .state
+        let machine = self
+            .machines
             .get(host)
             .ok_or_else(|| Fault::unreachable(format!("cannot connect to `{host}`")))?;
-        Ok(script.replace("/var/lib/stagecraft", &folder.display().to_string()))
+        let notices = format!("{}/stagecraft.", machine.tmp.display());
+        Ok(script
+            .replace("/tmp/stagecraft.", &notices)
+            .replace("/var/lib/stagecraft", &machine.state.display().to_string()))
     }
 }
 

@@ -31,7 +31,7 @@ use super::stream::Forwarded;
 /// OpenSSH's server allows ten sessions in one connection unless told
 /// otherwise; two stay free for a person's own.
 const SESSIONS: usize = 8;
-/// How long the connection outlives a killed process.
+/// How long the connection outlives a killed process that nobody stood by for.
 const PERSIST: &str = "ControlPersist=600";
 /// How long a burst of dials may wait for `ssh` to accept them.
 const BUSY: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@ mod control;
 mod docker_here;
 mod engine;
 mod engine_absence;
+mod folders;
 mod here;
 mod links;
 mod lock;
@@ -18,8 +19,10 @@ mod pipes;
 mod refusal;
 mod reverse;
 mod state;
+mod state_key;
 mod stream;
 
+pub use folders::Folders;
 pub use links::Links;
 pub use lock::EnvironmentLock;
 pub use state::{HostFiles, host_state_dir};

@@ -6,21 +6,30 @@
 //! replaced whole or not at all.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::names::{EnvironmentName, ProjectName};
 use crate::ports::{HostLink, RemoteExit};
 
+/// What a host may take for one small file. A disk that is busy syncs within
+/// seconds, and SSH itself notices a dead connection after 15; only a system
+/// that is stuck is still silent by then.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// The code of a script for "there is no such file".
 const ABSENT: i32 = 44;
+/// Above the folder that every user who may write there shares.
+pub(super) const COMMON: &str = "/var/lib/stagecraft";
 
 /// Sets `$d` to the folder, and the mode of what is made there: everybody of the
 /// folder's group shares the common one.
 pub(super) fn folder_script(project: &ProjectName, environment: &EnvironmentName) -> String {
     format!(
         r#"may() {{ p=$1; while [ ! -e "$p" ]; do p=${{p%/*}}; [ -n "$p" ] || p=/; done; [ -d "$p" ] && [ -w "$p" ]; }}
-if may /var/lib/stagecraft/{project}/{environment}; then d=/var/lib/stagecraft/{project}/{environment}; umask 002
+if may {COMMON}/{project}/{environment}; then d={COMMON}/{project}/{environment}; umask 002
 else d=$HOME/.stagecraft/{project}/{environment}; umask 077; fi
 "#
     )
@@ -40,7 +49,7 @@ pub async fn host_state_dir(
         "{}printf '%s\\n' \"$d\"\n",
         folder_script(project, environment)
     );
-    let exit = link.exec(host, &script, b"").await?;
+    let exit = within(PATIENCE, link, host, "find the state folder", &script, b"").await?;
     let text = String::from_utf8_lossy(&exit.stdout).into_owned();
     match text.lines().next_back() {
         Some(folder) if exit.code == 0 && folder.starts_with('/') => Ok(folder.to_owned()),
@@ -50,8 +59,9 @@ pub async fn host_state_dir(
 
 /// The small files of one environment on its hosts.
 pub struct HostFiles {
-    link: Arc<dyn HostLink>,
-    folder: String,
+    pub(super) link: Arc<dyn HostLink>,
+    pub(super) folder: String,
+    patience: Duration,
 }
 
 impl HostFiles {
@@ -64,6 +74,7 @@ impl HostFiles {
         Self {
             link,
             folder: folder_script(project, environment),
+            patience: PATIENCE,
         }
     }
 
@@ -77,11 +88,12 @@ impl HostFiles {
             self.folder,
             file_name(name)?
         );
-        let exit = self.link.exec(host, &script, b"").await?;
+        let what = format!("read `{name}`");
+        let exit = self.run(host, &what, &script, b"").await?;
         match exit.code {
             0 => Ok(Some(exit.stdout)),
             ABSENT => Ok(None),
-            _ => Err(went_wrong(host, &format!("read `{name}`"), &exit)),
+            _ => Err(went_wrong(host, &what, &exit)),
         }
     }
 
@@ -97,9 +109,10 @@ impl HostFiles {
             self.folder,
             file_name(prefix)?
         );
-        let exit = self.link.exec(host, &script, b"").await?;
+        let what = "read the files kept";
+        let exit = self.run(host, what, &script, b"").await?;
         if exit.code != 0 {
-            return Err(went_wrong(host, "cannot read the files kept", &exit));
+            return Err(went_wrong(host, what, &exit));
         }
         Ok(exit
             .stdout
@@ -118,26 +131,67 @@ impl HostFiles {
         // Input that was cut short by a dying connection ends like a whole one:
         // hence the length.
         let script = format!(
-            r#"{folder}mkdir -p "$d" || exit 1
+            r#"{folder}[ -d "$d" ] || mkdir -p "$d" || exit 1
 f=$d/{name}
 t=$d/.{name}.$$
 trap 'rm -f "$t"' EXIT
 cat >"$t" && [ "$(wc -c <"$t")" -eq {length} ] || exit 1
 sync "$t" 2>/dev/null || sync
 mv -f "$t" "$f" || exit 1
+trap - EXIT
 sync "$d" 2>/dev/null || sync
 "#,
             folder = self.folder,
             name = file_name(name)?,
             length = bytes.len(),
         );
-        let exit = self.link.exec(host, &script, bytes).await?;
+        let what = format!("write `{name}`");
+        let exit = self.run(host, &what, &script, bytes).await?;
         if exit.code == 0 {
             Ok(())
         } else {
-            Err(went_wrong(host, &format!("write `{name}`"), &exit))
+            Err(went_wrong(host, &what, &exit))
         }
     }
+
+    async fn run(
+        &self,
+        host: &HostAddress,
+        what: &str,
+        script: &str,
+        input: &[u8],
+    ) -> Result<RemoteExit, Fault> {
+        within(self.patience, &*self.link, host, what, script, input).await
+    }
+}
+
+/// Runs a short script that must `what`.
+pub(super) async fn within(
+    patience: Duration,
+    link: &dyn HostLink,
+    host: &HostAddress,
+    what: &str,
+    script: &str,
+    input: &[u8],
+) -> Result<RemoteExit, Fault> {
+    match timeout(patience, link.exec(host, script, input)).await {
+        Ok(exit) => exit,
+        Err(_) => Err(stuck(host, what, patience)),
+    }
+}
+
+fn stuck(host: &HostAddress, what: &str, patience: Duration) -> Fault {
+    let look = host.ssh_target().map_or_else(
+        || "uptime; dmesg | tail".to_owned(),
+        |target| format!("{} 'uptime; dmesg | tail'", target.by_hand()),
+    );
+    Fault::unreachable(format!("cannot {what} on `{host}`"))
+        .because(format!(
+            "it did not end within {}s: the connection is up, but the system or its disk is stuck",
+            patience.as_secs()
+        ))
+        .because("whether it takes effect later is not known")
+        .hint(format!("see what it does: `{look}`"))
 }
 
 /// It becomes part of a script.
@@ -193,7 +247,7 @@ mod tests {
 
     fn files(folder: &std::path::Path, cut_after: usize) -> (HostFiles, HostAddress) {
         let host: HostAddress = "web1".parse().expect("an address");
-        let machines = Machines::new([(host.clone(), folder.to_owned())].into());
+        let machines = Machines::one(&host, folder);
         let link = Arc::new(machines.cutting_after(cut_after));
         let project = "shop".parse().expect("a name");
         let environment = "prod".parse().expect("a name");
@@ -212,6 +266,30 @@ mod tests {
         assert_eq!(read.as_deref(), Some(&b"old"[..]));
         let left = std::fs::read_dir(folder.path().join("shop/prod")).expect("a folder");
         assert_eq!(left.count(), 1);
+    }
+
+    /// A pipe that nobody writes is a disk that never answers.
+    #[tokio::test]
+    async fn a_host_that_is_stuck_is_named_within_its_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut files, host) = files(folder.path(), usize::MAX);
+        files.write(&host, "other", b"").await.expect("written");
+        let pipe = folder.path().join("shop/prod/record");
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo runs").success());
+        files.patience = Duration::from_millis(300);
+        for read in [
+            files.read(&host, "record").await.map(|_| ()),
+            files.read_all(&host, "rec").await.map(|_| ()),
+        ] {
+            let fault = read.expect_err("it hangs");
+            assert_eq!(fault.kind, crate::model::fault::FaultKind::Unreachable);
+            assert!(fault.causes[0].contains("did not end within"), "{fault}");
+            assert_eq!(
+                fault.hints,
+                ["see what it does: `ssh web1 'uptime; dmesg | tail'`"]
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use chrono::Duration;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
+use crate::model::compat::{Compat, Finding, Harm};
 use crate::model::history::History;
 use crate::model::image::{Carriage, PinnedImage};
 use crate::model::migration::{MigrationOutcome, MigrationResult};
@@ -44,6 +45,15 @@ fn done() -> Release {
         checksum: "aa".to_owned(),
         duration_ms: 95,
         outcome: MigrationOutcome::Applied,
+        compat: Some(Compat::of(vec![Finding {
+            harm: Harm::Breaks,
+            file: "db/migrations/0042_drop.sql".to_owned(),
+            line: 3,
+            statement: "ALTER TABLE notes DROP COLUMN body".to_owned(),
+            why: "drops the column `notes.body`".to_owned(),
+            made_by: None,
+            further: 0,
+        }])),
     });
     for address in ["deploy@10.0.0.10", "web2"] {
         release.hosts.insert(
@@ -137,6 +147,7 @@ fn begun(id: &str, n: u128) -> Release {
         plan: PlanRecord::default(),
         rollback_safe: None,
         rollback_reasons: vec![],
+        forced: None,
         outcome: Outcome::Open,
         bad: false,
         undone: false,

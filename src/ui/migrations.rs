@@ -1,7 +1,9 @@
 //! `migrate plan` and `migrate status`: each database, how it is reached, and
 //! where each of its migrations stands.
 
-use crate::model::migration::{Migration, MigrationPlan, MigrationState};
+use std::collections::HashSet;
+
+use crate::model::migration::{Files, Migration, MigrationPlan, MigrationState};
 use crate::model::project::MigrationStrategy;
 
 use super::style::Style;
@@ -33,6 +35,9 @@ fn one(plan: &MigrationPlan, listed: Listed, style: Style) -> String {
     if let Some(unread) = &plan.unread {
         text += &format!("  {}\n", printable(unread));
     }
+    if let Some(words) = about_files(plan.files) {
+        text += &format!("  {words}\n");
+    }
     text += &table(plan, listed).render(style, "  ");
     text += &format!("  {}\n", summary(plan));
     for refusal in &plan.refusals {
@@ -41,9 +46,23 @@ fn one(plan: &MigrationPlan, listed: Listed, style: Style) -> String {
     text
 }
 
+/// What is not certain of the files of a plan.
+pub(super) fn about_files(files: Files) -> Option<&'static str> {
+    match files {
+        Files::Final => None,
+        Files::Provisional => Some(
+            "these are the files of the checkout: they are compared with the image's before anything runs",
+        ),
+        Files::Awaited => Some(
+            "the migrations are in an image that is not on the primary host yet: what is pending is known when it is there",
+        ),
+    }
+}
+
 fn table(plan: &MigrationPlan, listed: Listed) -> Table {
     let mut table =
         Table::new(["MIGRATION", "STATE", "PHASE", "STATEMENTS", "NOTE"]).right("STATEMENTS");
+    let selected: HashSet<&str> = plan.selected.iter().map(String::as_str).collect();
     for migration in &plan.migrations {
         let settled = matches!(migration.state, MigrationState::Applied { .. });
         if listed == Listed::Unsettled && settled {
@@ -58,7 +77,7 @@ fn table(plan: &MigrationPlan, listed: Listed) -> Table {
             migration.state.label(),
             phase(migration.strategy),
             &statements,
-            &notes(plan, migration).join("; "),
+            &notes(&selected, migration).join("; "),
         ]);
     }
     table
@@ -72,11 +91,11 @@ fn phase(strategy: MigrationStrategy) -> &'static str {
     }
 }
 
-fn notes(plan: &MigrationPlan, migration: &Migration) -> Vec<String> {
+fn notes(selected: &HashSet<&str>, migration: &Migration) -> Vec<String> {
     let mut notes = vec![];
     match &migration.state {
         MigrationState::Pending => {}
-        MigrationState::Applied { at } => notes.extend(at.as_deref().map(moment)),
+        MigrationState::Applied { at, .. } => notes.extend(at.as_deref().map(moment)),
         MigrationState::Edited { applied_checksum } => notes.push(format!(
             "applied as {}, the file is {} now",
             short(applied_checksum),
@@ -98,7 +117,7 @@ fn notes(plan: &MigrationPlan, migration: &Migration) -> Vec<String> {
         if !migration.transactional {
             notes.push("no transaction".to_owned());
         }
-        if !plan.selected.contains(&migration.id) {
+        if !selected.contains(migration.id.as_str()) {
             notes.push("not in this run".to_owned());
         }
     }
@@ -127,6 +146,9 @@ fn summary(plan: &MigrationPlan) -> String {
         .iter()
         .filter(|migration| matches!(migration.state, MigrationState::Applied { .. }))
         .count();
+    if plan.files == Files::Awaited {
+        return "what will run is not known yet".to_owned();
+    }
     let to_run = match (plan.selected.len(), plan.refusals.is_empty()) {
         (_, false) => "nothing will run".to_owned(),
         (0, true) => "nothing to run".to_owned(),
@@ -151,6 +173,7 @@ mod tests {
             statements: 2,
             transactional: true,
             note: None,
+            compat: None,
         }
     }
 
@@ -167,6 +190,7 @@ mod tests {
                     "0041_init.sql",
                     MigrationState::Applied {
                         at: Some("2026-01-14 10:15:02".to_owned()),
+                        by: None,
                     },
                 ),
                 migration(
@@ -196,6 +220,7 @@ mod tests {
             selected: vec!["0043_notes.sql".into(), "0044_index.sql".into()],
             refusals: vec!["`0042_users.sql` was edited after it was applied".to_owned()],
             unread: None,
+            files: Files::Final,
             schema_version: Some(42),
             route: "through 10.0.0.4".to_owned(),
         };
@@ -206,6 +231,7 @@ mod tests {
             selected: vec!["1_init.sql".to_owned()],
             refusals: vec![],
             unread: Some("no release yet, database not read".to_owned()),
+            files: Files::Final,
             schema_version: None,
             route: "in a container on 10.0.0.4".to_owned(),
         };

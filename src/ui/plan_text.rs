@@ -5,11 +5,12 @@ use std::path::Path;
 
 use crate::model::phase::Phase;
 use crate::plan::{
-    DeployPlan, MigrateStep, PlannedMigration, PushStep, RollbackPlan, RolloutOutline, Step,
+    DeployPlan, MigrateStep, Objection, PlannedMigration, PushStep, RollbackPlan, RolloutOutline,
+    Step,
 };
 
 use super::style::Style;
-use super::words::plural;
+use super::words::{plural, printable};
 
 /// The whole of a deploy's plan.
 #[must_use]
@@ -57,6 +58,7 @@ pub fn deploy(plan: &DeployPlan, style: Style) -> String {
             &plan.left_manual.iter().map(one).collect::<Vec<_>>(),
         );
     }
+    text += &breaking(&plan.breaking, style);
     for refusal in &plan.refusals {
         let _ = writeln!(text, "  {}     {refusal}", style.bad("refused"));
     }
@@ -79,8 +81,27 @@ pub fn rollback(plan: &RollbackPlan, style: Style) -> String {
     let _ = writeln!(text, "  image       {}", plan.image.digest);
     let _ = writeln!(text, "  databases   not rolled back, and not migrated");
     phase(&mut text, style, Phase::Rollout, &rollout(&plan.rollout));
+    if !plan.overruled.is_empty() {
+        let lines: Vec<String> = plan.overruled.iter().map(objection).collect();
+        phase_named(&mut text, style, "overruled by --force-schema", &lines);
+    }
     let _ = write!(text, "  plan id     {}", plan.id);
     text
+}
+
+/// What pending migrations do to the code that runs now; empty for none.
+#[must_use]
+pub fn breaking(objections: &[Objection], style: Style) -> String {
+    let mut text = String::new();
+    if !objections.is_empty() {
+        let lines: Vec<String> = objections.iter().map(objection).collect();
+        phase_named(&mut text, style, "breaks the code that runs now", &lines);
+    }
+    text
+}
+
+fn objection(objection: &Objection) -> String {
+    printable(&objection.to_string())
 }
 
 fn phase(text: &mut String, style: Style, phase: Phase, lines: &[String]) {
@@ -134,9 +155,14 @@ fn migrations(step: &Step<MigrateStep>) -> Vec<String> {
     match step {
         Step::Skip(reason) => vec![format!("skipped: {reason}")],
         Step::Do(step) => {
-            let mut lines: Vec<String> = step.migrations.iter().map(one).collect();
+            let notes = step.notes.iter().map(|note| format!("note: {note}"));
+            let mut lines: Vec<String> = step.migrations.iter().map(one).chain(notes).collect();
             lines.extend(step.unread.iter().map(|(database, reason)| {
                 format!("{database}: {reason}; all its files count as pending")
+            }));
+            lines.extend(step.files.iter().filter_map(|(database, files)| {
+                let words = super::migrations::about_files(*files)?;
+                Some(format!("{database}: {words}"))
             }));
             lines
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use crate::model::compat::Compat;
 use crate::model::history::History;
 use crate::model::names::EnvironmentName;
 use crate::model::phase::{Phase, Status};
@@ -78,6 +79,7 @@ pub fn list_document(history: &History, environment: Option<&EnvironmentName>) -
                 "live": is_live(history, release),
                 "good": release.good(),
                 "bad": release.bad,
+                "rollback_safe": release.rollback_safe,
             })
         })
         .collect();
@@ -90,12 +92,14 @@ pub fn show(history: &History, release: &Release, style: Style) -> String {
     let mut text = fields(history, release, style);
     text.push('\n');
     text += &timeline(release, style);
-    let mut migrations = Table::new(["DATABASE", "MIGRATION", "OUTCOME", "TOOK"]).right("TOOK");
+    let mut migrations =
+        Table::new(["DATABASE", "MIGRATION", "OUTCOME", "COMPAT", "TOOK"]).right("TOOK");
     for result in &release.migrations {
         migrations.row([
             result.database.to_string(),
             result.id.clone(),
             result.outcome.to_string(),
+            result.compat.as_ref().map_or("", Compat::label).to_owned(),
             duration(Duration::from_millis(result.duration_ms)),
         ]);
     }
@@ -162,8 +166,16 @@ fn fields(history: &History, release: &Release, style: Style) -> String {
     let rollback = match release.rollback_safe {
         None => String::new(),
         Some(true) => "safe".to_owned(),
-        Some(false) => format!("not safe: {}", release.rollback_reasons.join("; ")),
+        Some(false) => format!("not safe {}", release.rollback_reasons.join("; ")),
     };
+    let forced = release.forced.as_ref().map_or_else(String::new, |forced| {
+        format!(
+            "by {} with {}, against {}",
+            forced.by,
+            forced.approval,
+            forced.overruled.join("; ")
+        )
+    });
     let fields = [
         ("release", release.id.to_string()),
         ("environment", release.environment.to_string()),
@@ -185,6 +197,7 @@ fn fields(history: &History, release: &Release, style: Style) -> String {
         ("target", id(&release.target_id)),
         ("schema", schema.join(", ")),
         ("rollback", rollback),
+        ("forced", forced),
     ];
     let mut text = String::new();
     for (name, value) in fields {
@@ -240,6 +253,8 @@ fn notes(history: &History, release: &Release) -> Vec<&'static str> {
         (is_live(history, release), "live"),
         (release.bad, "marked bad"),
         (release.undone, "taken back"),
+        (release.forced.is_some(), "schema forced"),
+        (release.rollback_safe == Some(false), "no safe way back"),
     ]
     .into_iter()
     .filter_map(|(holds, note)| holds.then_some(note))

@@ -56,8 +56,10 @@ impl Table {
     /// The lines, each behind `indent`.
     #[must_use]
     pub fn render(&self, style: Style, indent: &str) -> String {
-        let used: Vec<usize> = (0..self.columns.len())
+        // (column, its width)
+        let used: Vec<(usize, usize)> = (0..self.columns.len())
             .filter(|column| self.rows.iter().any(|row| !row[*column].is_empty()))
+            .map(|column| (column, self.width(column)))
             .collect();
         let heading: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
         let mut text = String::new();
@@ -71,12 +73,11 @@ impl Table {
         text
     }
 
-    fn line(&self, used: &[usize], cells: &[String]) -> String {
+    fn line(&self, used: &[(usize, usize)], cells: &[String]) -> String {
         let cells: Vec<String> = used
             .iter()
-            .map(|column| {
-                let width = self.width(*column);
-                let cell = &cells[*column];
+            .map(|(column, width)| {
+                let (cell, width) = (&cells[*column], *width);
                 match self.columns[*column].1 {
                     Align::Left => format!("{cell:width$}"),
                     Align::Right => format!("{cell:>width$}"),

@@ -446,7 +446,7 @@ fn a_first_file_is_fitted_to_what_is_found_and_is_valid() {
         --- stdout
         created stagecraft.yml
         --- stderr
-        next: read it, then `stagecraft check`
+        next: read it, write the values of its secrets into `.env.prod`, then `stagecraft check`
         "#);
     insta::assert_snapshot!(sandbox.read("stagecraft.yml"));
     assert_eq!(sandbox.run("check").code, 0);

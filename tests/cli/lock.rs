@@ -100,10 +100,10 @@ fn a_lock_that_is_taken_away_ends_its_command() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  failed  [TOOK]  the environment lock on `local` was lost: the connection that held it ended, or it was taken by `stagecraft lock release`
+         migrate_pre  failed  [TOOK]  the environment lock on `local` was lost: the connection that held it ended, or it was taken by `stagecraft lock release`, or somebody else works on the host's engine
             finalize  skipped              not reached: pre-deploy migrations failed
         error: the environment lock on `local` was lost
-          caused by: the connection that held it ended, or it was taken by `stagecraft lock release`
+          caused by: the connection that held it ended, or it was taken by `stagecraft lock release`, or somebody else works on the host's engine
 
         state: no container was touched
         hint: see who holds it now: `stagecraft lock show --env prod`; when it is free, run the same command again

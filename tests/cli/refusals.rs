@@ -114,15 +114,6 @@ fn what_is_not_built_yet_is_refused_before_a_host_is_asked() {
         sandbox.run("deploy --env prod")
     };
     let rollout = |strategy: &str| format!("    rollout: {{ strategy: {strategy} }}\n    hosts:");
-    shows!(refused("environments:", "schema_gate: { path: /schema/status, port: 9090 }\nenvironments:"), @r#"
-        exit 10
-        --- stderr
-        error: `schema_gate` is not built yet in this version
-          caused by: the configuration is valid, but this version cannot do what it asks for
-
-        state: nothing was changed
-        hint: leave `schema_gate` out
-        "#);
     shows!(refused("    hosts:", &rollout("swarm")), @r#"
         exit 10
         --- stderr

@@ -70,7 +70,7 @@ fn a_plan_is_printed_and_nothing_is_changed() {
         deploy v1 of shop-######## to local
         live now  nothing
         build
-        build [SHOP] with [SHOP]/Dockerfile
+        build [SHOP] with Dockerfile
         for linux/amd64
         push
         carry the image to 1 host, only the layers they lack
@@ -167,6 +167,50 @@ fn deploys_and_a_rollback_end_with_what_is_live() {
         state: nothing was changed; rel-YYYYMMDD-HHMMSSmmm (v1) is still live
         hint: choose one yourself: `stagecraft rollback --env local --to ID`, from `stagecraft releases list --env local`
         "#);
+}
+
+#[test]
+fn a_rollback_to_code_that_misses_a_column_is_refused_in_these_words() {
+    let shop = Shop::new();
+    shop.sandbox.file(
+        "db/0001_notes.sql",
+        "create table notes (id integer, body text);\n",
+    );
+    let run = shop.run("deploy --env local --version v1");
+    assert_eq!(run.code, 0, "{run}");
+    shop.sandbox
+        .file("db/0002_body.sql", "alter table notes drop column body;\n");
+    let run = shop.run("deploy --env local --version v2 --dry-run");
+    let warned = "after `0002_body.sql`, a rollback to v1";
+    assert!(run.stderr.contains(warned), "{run}");
+    let run = shop.run("deploy --env local --version v2");
+    assert_eq!(run.code, 0, "{run}");
+    shows!(undated(shop.run("rollback --env local")), @r#"
+        exit 12
+        --- stderr
+        error: release rel-YYYYMMDD-HHMMSSmmm (v1) cannot be rolled back to: its code does not know today's schema
+          caused by: `0002_body.sql` of `main` (applied [TIME] by rel-YYYYMMDD-HHMMSSmmm): `db/0002_body.sql:1` drops the column `notes.body`: `alter table notes drop column body`
+
+        state: nothing was changed; rel-YYYYMMDD-HHMMSSmmm (v2) is still live
+        hint: go forward: mend the code and run `stagecraft deploy --env local`
+        hint: or, when you know that v1 works on this schema, see the plan with `stagecraft rollback --env local --to rel-YYYYMMDD-HHMMSSmmm --force-schema --dry-run`, and run it with `--approve` and its id
+        "#);
+    let run = shop.run("rollback --env local --force-schema --yes");
+    assert_eq!(run.code, 12, "{run}");
+    assert!(run.stdout.contains("overruled by --force-schema"), "{run}");
+    assert!(run.stderr.contains("`--yes` does not answer this"), "{run}");
+}
+
+fn undated(mut run: Run) -> Run {
+    let start = run
+        .stderr
+        .find("(applied ")
+        .map(|at| at + "(applied ".len());
+    let end = run.stderr.find(" UTC by").map(|at| at + " UTC".len());
+    if let (Some(start), Some(end)) = (start, end) {
+        run.stderr.replace_range(start..end, "[TIME]");
+    }
+    run
 }
 
 #[test]

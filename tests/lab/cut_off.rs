@@ -47,9 +47,8 @@ fn killed(shop: &Project, at: impl FnOnce(&mut Running)) {
     within(SOON, "the lock is free on every host", || {
         shop.is_unlocked()
     });
-    refused(shop);
-    // The next command also ends the connections that the killed one left.
     within(SOON, "no process is left", || processes_of(shop).is_empty());
+    refused(shop);
 }
 
 /// A new deploy does not begin beside the one that was cut off.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use stagecraft::docker::client::Engines;
 use stagecraft::model::fault::FaultKind;
 use stagecraft::model::project::Via;
-use stagecraft::ports::{ContainerRunner, HostLink, SqlErrorKind};
+use stagecraft::ports::{Claim, ContainerRunner, Cx, Database, Hold, HostLink, SqlErrorKind};
 use stagecraft::ssh::Links;
 
-use crate::support::database::{Bench, Kind, Scratch, Seen, cx, lab, psql, row};
+use crate::support::database::{Bench, Kind, Scratch, Seen, claim, cx, lab, psql, row};
 use crate::support::no_runner::NoRunner;
 
 fn bench(scratch: &Scratch) -> Bench {
@@ -112,7 +113,7 @@ async fn postgres_lock_is_one_a_database_names_its_holder_and_ends_with_the_sess
     let mut waiter = bench.open().await;
     let (cx, ..) = cx();
     let fault = waiter
-        .lock(&cx, Duration::from_millis(300))
+        .lock(&cx, &claim(), Duration::from_millis(300))
         .await
         .expect_err("held");
     assert_eq!(fault.kind, FaultKind::Locked);
@@ -126,18 +127,66 @@ async fn postgres_lock_is_one_a_database_names_its_holder_and_ends_with_the_sess
         .apply(&cx, "CREATE TABLE t (a int)", &row("1"))
         .await
         .expect("applied");
+    let waiting = claim();
     let (concurrently, fault) = tokio::join!(
         holder.execute(&cx, "CREATE INDEX CONCURRENTLY i ON t (a)"),
-        waiter.lock(&cx, Duration::from_secs(1)),
+        waiter.lock(&cx, &waiting, Duration::from_secs(1)),
     );
     concurrently.expect("an index");
     assert!(fault.is_err());
 
     drop(holder);
     waiter
-        .lock(&cx, Duration::from_secs(5))
+        .lock(&cx, &claim(), Duration::from_secs(5))
         .await
         .expect("free");
+}
+
+#[tokio::test]
+async fn entries_of_one_step_that_are_one_database_share_its_lock() {
+    for kind in [Kind::Postgres, Kind::Mysql] {
+        let (scratch, other) = (Scratch::new(kind), Scratch::new(kind));
+        let (bench, elsewhere) = (bench(&scratch), bench(&other));
+        let step = claim();
+        let entry = |entry: &str| Claim {
+            entry: entry.to_owned(),
+            ..step.clone()
+        };
+        let (cx, ..) = cx();
+        let short = Duration::from_millis(300);
+        let mut first = bench.open().await;
+        let hold = first.lock(&cx, &entry("main"), short).await;
+        assert_eq!(hold, Ok(Hold::Own));
+        let mut second = bench.open().await;
+        let hold = second.lock(&cx, &entry("audit"), short).await;
+        assert_eq!(hold, Ok(Hold::Shared));
+        // Another database of the same server, another step, and a second
+        // session of an entry have nothing to share.
+        let mut far = elsewhere.open().await;
+        let hold = far.lock(&cx, &entry("far"), short).await;
+        assert_eq!(hold, Ok(Hold::Own));
+        for stranger in [claim(), entry("main"), entry("audit")] {
+            let fault = bench.open().await.lock(&cx, &stranger, short).await;
+            assert_eq!(fault.expect_err("held").kind, FaultKind::Locked);
+        }
+        // The holder is gone: the lock is taken, not only shared.
+        drop(first);
+        let hold = wait_for_own(&cx, second.as_mut(), &entry("audit")).await;
+        assert_eq!(hold, Hold::Own);
+    }
+}
+
+/// The server frees the lock of a session that was dropped a moment later.
+async fn wait_for_own(cx: &Cx, session: &mut dyn Database, claim: &Claim) -> Hold {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let hold = session.lock(cx, claim, Duration::ZERO).await;
+        let hold = hold.expect("free or shared");
+        if hold == Hold::Own || Instant::now() > deadline {
+            return hold;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -332,14 +381,14 @@ async fn mysql_lock_is_one_a_database_names_its_holder_and_ends_with_the_session
     let mut waiter = bench(&scratch).open().await;
     let (cx, ..) = cx();
     let fault = waiter
-        .lock(&cx, Duration::from_millis(300))
+        .lock(&cx, &claim(), Duration::from_millis(300))
         .await
         .expect_err("held");
     assert_eq!(fault.kind, FaultKind::Locked);
     assert!(fault.to_string().contains("of app@"), "{fault}");
     drop((holder, elsewhere));
     waiter
-        .lock(&cx, Duration::from_secs(5))
+        .lock(&cx, &claim(), Duration::from_secs(5))
         .await
         .expect("free");
 }
@@ -474,7 +523,7 @@ async fn sqlite_is_migrated_in_a_container_on_the_volume_and_planned_without_mak
     if with_helper(name) == Again::Done {
         return;
     }
-    let (links, runner) = real();
+    let (links, runner, engines) = real();
     let url = "sqlite:///data/app.db";
     let mut bench = Bench::new(url, "local", links, runner).volume("data", "/data");
     let (prefix, volume) = (
@@ -512,7 +561,7 @@ async fn sqlite_is_migrated_in_a_container_on_the_volume_and_planned_without_mak
     let fault = bench
         .open()
         .await
-        .lock(&cx, Duration::ZERO)
+        .lock(&cx, &claim(), Duration::ZERO)
         .await
         .expect_err("held");
     assert_eq!(fault.kind, FaultKind::Locked);
@@ -533,25 +582,22 @@ async fn sqlite_is_migrated_in_a_container_on_the_volume_and_planned_without_mak
     let rows = bench.open().await.rows("main").await.expect("rows");
     assert_eq!(rows, Some(vec![row("1")]));
 
-    // The containers go by themselves, and planning made no network.
-    let deadline = Instant::now() + Duration::from_secs(10);
+    // The containers are gone when a command ends; planning made no network.
+    engines.settle().await;
     let ours = ["ps", "-aq", "-f", &format!("name={prefix}-main-session")];
-    while !docker(&ours).is_empty() {
-        assert!(Instant::now() < deadline, "{}", docker(&ours));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    assert_eq!(docker(&ours), "");
     assert_eq!(
         docker(&["network", "ls", "-q", "-f", &format!("name={prefix}")]),
         ""
     );
 }
 
-fn real() -> (Arc<dyn HostLink>, Arc<dyn ContainerRunner>) {
+fn real() -> (Arc<dyn HostLink>, Arc<dyn ContainerRunner>, Arc<Engines>) {
     let links: Arc<dyn HostLink> = Links::new().expect("links");
-    let engines = stagecraft::docker::client::Engines::new(Arc::clone(&links));
+    let engines = Engines::new(Arc::clone(&links));
     let auth = Arc::new(stagecraft::docker::auth::Auth::of_docker());
-    let runner = stagecraft::docker::runner(engines, auth);
-    (links, runner)
+    let runner = stagecraft::docker::runner(Arc::clone(&engines), auth);
+    (links, runner, engines)
 }
 
 /// A name that only Docker knows leads to the container that has it.
@@ -568,7 +614,7 @@ async fn a_server_in_a_container_is_found_by_its_name() {
     let _container = Container(name.clone());
     let id = docker(&["run", "-d", "--name", &name, &image, "sh", "-c", &relay]);
     assert!(!id.is_empty());
-    let (links, runner) = real();
+    let (links, runner, _) = real();
     let url = format!("{login}@{name}/{}", scratch.name);
     let bench = Bench::new(&url, "local", links, runner);
     let deadline = Instant::now() + Duration::from_secs(10);

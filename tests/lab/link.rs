@@ -310,8 +310,10 @@ async fn lock_of_prod(who: &str) -> Result<Locked, Fault> {
     let loaded = config::load(&file, Some("prod"), &engines).expect("a valid configuration");
     let links = Links::new()?;
     let link = Arc::clone(&links) as Arc<dyn HostLink>;
+    let engines = stagecraft::docker::client::Engines::new(Arc::clone(&link));
     let lock = EnvironmentLock::new(
         link,
+        stagecraft::docker::claims(engines),
         &loaded.environment,
         &checkout.path().join(".stagecraft"),
     );

@@ -1,7 +1,7 @@
 //! Everything on real machines: hosts with their own sshd and Docker engine,
 //! registries, databases. The lab must be up: `tests/lab/up`.
 //!
-//! `build` to `runner` try one adapter each. The others drive the program
+//! `build` to `runner` try one adapter each, `load` tries the load itself. The others drive the program
 //! itself, as its user would.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
@@ -21,26 +21,34 @@ mod sandbox;
 
 mod bad_days;
 mod bad_hosts;
+mod blue_green;
 mod build;
 mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
+mod fingerprints;
 mod fleets;
+mod image_files;
 mod link;
+mod load;
 mod migrate;
 mod migrations;
 mod proxy;
 mod push;
 mod registries;
 mod runner;
+mod safety;
+mod schema_gate;
 mod secrets;
+mod two_users;
 
 #[path = "../support"]
 mod support {
     pub(crate) mod build;
     pub(crate) mod database;
     pub(crate) mod lab;
+    pub(crate) mod load;
     pub(crate) mod migrations;
     pub(crate) mod no_runner;
     pub(crate) mod proxied;

@@ -10,14 +10,14 @@ use crate::support::lab::{Host, Project, Run, lab, within};
 
 /// A project with a database of its own that only the hosts reach by this
 /// name, and its migrations in `db`.
-struct Shop {
-    project: Project,
+pub(crate) struct Shop {
+    pub(crate) project: Project,
     scratch: Scratch,
     kind: Kind,
 }
 
 impl Shop {
-    fn new(name: &str, kind: Kind) -> Self {
+    pub(crate) fn new(name: &str, kind: Kind) -> Self {
         let scratch = Scratch::new(kind);
         let mut project = Project::new(name).on(&[1, 2]);
         let url = scratch
@@ -43,7 +43,7 @@ impl Shop {
         }
     }
 
-    fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         let url = self.scratch.url(Seen::Here);
         match self.kind {
             Kind::Postgres => psql(&url, sql),
@@ -51,7 +51,7 @@ impl Shop {
         }
     }
 
-    fn tables(&self) -> Vec<String> {
+    pub(crate) fn tables(&self) -> Vec<String> {
         let schema = match self.kind {
             Kind::Postgres => "'public'",
             Kind::Mysql => "database()",
@@ -280,7 +280,8 @@ fn a_database_that_is_away_is_named_before_anything_happens() {
     run.saying(&["no_scratch"]).never_saying(&[&password]);
 
     shop.project.ships("v1");
-    let same = |line: &&String| !line.contains(".lock");
+    // The lock was taken, and let go of.
+    let same = |line: &&String| !line.contains(".lock") && !line.ends_with("/released");
     let after = shop.project.footprint();
     let (before, after) = (before.iter().filter(same), after.iter().filter(same));
     assert_eq!(before.collect::<Vec<_>>(), after.collect::<Vec<_>>());
@@ -318,12 +319,14 @@ fn a_dry_run_of_migrations_changes_nothing_at_all() {
 fn killed_in_a_migration_it_is_resumed_and_nothing_runs_twice() {
     let shop = Shop::new("cut-sql", Kind::Postgres);
     shop.project.deploy("v1").succeeds();
+    shop.project
+        .file("db/002_quick.sql", "INSERT INTO notes VALUES (2);\n");
     shop.project.file(
-        "db/002_slow.sql",
-        "INSERT INTO notes VALUES (2);\nSELECT pg_sleep(3);\n",
+        "db/003_slow.sql",
+        "INSERT INTO notes VALUES (3);\nSELECT pg_sleep(3);\n",
     );
     shop.project
-        .file("db/003_last.sql", "INSERT INTO notes VALUES (3);\n");
+        .file("db/004_last.sql", "INSERT INTO notes VALUES (4);\n");
     let mut run = shop.project.starts_to_deploy("v2");
     run.until_phase("migrate_pre");
     within(std::time::Duration::from_secs(10), "it sleeps", || {
@@ -340,7 +343,18 @@ fn killed_in_a_migration_it_is_resumed_and_nothing_runs_twice() {
         .runs(&["deploy", "--env", "prod", "--resume"])
         .succeeds();
     shop.project.serves("v2");
-    assert_eq!(shop.sql("SELECT id FROM notes ORDER BY 1"), "2\n3");
+    assert_eq!(shop.sql("SELECT id FROM notes ORDER BY 1"), "2\n3\n4");
+    // The record knows all of it, what the killed process did too.
+    let release = shop.project.newest();
+    assert_eq!(
+        ids(&release["migrations"]),
+        ["002_quick.sql", "003_slow.sql", "004_last.sql"]
+    );
+    let results = release["migrations"].as_array().expect("a list");
+    assert!(results.iter().all(|result| result["outcome"] == "applied"));
+    assert_eq!(release["schema"]["main"]["before"], 1);
+    assert_eq!(release["schema"]["main"]["after"], 4);
+    assert_eq!(release["phases"]["migrate_pre"]["status"], "completed");
 }
 
 #[test]

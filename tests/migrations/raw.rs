@@ -1,10 +1,10 @@
 //! The `raw` engine.
 
 use stagecraft::model::fault::FaultKind;
-use stagecraft::model::migration::MigrationRequest;
-use stagecraft::model::project::MigrationStrategy;
+use stagecraft::model::migration::{Files, MigrationRequest};
+use stagecraft::model::project::{MigrationSource, MigrationStrategy};
 
-use super::support::{Project, states};
+use super::support::{Project, image, states};
 
 /// The database by itself, past the migrator.
 fn sqlite(path: &std::path::Path) -> rusqlite::Connection {
@@ -257,7 +257,84 @@ async fn after_a_failure_later_databases_are_not_attempted() {
         state.contains(&"not attempted: `third`".to_owned()),
         "{state:?}"
     );
-    assert!(!project.dir.path().join("third.db").exists());
+    assert_eq!(tables(&project, "third.db"), 0);
+}
+
+fn tables(project: &Project, file: &str) -> i64 {
+    let db = sqlite(&project.dir.path().join(file));
+    let count = "select count(*) from sqlite_schema";
+    db.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+/// `main` with two files, and `other` with one.
+fn two_databases() -> Project {
+    let mut project = two();
+    project.database("other", "sqlite:other.db", "db/other");
+    let file = project.dir.path().join("db/other/1.sql");
+    std::fs::write(file, "create table o (id integer)").unwrap();
+    project
+}
+
+#[tokio::test]
+async fn no_database_is_changed_while_a_later_one_is_locked_by_somebody_else() {
+    let mut project = two_databases();
+    for database in project.environment.databases.values_mut() {
+        database.migrations.lock_wait = std::time::Duration::from_millis(100);
+    }
+    let lock = project.dir.path().join("other.db.stagecraft-lock");
+    let other = std::fs::File::create(&lock).unwrap();
+    std::fs::write(&lock, "stagecraft/rel-x (process 1)").unwrap();
+    other.lock().unwrap();
+    let ran = project.run().await;
+    let fault = ran.fault();
+    assert_eq!(fault.kind, FaultKind::Locked);
+    assert_eq!(fault.what, "migrations failed on `other`");
+    assert!(fault.causes[1].contains("stagecraft/rel-x"), "{fault:?}");
+    assert_eq!(fault.state, ["no database was changed"]);
+    assert_eq!(ran.results().len(), 3);
+    assert!(ran.results().iter().all(|r| r.ends_with(" not attempted")));
+    assert_eq!(tables(&project, "app.db"), 0);
+    // And the first one's lock is free again.
+    other.unlock().unwrap();
+    assert_eq!(project.run().await.applied(), 3);
+}
+
+#[tokio::test]
+async fn no_database_is_changed_when_a_later_one_is_not_what_the_plan_says() {
+    let project = two_databases();
+    let plans = project.plans(&MigrationRequest::default()).await.unwrap();
+    let file = project.dir.path().join("db/other/1.sql");
+    std::fs::write(file, "create table p (id integer)").unwrap();
+    let ran = project.run_plans(&plans).await;
+    let fault = ran.fault();
+    assert_eq!(fault.kind, FaultKind::Refused);
+    assert!(fault.to_string().contains("`1.sql` was changed"), "{fault}");
+    assert_eq!(tables(&project, "app.db"), 0);
+}
+
+#[tokio::test]
+async fn the_lock_of_a_database_is_kept_until_the_last_one_is_done() {
+    let project = two_databases();
+    let slow = "create table o as with recursive r(i) as (select 1 union all select i + 1 from r limit 3000000) select count(*) from r;";
+    std::fs::write(project.dir.path().join("db/other/1.sql"), slow).unwrap();
+    let main = project.dir.path().join("app.db");
+    let held = async {
+        // `main` is done while `other` still works.
+        let path = main.with_file_name("app.db.stagecraft-lock");
+        loop {
+            let done = main.exists() && sqlite(&main).prepare("select 1 from b").is_ok();
+            if done {
+                let lock = std::fs::File::open(&path).unwrap();
+                return lock.try_lock().is_err();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (ran, held) = tokio::join!(project.run(), held);
+    assert_eq!(ran.applied(), 3);
+    assert!(held);
+    let lock = std::fs::File::open(project.dir.path().join("app.db.stagecraft-lock")).unwrap();
+    lock.try_lock().unwrap();
 }
 
 #[tokio::test]
@@ -308,4 +385,69 @@ async fn a_lock_that_stays_taken_is_tried_for_and_then_told() {
     );
     db.execute_batch("commit").unwrap();
     assert_eq!(project.run().await.applied(), 1);
+}
+
+/// `main` reads its files out of the image, which has one of its own.
+fn from_image() -> (Project, MigrationRequest) {
+    let mut project = two();
+    project.main().source = MigrationSource::Image;
+    let folder = project.dir.path().join("image/db/migrations");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("0001_i.sql"), "create table i (id integer);").unwrap();
+    let request = MigrationRequest {
+        files: Some(image()),
+        ..MigrationRequest::default()
+    };
+    (project, request)
+}
+
+#[tokio::test]
+async fn the_files_of_the_image_run_and_not_those_of_the_checkout() {
+    let (project, request) = from_image();
+    let plans = project.plans(&request).await.unwrap();
+    assert_eq!(states(&plans[0]), ["0001_i.sql pending"]);
+    assert_eq!(plans[0].files, Files::Final);
+    assert_eq!(
+        project.run_plans(&plans).await.results(),
+        ["0001_i.sql applied"]
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there_yet_is_waited_for_and_the_plan_says_so() {
+    let (project, request) = from_image();
+    std::fs::remove_dir_all(project.dir.path().join("image")).unwrap();
+    let plan = project.plans(&request).await.unwrap().remove(0);
+    assert_eq!(plan.files, Files::Awaited);
+    assert_eq!((plan.migrations, plan.refusals), (vec![], vec![]));
+    // While it is still to be built, the checkout stands for it.
+    let plan = project.plan().await;
+    assert_eq!(plan.files, Files::Provisional);
+    assert_eq!(plan.selected, ["0001_a.sql", "0002_b.sql"]);
+}
+
+#[tokio::test]
+async fn what_the_checkout_planned_is_not_run_from_an_image_that_differs() {
+    let (project, _) = from_image();
+    let plans = vec![project.plan().await];
+    let ran = project.run_plans(&plans).await;
+    let fault = ran.fault();
+    assert_eq!(fault.kind, FaultKind::Refused);
+    assert!(
+        fault.to_string().contains("`0001_a.sql` is gone"),
+        "{fault}"
+    );
+    assert_eq!(tables(&project, "app.db"), 0);
+}
+
+#[tokio::test]
+async fn an_image_without_the_folder_is_told_with_the_ways_out() {
+    let (project, request) = from_image();
+    std::fs::remove_dir_all(project.dir.path().join("image/db")).unwrap();
+    let fault = project.plans(&request).await.unwrap_err();
+    assert!(
+        fault.to_string().contains("has no folder `db/migrations`"),
+        "{fault}"
+    );
+    assert!(fault.hints[0].contains("working directory"), "{fault:?}");
 }

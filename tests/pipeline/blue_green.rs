@@ -252,7 +252,7 @@ async fn a_deploy_that_is_cut_off_anywhere_is_resumed_or_aborted_to_a_whole_flee
         stage.deploy("v2").await.unwrap();
         stage.writes
     };
-    assert!(writes > 6);
+    assert!(writes > 4, "{writes}");
     for write in 1..=writes {
         for cut in [Cut::Before(write), Cut::After(write)] {
             let mut stage = live_v1().await;

@@ -13,7 +13,19 @@ use stagecraft::model::fault::Fault;
 use stagecraft::model::host::HostAddress;
 use stagecraft::model::image::PinnedImage;
 use stagecraft::model::project::HealthCheck;
-use stagecraft::ports::{Answer, Attached, ContainerRunner, Cx, ImageCheck, Probe};
+use stagecraft::ports::{
+    Answer, Attached, ContainerRunner, Cx, Fetch, Fetched, FolderEntry, Get, ImageCheck, Probe,
+    Target,
+};
+
+/// What a schema endpoint does.
+#[derive(Clone)]
+pub(crate) enum Says {
+    Body(String),
+    Status(u16),
+    /// No answer of use, with the reason.
+    Nothing(&'static str),
+}
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -26,6 +38,15 @@ pub(crate) struct State {
     pub(crate) dead: BTreeSet<String>,
     /// Everything that was changed, in order.
     pub(crate) actions: Vec<String>,
+    /// What schema endpoints say: the first whose words all stand in the
+    /// host's, the container's or the version's name.
+    pub(crate) schema: Vec<(String, Says)>,
+    /// Names of the containers whose schema endpoint was asked.
+    pub(crate) asked: Vec<String>,
+    /// `INTERNAL_PORT` of each container that was started.
+    pub(crate) told: Vec<Option<String>>,
+    /// One-off containers that were started.
+    pub(crate) aside: Vec<ContainerSpec>,
 }
 
 #[derive(Clone, Default)]
@@ -34,6 +55,11 @@ pub(crate) struct Fleet(Arc<Mutex<State>>);
 impl Fleet {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.0.lock().unwrap())
+    }
+
+    /// From now on, unless an earlier word fits too.
+    pub(crate) fn says(&self, who: &str, says: Says) {
+        self.with(|state| state.schema.push((who.to_owned(), says)));
     }
 
     /// The versions that run on each host.
@@ -97,6 +123,16 @@ impl ContainerRunner for Fleet {
     async fn volume_exists(&self, _: &Cx, host: &HostAddress, _: &str) -> Result<bool, Fault> {
         self.reach(host)?;
         Ok(false)
+    }
+
+    async fn folder(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &ContainerSpec,
+        _: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
+        Ok(None)
     }
 
     async fn has_image(
@@ -178,6 +214,11 @@ impl ContainerRunner for Fleet {
             if let Some(((_, name), _)) = taken {
                 return Err(Fault::failed(format!("port is taken by `{name}`")));
             }
+            if spec.labels.contains_key(label::JOB) {
+                state.aside.push(spec.clone());
+            }
+            let told = spec.env.get("INTERNAL_PORT");
+            state.told.push(told.map(|port| port.reveal().to_owned()));
             let container = Container {
                 id: spec.name.clone(),
                 name: spec.name.clone(),
@@ -188,7 +229,8 @@ impl ContainerRunner for Fleet {
                 image_id: spec.image.digest.to_string(),
                 labels: spec.labels.clone(),
                 ports: spec.ports.clone(),
-                address: None,
+                // The way in which its endpoint is found below.
+                address: Some(format!("{host} {}", spec.name)),
                 started_at: None,
             };
             state
@@ -355,6 +397,56 @@ impl Probe for Fleet {
                 Answer::Healthy
             } else {
                 Answer::Unhealthy("GET /up answered 503: starting".to_owned())
+            }
+        }))
+    }
+}
+
+#[async_trait]
+impl Fetch for Fleet {
+    async fn get(
+        &self,
+        _: &Cx,
+        host: &HostAddress,
+        target: &Target,
+        get: &Get,
+    ) -> Result<Result<Fetched, String>, Fault> {
+        self.reach(host)?;
+        assert_eq!((get.path.as_str(), get.most), ("/schema/status", 1 << 20));
+        let Target::Tcp(address, port) = target else {
+            return Ok(Err(format!("nobody serves {target:?}")));
+        };
+        // On the host's loopback, or on the container's network.
+        let is_it = |name: &str, container: &Container| {
+            let on_loopback = container.ports.iter().any(|known| {
+                (known.container, known.host) == (9090, *port) && known.address == *address
+            });
+            let inside = (address.as_str(), *port) == (&format!("{host} {name}"), 9090);
+            container.running() && (on_loopback || inside)
+        };
+        Ok(self.with(|state| {
+            let mut found = state.containers.iter();
+            let Some(((_, name), container)) =
+                found.find(|((on, name), container)| on == host.as_str() && is_it(name, container))
+            else {
+                return Err("connection refused".to_owned());
+            };
+            state.asked.push(name.clone());
+            let version = container.label(label::VERSION).unwrap_or("?");
+            let whole = format!("{host} {name} {version}");
+            let fits = |who: &str| who.split(' ').all(|word| whole.contains(word));
+            let answer = |status, body: &str| {
+                Ok(Fetched {
+                    status,
+                    headers: vec![],
+                    body: body.as_bytes().to_vec(),
+                })
+            };
+            match state.schema.iter().find(|(who, _)| fits(who)) {
+                None => answer(404, "nothing here"),
+                Some((_, Says::Body(body))) => answer(200, body),
+                Some((_, Says::Status(status))) => answer(*status, "{}"),
+                Some((_, Says::Nothing(why))) => Err((*why).to_owned()),
             }
         }))
     }

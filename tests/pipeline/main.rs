@@ -7,8 +7,10 @@
 mod blue_green;
 mod cuts;
 mod fleet;
+mod gate;
 mod ledger;
 mod phases;
 mod proxies;
 mod rollbacks;
+mod safety;
 mod stage;

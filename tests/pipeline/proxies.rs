@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use stagecraft::model::fault::Fault;
 use stagecraft::model::host::HostAddress;
 use stagecraft::model::route::{Route, Server, Traffic};
-use stagecraft::ports::{Cx, Fetch, Fetched, Get, Maintenance, Proxy, Target};
+use stagecraft::ports::{Cx, Maintenance, Proxy};
 
 use super::fleet::Fleet;
 
@@ -206,19 +206,5 @@ impl Proxy for Proxies {
             traffic.maintenance = mode == Maintenance::On;
         });
         Ok(())
-    }
-}
-
-#[async_trait]
-impl Fetch for Proxies {
-    async fn get(
-        &self,
-        _: &Cx,
-        host: &HostAddress,
-        _: &Target,
-        _: &Get,
-    ) -> Result<Result<Fetched, String>, Fault> {
-        self.reach(host)?;
-        Ok(Err("nothing listens".to_owned()))
     }
 }

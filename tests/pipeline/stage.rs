@@ -1,5 +1,6 @@
 //! A project with three hosts in memory, and the verbs of the tests.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,14 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use stagecraft::deploy::{Deployer, Observer, Origin, Stopped, Wanted, new_deploy, new_rollback};
+use stagecraft::model::compat::Compat;
 use stagecraft::model::container::StopPolicy;
 use stagecraft::model::fault::Fault;
 use stagecraft::model::history::History;
-use stagecraft::model::host::Host;
+use stagecraft::model::host::{Host, HostAddress};
 use stagecraft::model::image::{BuiltImage, Carriage, PinnedImage};
 use stagecraft::model::migration::{
-    DatabaseReport, Migration, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
-    MigrationRequest, MigrationResult, MigrationState,
+    AppliedBy, DatabaseReport, Files, Migration, MigrationFailure, MigrationOutcome, MigrationPlan,
+    MigrationReport, MigrationRequest, MigrationResult, MigrationState,
 };
 use stagecraft::model::phase::{Mark, Phase, Status};
 use stagecraft::model::project::{
@@ -22,8 +24,10 @@ use stagecraft::model::project::{
     Mode, OnFailure, Proxy, Role, Rollout, Strategy, Tls,
 };
 use stagecraft::model::release::{Release, ReleaseId};
-use stagecraft::plan::{self, DeployRequest, Facts, ReadyRole, RollbackRequest, SourceFacts};
-use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy};
+use stagecraft::plan::{
+    self, DeployRequest, Facts, ReadyRole, RollbackRequest, SchemaCheck, SourceFacts,
+};
+use stagecraft::ports::{Builder, Cx, Migrator, Pusher, RolloutStrategy, StateFolders};
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::Fleet;
@@ -48,12 +52,41 @@ pub(crate) struct Shop {
     pub(crate) breaks: Mutex<Option<Phase>>,
     interrupts: Mutex<Option<(Phase, CancellationToken)>>,
     pub(crate) files: Mutex<Vec<(String, MigrationStrategy)>>,
+    /// What is judged of a file; additive where nothing stands.
+    pub(crate) judged: Mutex<HashMap<String, Compat>>,
+    /// The database gives no answer.
+    pub(crate) silent: Mutex<bool>,
     pub(crate) applied: Mutex<Vec<String>>,
+    /// Migration → the release that applied it.
+    applied_by: Mutex<HashMap<String, String>>,
     pub(crate) builds: Mutex<usize>,
     pub(crate) forgotten: Mutex<Vec<String>>,
 }
 
+/// The hosts of the stage have one folder for everybody.
+#[async_trait]
+impl StateFolders for Shop {
+    async fn folder(&self, _: &HostAddress) -> Result<String, Fault> {
+        Ok("/var/lib/stagecraft/shop/prod".to_owned())
+    }
+
+    async fn confirm(&self, _: &HostAddress, _: &BTreeSet<String>) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
 impl Shop {
+    /// Somebody applied it, and no release knows.
+    pub(crate) fn by_hand(&self, id: &str) {
+        let mut applied = self.applied_by.lock().unwrap();
+        applied.insert(id.to_owned(), String::new());
+    }
+
+    fn judged(&self, id: &str) -> Compat {
+        let judged = self.judged.lock().unwrap();
+        judged.get(id).cloned().unwrap_or(Compat::Additive)
+    }
+
     fn fails(&self, phase: Phase) -> Result<(), Fault> {
         if let Some((at, signal)) = &*self.interrupts.lock().unwrap()
             && *at == phase
@@ -235,6 +268,7 @@ impl Stage {
             runner: &self.fleet,
             pusher: &*self.shop,
             migrator: &*self.shop,
+            folders: &*self.shop,
             proxy: &self.proxies,
         };
         observer
@@ -276,6 +310,7 @@ impl Stage {
             pusher: &*self.shop,
             migrator: &*self.shop,
             strategy,
+            fetch: &self.fleet,
             ledger,
         }
     }
@@ -306,7 +341,7 @@ impl Stage {
         stagecraft::rollout::fleet(stagecraft::rollout::Hands {
             runner: Arc::new(self.fleet.clone()),
             probe: Arc::new(self.fleet.clone()),
-            fetch: Arc::new(self.proxies.clone()),
+            fetch: Arc::new(self.fleet.clone()),
             proxy: Arc::new(self.proxies.clone()),
         })
     }
@@ -375,14 +410,35 @@ impl Stage {
         result
     }
 
-    pub(crate) async fn roll_back(&mut self, to: Option<&ReleaseId>) -> Result<Release, Fault> {
-        let facts = self.observe(Wanted::Hosts).await;
+    /// The plan that `deploy --dry-run` prints.
+    pub(crate) async fn plan_deploy(&self, version: &str) -> plan::DeployPlan {
+        let facts = self.observe(Wanted::Everything).await;
+        let request = DeployRequest {
+            release: self.next_id(),
+            version: Some(version.to_owned()),
+        };
+        plan::deploy(&self.environment, &facts, &request).unwrap()
+    }
+
+    /// The plan that `rollback --dry-run` prints.
+    pub(crate) async fn plan_back(
+        &self,
+        to: Option<&ReleaseId>,
+        schema: SchemaCheck,
+    ) -> Result<plan::RollbackPlan, Fault> {
+        let facts = self.observe(Wanted::Rollback).await;
         let request = RollbackRequest {
             release: self.next_id(),
             to: to.cloned(),
+            schema,
         };
         let target = plan::rollback_target(&self.environment, &facts, &request)?;
-        let plan = plan::rollback(&self.environment, &facts, &request, target, &self.ready())?;
+        plan::rollback(&self.environment, &facts, &request, target, &self.ready())
+    }
+
+    pub(crate) async fn roll_back(&mut self, to: Option<&ReleaseId>) -> Result<Release, Fault> {
+        let facts = self.observe(Wanted::Rollback).await;
+        let plan = self.plan_back(to, SchemaCheck::Refuse).await?;
         let release = new_rollback(
             &self.environment,
             &plan,
@@ -488,7 +544,10 @@ impl Pusher for Shop {
 #[async_trait]
 impl Migrator for Shop {
     async fn plan(&self, _: &Cx, request: &MigrationRequest) -> Result<Vec<MigrationPlan>, Fault> {
-        let applied = self.applied.lock().unwrap().clone();
+        if *self.silent.lock().unwrap() {
+            return Err(Fault::unreachable("the database is down"));
+        }
+        let applied = self.applied_by.lock().unwrap().clone();
         let migrations: Vec<Migration> = self
             .files
             .lock()
@@ -496,16 +555,22 @@ impl Migrator for Shop {
             .iter()
             .map(|(id, strategy)| Migration {
                 id: id.clone(),
-                state: if applied.contains(id) {
-                    MigrationState::Applied { at: None }
-                } else {
-                    MigrationState::Pending
+                state: match applied.get(id) {
+                    Some(release) => MigrationState::Applied {
+                        at: None,
+                        by: Some(AppliedBy {
+                            release: release.clone(),
+                            duration_ms: 1,
+                        }),
+                    },
+                    None => MigrationState::Pending,
                 },
                 strategy: *strategy,
                 checksum: id.clone(),
                 statements: 1,
                 transactional: true,
                 note: None,
+                compat: Some(self.judged(id)),
             })
             .collect();
         let selected = migrations
@@ -522,6 +587,7 @@ impl Migrator for Shop {
             selected,
             refusals: vec![],
             unread: None,
+            files: Files::Final,
             schema_version: None,
             route: "directly".into(),
         }])
@@ -532,7 +598,7 @@ impl Migrator for Shop {
         _: &Cx,
         plans: &[MigrationPlan],
         _: Option<&PinnedImage>,
-        _: &ReleaseId,
+        release: &ReleaseId,
     ) -> Result<MigrationReport, MigrationFailure> {
         let mut results = vec![];
         let mut failed = None;
@@ -550,6 +616,8 @@ impl Migrator for Shop {
                 }
                 (None, Ok(())) => {
                     self.applied.lock().unwrap().push(migration.id.clone());
+                    let mut by = self.applied_by.lock().unwrap();
+                    by.insert(migration.id.clone(), release.to_string());
                     MigrationOutcome::Applied
                 }
             };
@@ -559,6 +627,7 @@ impl Migrator for Shop {
                 checksum: migration.checksum.clone(),
                 duration_ms: 1,
                 outcome,
+                compat: migration.compat.clone(),
             });
         }
         let report = MigrationReport {

@@ -17,7 +17,7 @@ use stagecraft::model::project::{
 };
 use stagecraft::model::secret::Secret;
 use stagecraft::ports::{
-    Connections, ContainerRunner, Cx, Database, Databases, HostLink, Job, LedgerRow, Route,
+    Claim, Connections, ContainerRunner, Cx, Database, Databases, HostLink, Job, LedgerRow, Route,
     SessionOptions,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -215,6 +215,7 @@ impl Bench {
             database: &self.environment.databases[0],
             host: &self.environment.hosts[0].address,
             image: self.image.as_ref(),
+            files: None,
             release: None,
             values: &self.values,
             runner: &*self.runner,
@@ -238,11 +239,19 @@ impl Bench {
     pub async fn migrator(&self) -> Box<dyn Database> {
         let mut session = self.open().await;
         session
-            .lock(&cx().0, Duration::ZERO)
+            .lock(&cx().0, &claim(), Duration::ZERO)
             .await
             .expect("the lock");
         session.prepare().await.expect("the table");
         session
+    }
+}
+
+/// Of a step of its own.
+pub fn claim() -> Claim {
+    Claim {
+        step: uuid::Uuid::now_v7(),
+        entry: "main".to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! machine: what an engine asks of them is the same.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ use stagecraft::model::project::{
 use stagecraft::model::release::ReleaseId;
 use stagecraft::model::secret::Secret;
 use stagecraft::ports::{
-    Attached, ByteStream, Connections, ContainerRunner, Cx, HostLink, ImageCheck, Migrator,
-    RemoteExit, RemoteProcess, ReverseForward, Target,
+    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, FolderEntry, HostLink,
+    ImageCheck, Migrator, RemoteExit, RemoteProcess, ReverseForward, Target,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,7 @@ impl Project {
     pub(crate) fn new(url: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
+        std::fs::create_dir(root.join("image")).unwrap();
         let web: stagecraft::model::names::RoleName = "web".parse().unwrap();
         let environment = Environment {
             project: "shop".parse().unwrap(),
@@ -152,7 +153,10 @@ impl Project {
 
     fn migrator(&self) -> Arc<dyn Migrator> {
         let link: Arc<dyn HostLink> = Arc::new(NoLink);
-        let runner: Arc<dyn ContainerRunner> = Arc::new(Processes::default());
+        let runner: Arc<dyn ContainerRunner> = Arc::new(Processes {
+            image: self.dir.path().join("image"),
+            ..Processes::default()
+        });
         let databases = databases(Arc::clone(&link), Arc::clone(&runner));
         migrator(
             Arc::new(self.environment.clone()),
@@ -245,7 +249,7 @@ pub(crate) fn states(plan: &MigrationPlan) -> Vec<String> {
         .collect()
 }
 
-fn image() -> PinnedImage {
+pub(crate) fn image() -> PinnedImage {
     PinnedImage {
         repository: "shop".into(),
         digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
@@ -315,6 +319,7 @@ impl HostLink for NoLink {
 #[derive(Default)]
 struct Processes {
     names: Mutex<Vec<String>>,
+    image: PathBuf,
 }
 
 #[async_trait]
@@ -375,13 +380,36 @@ impl ContainerRunner for Processes {
     ) -> Result<(), Fault> {
         unused()
     }
+    /// The image's folders lie below the folder `image`.
+    async fn folder(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &ContainerSpec,
+        folder: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
+        let Ok(entries) = std::fs::read_dir(self.image.join(folder)) else {
+            return Ok(None);
+        };
+        let entries = entries.map(|entry| {
+            let entry = entry.unwrap();
+            FolderEntry {
+                name: entry.file_name().into_string().unwrap(),
+                content: Content::File(std::fs::read(entry.path()).unwrap()),
+            }
+        });
+        Ok(Some(entries.collect()))
+    }
     async fn has_image(
         &self,
         _: &Cx,
         _: &HostAddress,
         _: &PinnedImage,
     ) -> Result<ImageCheck, Fault> {
-        Ok(ImageCheck::Present)
+        Ok(match self.image.exists() {
+            true => ImageCheck::Present,
+            false => ImageCheck::Absent,
+        })
     }
     async fn ensure_image(&self, _: &Cx, _: &HostAddress, _: &PinnedImage) -> Result<(), Fault> {
         Ok(())

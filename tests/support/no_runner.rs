@@ -9,7 +9,7 @@ use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, 
 use stagecraft::model::fault::Fault;
 use stagecraft::model::host::HostAddress;
 use stagecraft::model::image::PinnedImage;
-use stagecraft::ports::{Attached, ContainerRunner, Cx, ImageCheck};
+use stagecraft::ports::{Attached, ContainerRunner, Cx, FolderEntry, ImageCheck};
 
 pub struct NoRunner;
 
@@ -61,6 +61,15 @@ impl ContainerRunner for NoRunner {
         _: &ContainerSpec,
         _: Duration,
     ) -> Result<Exit, Fault> {
+        none()
+    }
+    async fn folder(
+        &self,
+        _: &Cx,
+        _: &HostAddress,
+        _: &ContainerSpec,
+        _: &str,
+    ) -> Result<Option<Vec<FolderEntry>>, Fault> {
         none()
     }
     async fn attach(

@@ -35,13 +35,15 @@ async fn request(
     history: &History,
 ) -> Result<MigrationRequest, Fault> {
     known(&session.environment, &filters.database)?;
+    let image = image(session, cx, filters, history).await?;
     Ok(MigrationRequest {
         databases: filters.database.clone(),
         strategies: filters.strategy.iter().copied().map(Into::into).collect(),
         to: filters.to.clone(),
         steps: None,
         allow_out_of_order: false,
-        image: image(session, cx, filters, history).await?,
+        files: image.clone(),
+        image,
     })
 }
 

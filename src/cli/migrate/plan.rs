@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::model::migration::{MigrationPlan, MigrationRequest};
+use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::ui::migrations::Listed;
 use crate::ui::{self, Ui};
 
@@ -46,7 +46,11 @@ pub(super) async fn plan(
 fn exit_code(plans: &[MigrationPlan]) -> u8 {
     if plans.iter().any(|plan| !plan.refusals.is_empty()) {
         DRIFT
-    } else if plans.iter().any(|plan| !plan.selected.is_empty()) {
+    } else if plans
+        .iter()
+        // What is not known may be pending.
+        .any(|plan| !plan.selected.is_empty() || plan.files == Files::Awaited)
+    {
         PENDING
     } else {
         0
@@ -66,9 +70,11 @@ pub(super) async fn status(
         async |session| {
             let history = session.history(&session.cx, Access::Read).await?;
             known(&session.environment, &args.database)?;
+            let newest = newest_image(&history, &session.environment).map(|(_, image)| image);
             let request = MigrationRequest {
                 databases: args.database.clone(),
-                image: newest_image(&history, &session.environment).map(|(_, image)| image),
+                files: newest.clone(),
+                image: newest,
                 ..MigrationRequest::default()
             };
             let plans = session.house.migrator.plan(&session.cx, &request).await?;
@@ -95,6 +101,7 @@ mod tests {
             selected: selected.iter().map(ToString::to_string).collect(),
             refusals: refusals.iter().map(ToString::to_string).collect(),
             unread: None,
+            files: Files::Final,
             schema_version: None,
             route: "directly".into(),
         }

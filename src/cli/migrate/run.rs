@@ -9,15 +9,16 @@ use crate::deploy::{Journal, new_migration, record_run};
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
-use crate::model::migration::MigrationPlan;
+use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::phase::Phase;
+use crate::model::project::{Environment, MigrationSource};
 use crate::model::release::{Release, ReleaseId};
-use crate::plan::{self, gate};
+use crate::plan::{self, Broken, gate};
 use crate::ports::Cx;
 use crate::ui::migrations::Listed;
 use crate::ui::{self, Ui, words};
 
-use super::super::approval::{self, Consent};
+use super::super::approval::{self, Consent, Proposal};
 use super::super::args::{Globals, MigrateRunArgs};
 use super::super::deploy::{settle, show, style};
 use super::super::failure::Failure;
@@ -27,7 +28,7 @@ use super::super::source;
 use super::request;
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
-    let consent = Consent::from_flag(globals.yes);
+    let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
     on_environment(
         "stagecraft migrate run",
         globals,
@@ -37,10 +38,14 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
             session.judge_databases(&args.filters.database)?;
             if args.dry_run {
                 let history = session.history(&session.cx, Access::Read).await?;
-                let (plans, _) = planned(session, &session.cx, args, &history).await?;
+                let (plans, _) =
+                    planned(session, &session.cx, args, &history, Looking::Only).await?;
+                let broken = Broken::of(&session.environment, &history, &plans);
+                session.warn_all(&broken.warnings);
+                let id = id(&session.environment, &plans);
                 ui.show(
-                    &ui::migrations::text(&plans, Listed::Unsettled, style(session)),
-                    &json!({ "databases": plans }),
+                    &text(session, &plans, &broken, &id),
+                    &json!({ "id": id, "databases": plans, "breaking": broken.objections }),
                 )
                 .await;
                 ui.note("nothing was changed, and no lock was taken (--dry-run)")
@@ -60,29 +65,65 @@ async fn planned(
     cx: &Cx,
     args: &MigrateRunArgs,
     history: &History,
+    looking: Looking,
 ) -> Result<(Vec<MigrationPlan>, Option<PinnedImage>), Fault> {
     plan::refuse_unbuilt_migrations(&session.environment)?;
     let mut request = request(session, cx, &args.filters, history).await?;
     request.steps = args.steps;
     request.allow_out_of_order = args.allow_out_of_order;
+    if looking == Looking::Fetch {
+        fetch_files(session, cx, &request).await?;
+    }
     let plans = session.house.migrator.plan(cx, &request).await?;
     Ok((plans, request.image))
+}
+
+/// What planning may do to the primary host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    /// Nothing.
+    Only,
+    /// Have the image there whose files are the migrations.
+    Fetch,
+}
+
+/// Without the image there would be nothing to plan.
+async fn fetch_files(
+    session: &Session<'_>,
+    cx: &Cx,
+    request: &MigrationRequest,
+) -> Result<(), Fault> {
+    let environment = &session.environment;
+    let from_image = environment.databases.values().any(|database| {
+        let named = request.databases.is_empty() || request.databases.contains(&database.name);
+        named && database.migrations.source == MigrationSource::Image
+    });
+    let host = &environment.primary().address;
+    match request.files.as_ref().filter(|_| from_image) {
+        Some(image) => session.house.runner.ensure_image(cx, host, image).await,
+        None => Ok(()),
+    }
 }
 
 async fn run_locked(
     session: &Session<'_>,
     cx: &Cx,
     args: &MigrateRunArgs,
-    consent: Consent,
+    consent: &Consent,
 ) -> Result<(), Failure> {
     let environment = &session.environment;
-    let history = session.history(cx, Access::Write).await?;
+    let (history, ()) =
+        tokio::try_join!(session.history(cx, Access::Write), session.one_history(cx))?;
     if let Some(found) = plan::interrupted(&history, environment) {
         return Err(plan::open_release_fault(environment, &found).into());
     }
-    let (plans, image) = planned(session, cx, args, &history).await?;
+    let (plans, image) = planned(session, cx, args, &history, Looking::Fetch).await?;
     let pending = plans.iter().map(|plan| plan.selected.len()).sum::<usize>();
-    let refusals = refusals(&plans);
+    let mut refusals = refusals(&plans);
+    let broken = Broken::of(environment, &history, &plans);
+    session.warn_all(&broken.warnings);
+    refusals.extend(broken.refusals.iter().cloned());
+    let id = id(environment, &plans);
     if pending == 0 && refusals.is_empty() {
         session
             .ui
@@ -96,9 +137,12 @@ async fn run_locked(
     let question = format!("apply {}", words::plural(pending, "migration"));
     approval::pass(
         session.ui,
-        gate(environment, &refusals, &question),
+        gate(environment, &refusals, &broken.risks, &question),
         consent,
-        &ui::migrations::text(&plans, Listed::Unsettled, style(session)),
+        Proposal {
+            id: Some(&id),
+            text: &text(session, &plans, &broken, &id),
+        },
     )
     .await?;
     let source = source::observe(&environment.root).await;
@@ -112,6 +156,27 @@ async fn run_locked(
     let release = record(session, cx, release, &plans, image.as_ref()).await?;
     show(session, &release).await;
     Ok(())
+}
+
+/// What would run, and in which file's words.
+fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
+    let work: Vec<_> = plans
+        .iter()
+        .flat_map(|plan| {
+            plan.to_run()
+                .map(|one| (&plan.database, &one.id, &one.checksum))
+        })
+        .collect();
+    plan::plan_id(&(&environment.name, work), None)
+}
+
+fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
+    let look = style(session);
+    format!(
+        "{}{}  plan id     {id}",
+        ui::migrations::text(plans, Listed::Unsettled, look),
+        ui::plan_text::breaking(&broken.objections, look),
+    )
 }
 
 fn refusals(plans: &[MigrationPlan]) -> Vec<String> {
@@ -133,7 +198,7 @@ async fn record(
 ) -> Result<Release, Failure> {
     let id = release.id.clone();
     let ran = async {
-        let mut journal = Journal::open(cx, &session.keeper, release).await?;
+        let mut journal = Journal::open(cx, &session.keeper, release);
         journal
             .run(Phase::MigratePre, async |cx, release| {
                 match session.house.migrator.run(cx, plans, image, &id).await {

@@ -28,6 +28,9 @@ pub(super) fn resolve(
     if let (Some(port), Some(role)) = (port, &role) {
         internal(section, role, port.value.0, port.at, found);
     }
+    if let Some(role) = &role {
+        runs_twice(section, role, at, found);
+    }
     let timeout = gate.timeout.value().map(|timeout| timeout.0);
     if timeout == Some(Duration::ZERO) {
         let at = gate.timeout.given().map_or(at, |timeout| timeout.at);
@@ -132,5 +135,21 @@ fn internal(
             .error(at, "the gate's port is the one that users reach")
             .also(public.at, "this one")
             .help("let the application answer on a port of its own, which is never proxied (it gets `INTERNAL_PORT`)");
+    }
+}
+
+/// The gate asks a container that runs beside the old one.
+fn runs_twice(section: &file::Environment, role: &RoleName, at: Span, found: &mut Findings) {
+    let roles = section.roles.value().map_or(&[][..], |roles| &roles.0);
+    let role = roles.iter().find(|(name, _)| name.value == role.as_str());
+    let overlap = role.and_then(|(_, role)| role.value.overlap.given());
+    if let Some(overlap) = overlap.filter(|overlap| !overlap.value) {
+        found
+            .error(
+                at,
+                "the gate asks a container of the role that runs beside the old one",
+            )
+            .also(overlap.at, "which this forbids")
+            .help("ask another role (`role: …`), or let this one overlap");
     }
 }

@@ -275,6 +275,17 @@ fn the_schema_gates_port_is_never_the_one_that_users_reach() {
 }
 
 #[test]
+fn the_schema_gate_asks_beside_the_old_one_and_so_no_role_that_never_runs_twice() {
+    let gate = "schema_gate: { path: /schema/status, port: 9090 }\n";
+    let alone = SMALL.replace("port: 3000", "port: 3000, overlap: false");
+    assert_eq!(
+        messages(&format!("{alone}{gate}")),
+        ["the gate asks a container of the role that runs beside the old one"]
+    );
+    Case::new(format!("{SMALL}{gate}")).loaded("prod");
+}
+
+#[test]
 fn restoring_after_a_failure_needs_a_backup() {
     let text = format!(
         "{SMALL}on_failure: restore\ndatabases: {{ main: {{ connection_env: U, migrations: {{ engine: raw, path: db }} }} }}\n"

@@ -6,6 +6,7 @@
 
 mod connect;
 mod error;
+mod lock;
 mod run;
 mod split;
 mod watch;
@@ -15,17 +16,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row, Value};
-use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
-use crate::model::fault::{Fault, FaultKind};
-use crate::ports::{Cx, Database, Dialect, LedgerRow, SessionOptions, SqlError, SqlErrorKind};
+use crate::model::fault::Fault;
+use crate::ports::{
+    Claim, Cx, Database, Dialect, Hold, LedgerRow, SessionOptions, SqlError, SqlErrorKind,
+};
 
 use super::dial::Dialer;
 use super::ledger;
 use connect::Connector;
-
-const POLL: Duration = Duration::from_millis(200);
 
 struct Mysql {
     connector: Connector,
@@ -33,9 +32,8 @@ struct Mysql {
     options: SessionOptions,
     /// With its database: a script may `USE` another.
     table: String,
-    /// As an SQL literal; one a database, though the server has all of them in
-    /// one name space.
-    lock: String,
+    /// In the server's own spelling: two URLs may differ in case.
+    name: String,
     unsettled: bool,
 }
 
@@ -52,18 +50,11 @@ pub(super) async fn open(
         connector,
         options: options.clone(),
         table: format!("{}.{}", quoted(&name), ledger::TABLE),
-        lock: String::new(),
+        name: String::new(),
         unsettled: false,
     };
     session.settle().await?;
-    // The server's own spelling: two URLs may differ in case.
-    let name = session.text("SELECT DATABASE()").await?.unwrap_or(name);
-    let hash = Sha256::digest(name.as_bytes());
-    let hash: String = hash[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    session.lock = format!("'stagecraft:{hash}'");
+    session.name = session.text("SELECT DATABASE()").await?.unwrap_or(name);
     Ok(Box::new(session))
 }
 
@@ -249,32 +240,8 @@ impl Database for Mysql {
         Ok(Some(rows.into_iter().map(ledger::row).collect()))
     }
 
-    async fn lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault> {
-        let deadline = Instant::now() + wait;
-        let lock = self.lock.clone();
-        loop {
-            let taken = self.text(&format!("SELECT GET_LOCK({lock}, 0)")).await?;
-            if taken.as_deref() == Some("1") {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                let holder = watch::holder(&mut self.connection, &lock).await;
-                let what = format!(
-                    "the database {} is locked by another migration",
-                    self.connector.dialer.server
-                );
-                return Err(Fault::new(FaultKind::Locked, what).because(format!(
-                    "held by {}",
-                    holder.as_deref().unwrap_or("a session that is gone by now")
-                )));
-            }
-            let next = deadline.min(Instant::now() + POLL);
-            cx.or_interrupted(async {
-                tokio::time::sleep_until(next).await;
-                Ok(())
-            })
-            .await?;
-        }
+    async fn lock(&mut self, cx: &Cx, claim: &Claim, wait: Duration) -> Result<Hold, Fault> {
+        self.poll_lock(cx, claim, wait).await
     }
 
     async fn prepare(&mut self) -> Result<(), Fault> {

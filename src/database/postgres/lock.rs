@@ -8,24 +8,42 @@ use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::model::fault::{Fault, FaultKind};
-use crate::ports::Cx;
+use crate::ports::{Claim, Cx, Hold};
 
 use super::{Postgres, watch};
 
 const POLL: Duration = Duration::from_millis(200);
 
 impl Postgres {
-    pub(super) async fn poll_lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault> {
+    /// Three keys in one question: the entry's (taken by another session: an
+    /// earlier one of ours is not over yet), the step's (taken: another entry of
+    /// this step holds the lock) and the lock itself. What a refused attempt
+    /// got is kept for the next one.
+    pub(super) async fn poll_lock(
+        &mut self,
+        cx: &Cx,
+        claim: &Claim,
+        wait: Duration,
+    ) -> Result<Hold, Fault> {
         self.prove_own_process(cx).await?;
         let name = self.text("SELECT current_database()").await?;
         let key = key(&name.unwrap_or_default());
+        let question = format!(
+            "SELECT pg_try_advisory_lock({}), pg_try_advisory_lock({}), pg_try_advisory_lock({key})",
+            self::key(&format!("{}\0{}", claim.step, claim.entry)),
+            self::key(&claim.step.to_string()),
+        );
         let deadline = Instant::now() + wait;
         loop {
-            let taken = self
-                .text(&format!("SELECT pg_try_advisory_lock({key})"))
-                .await?;
-            if taken.as_deref() == Some("t") {
-                return Ok(());
+            let answer = self.texts(&question).await?;
+            let taken = |index: usize| {
+                let column = answer.first().and_then(|row| row.get(index));
+                column.is_some_and(|text| text.as_deref() == Some("t"))
+            };
+            match (taken(0), taken(1), taken(2)) {
+                (true, _, true) => return Ok(Hold::Own),
+                (true, false, false) => return Ok(Hold::Shared),
+                (true, true, false) | (false, _, _) => {}
             }
             if Instant::now() >= deadline {
                 let client = self.second.as_ref().map_or(&self.wire, |second| second);
@@ -82,9 +100,10 @@ impl Postgres {
     }
 }
 
-/// One key a database: all entries that share it share the lock.
-fn key(database: &str) -> i64 {
-    let hash = Sha256::digest(format!("stagecraft\0{database}"));
+/// The lock's own key is that of the database's name: all entries that share a
+/// database share the lock. The server keeps the keys of each database apart.
+fn key(of: &str) -> i64 {
+    let hash = Sha256::digest(format!("stagecraft\0{of}"));
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&hash[..8]);
     i64::from_be_bytes(bytes)

@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::model::fault::Fault;
-use crate::ports::{Cx, Database, Dialect, LedgerRow, SessionOptions, SqlError, SqlErrorKind};
+use crate::ports::{
+    Claim, Cx, Database, Dialect, Hold, LedgerRow, SessionOptions, SqlError, SqlErrorKind,
+};
 
 use super::dial::Dialer;
 use super::ledger;
@@ -272,8 +274,8 @@ impl Database for Postgres {
         Ok(Some(rows.into_iter().map(ledger::row).collect()))
     }
 
-    async fn lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault> {
-        self.poll_lock(cx, wait).await
+    async fn lock(&mut self, cx: &Cx, claim: &Claim, wait: Duration) -> Result<Hold, Fault> {
+        self.poll_lock(cx, claim, wait).await
     }
 
     async fn prepare(&mut self) -> Result<(), Fault> {

@@ -105,7 +105,11 @@ async fn perform(cx: &Cx, session: &mut Option<Box<dyn Database>>, request: Requ
             Ok(rows) => Reply::Rows(rows),
             Err(fault) => Reply::Fault(fault),
         },
-        Request::Lock { wait_ms } => plain(session.lock(cx, Duration::from_millis(wait_ms)).await),
+        Request::Lock { claim, wait_ms } => {
+            let wait = Duration::from_millis(wait_ms);
+            let locked = session.lock(cx, &claim, wait).await;
+            locked.map_or_else(Reply::Fault, Reply::Locked)
+        }
         Request::Prepare => plain(session.prepare().await),
         Request::Renew => plain(session.renew().await),
         Request::Apply { script, row } => sql(session.apply(cx, &script, &row).await),

@@ -6,7 +6,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::model::event::EventKind;
 use crate::model::fault::Fault;
-use crate::ports::{LedgerRow, SessionOptions, SqlError};
+use crate::ports::{Claim, Hold, LedgerRow, SessionOptions, SqlError};
 
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -26,6 +26,7 @@ pub(super) enum Request {
         database: String,
     },
     Lock {
+        claim: Claim,
         wait_ms: u64,
     },
     Prepare,
@@ -53,6 +54,7 @@ pub(super) enum Reply {
     /// Comes while a call runs. All others end it.
     Event(EventKind),
     Done,
+    Locked(Hold),
     Rows(Option<Vec<LedgerRow>>),
     Texts(Vec<Option<String>>),
     Fault(Fault),

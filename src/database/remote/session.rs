@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::model::fault::Fault;
 use crate::ports::{
-    ByteStream, Cx, Database, Dialect, LedgerRow, SessionOptions, SqlError, SqlErrorKind,
+    ByteStream, Claim, Cx, Database, Dialect, Hold, LedgerRow, SessionOptions, SqlError,
+    SqlErrorKind,
 };
 
 use super::super::url::ConnectionUrl;
@@ -98,7 +99,9 @@ impl Remote {
             Reply::Done => Ok(()),
             Reply::Fault(fault) => Err(fault),
             Reply::Sql(error) => Err(Fault::failed(error.message)),
-            Reply::Event(_) | Reply::Rows(_) | Reply::Texts(_) => Err(self.confused()),
+            Reply::Event(_) | Reply::Locked(_) | Reply::Rows(_) | Reply::Texts(_) => {
+                Err(self.confused())
+            }
         }
     }
 
@@ -107,7 +110,9 @@ impl Remote {
             Ok(Reply::Done) => return Ok(()),
             Ok(Reply::Sql(error)) => return Err(error),
             Ok(Reply::Fault(fault)) | Err(fault) => fault,
-            Ok(Reply::Event(_) | Reply::Rows(_) | Reply::Texts(_)) => self.confused(),
+            Ok(Reply::Event(_) | Reply::Locked(_) | Reply::Rows(_) | Reply::Texts(_)) => {
+                self.confused()
+            }
         };
         Err(SqlError {
             message: fault.to_string(),
@@ -139,13 +144,23 @@ impl Database for Remote {
         match self.call(None, Request::Rows { database }).await? {
             Reply::Rows(rows) => Ok(rows),
             Reply::Fault(fault) => Err(fault),
-            Reply::Event(_) | Reply::Done | Reply::Texts(_) | Reply::Sql(_) => Err(self.confused()),
+            Reply::Event(_) | Reply::Done | Reply::Locked(_) | Reply::Texts(_) | Reply::Sql(_) => {
+                Err(self.confused())
+            }
         }
     }
 
-    async fn lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault> {
+    async fn lock(&mut self, cx: &Cx, claim: &Claim, wait: Duration) -> Result<Hold, Fault> {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        self.plain(Some(cx), Request::Lock { wait_ms }).await
+        let claim = claim.clone();
+        let request = Request::Lock { claim, wait_ms };
+        match self.call(Some(cx), request).await? {
+            Reply::Locked(hold) => Ok(hold),
+            Reply::Fault(fault) => Err(fault),
+            Reply::Event(_) | Reply::Done | Reply::Rows(_) | Reply::Texts(_) | Reply::Sql(_) => {
+                Err(self.confused())
+            }
+        }
     }
 
     async fn prepare(&mut self) -> Result<(), Fault> {
@@ -178,7 +193,9 @@ impl Database for Remote {
         match self.call(None, Request::Query { sql }).await? {
             Reply::Texts(texts) => Ok(texts),
             Reply::Fault(fault) => Err(fault),
-            Reply::Event(_) | Reply::Done | Reply::Rows(_) | Reply::Sql(_) => Err(self.confused()),
+            Reply::Event(_) | Reply::Done | Reply::Locked(_) | Reply::Rows(_) | Reply::Sql(_) => {
+                Err(self.confused())
+            }
         }
     }
 }

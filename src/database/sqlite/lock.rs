@@ -12,14 +12,20 @@ use chrono::Utc;
 use tokio::time::Instant;
 
 use crate::model::fault::{Fault, FaultKind};
-use crate::ports::Cx;
+use crate::ports::{Claim, Cx, Hold};
 
 use super::open::beside;
 
 const POLL: Duration = Duration::from_millis(200);
 
-/// Polls for the lock of the database file. The returned file holds it until
-/// it is dropped.
+/// A lock that is held, or shared with another session of the step.
+pub(super) struct Lock {
+    pub(super) hold: Hold,
+    /// Holds it until it is closed.
+    _file: File,
+}
+
+/// Polls for the lock of the database file.
 ///
 /// # Errors
 /// `Locked` after `wait`, with what the holder wrote into the file.
@@ -27,45 +33,94 @@ pub(super) async fn acquire(
     cx: &Cx,
     database: &Path,
     who: &str,
+    claim: &Claim,
     wait: Duration,
-) -> Result<File, Fault> {
-    let path = beside(&real(database), ".stagecraft-lock");
-    let broken = |error: &std::io::Error| {
-        Fault::unreachable(format!("cannot lock {}", path.display())).caused_by(error)
+) -> Result<Lock, Fault> {
+    let deadline = Instant::now() + wait;
+    let own = beside(&real(database), ".stagecraft-lock");
+    loop {
+        let holder = match attempt(&own, who, claim)? {
+            Attempt::Taken(file) => {
+                return Ok(Lock {
+                    hold: Hold::Own,
+                    _file: file,
+                });
+            }
+            Attempt::Held(holder) => holder,
+        };
+        // Of this step: one of the same entry is an earlier session that is not
+        // over yet. Beside the holder's lock there is one for each other entry,
+        // for the same reason.
+        let mut waits_for = holder.who;
+        if holder.step == claim.step.to_string() && holder.entry != claim.entry {
+            let suffix = format!(".stagecraft-lock-{}", claim.entry);
+            match attempt(&beside(&real(database), &suffix), who, claim)? {
+                Attempt::Taken(file) => {
+                    return Ok(Lock {
+                        hold: Hold::Shared,
+                        _file: file,
+                    });
+                }
+                Attempt::Held(other) => waits_for = other.who,
+            }
+        }
+        if Instant::now() >= deadline {
+            return Err(Fault::new(
+                FaultKind::Locked,
+                format!("the database {} is locked", database.display()),
+            )
+            .because(format!("held by {}", waits_for.trim())));
+        }
+        let next = deadline.min(Instant::now() + POLL);
+        cx.or_interrupted(async {
+            tokio::time::sleep_until(next).await;
+            Ok(())
+        })
+        .await?;
+    }
+}
+
+enum Attempt {
+    Taken(File),
+    Held(Signature),
+}
+
+/// What the holder wrote: a courtesy, and to which step it belongs.
+#[derive(Default)]
+struct Signature {
+    who: String,
+    step: String,
+    entry: String,
+}
+
+fn attempt(path: &Path, who: &str, claim: &Claim) -> Result<Attempt, Fault> {
+    let broken = |error: std::io::Error| {
+        Fault::unreachable(format!("cannot lock {}", path.display())).caused_by(&error)
     };
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
-        .open(&path)
-        .map_err(|error| broken(&error))?;
-    let deadline = Instant::now() + wait;
-    loop {
-        match file.try_lock() {
-            Ok(()) => {
-                sign(&mut file, who).map_err(|error| broken(&error))?;
-                return Ok(file);
-            }
-            Err(TryLockError::Error(error)) => return Err(broken(&error)),
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                let mut holder = String::new();
-                // The name is a courtesy: without it the lock is still held.
-                let _ = file.read_to_string(&mut holder);
-                return Err(Fault::new(
-                    FaultKind::Locked,
-                    format!("the database {} is locked", database.display()),
-                )
-                .because(format!("held by {}", holder.trim())));
-            }
-            Err(TryLockError::WouldBlock) => {
-                let next = deadline.min(Instant::now() + POLL);
-                cx.or_interrupted(async {
-                    tokio::time::sleep_until(next).await;
-                    Ok(())
-                })
-                .await?;
-            }
+        .open(path)
+        .map_err(broken)?;
+    match file.try_lock() {
+        Ok(()) => {
+            sign(&mut file, who, claim).map_err(broken)?;
+            Ok(Attempt::Taken(file))
+        }
+        Err(TryLockError::Error(error)) => Err(broken(error)),
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // The name is a courtesy: without it the lock is still held.
+            let _ = file.read_to_string(&mut text);
+            let mut lines = text.lines().map(str::to_owned);
+            let mut next = || lines.next().unwrap_or_default();
+            Ok(Attempt::Held(Signature {
+                who: next(),
+                step: next(),
+                entry: next(),
+            }))
         }
     }
 }
@@ -84,13 +139,15 @@ fn real(database: &Path) -> PathBuf {
         .unwrap_or_else(|_| database.to_owned())
 }
 
-fn sign(file: &mut File, who: &str) -> std::io::Result<()> {
+fn sign(file: &mut File, who: &str, claim: &Claim) -> std::io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     writeln!(
         file,
-        "{who} (process {}, since {})",
+        "{who} (process {}, since {})\n{}\n{}",
         std::process::id(),
-        Utc::now().format("%Y-%m-%d %H:%M:%S UTC")
+        Utc::now().format("%Y-%m-%d %H:%M:%S UTC"),
+        claim.step,
+        claim.entry
     )
 }

@@ -7,7 +7,6 @@ mod lock;
 mod open;
 mod work;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,9 +17,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::fault::Fault;
-use crate::ports::{Cx, Database, Dialect, LedgerRow, SessionOptions, SqlError, SqlErrorKind};
+use crate::ports::{
+    Claim, Cx, Database, Dialect, Hold, LedgerRow, SessionOptions, SqlError, SqlErrorKind,
+};
 
 use super::ledger;
+use lock::Lock;
 
 /// An interruption that comes between two statements is lost, so it is said
 /// again until the work ends.
@@ -31,7 +33,7 @@ struct Sqlite {
     interrupt: InterruptHandle,
     path: PathBuf,
     options: SessionOptions,
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 /// Opens a session on the file. A missing one is made, unless the session may
@@ -198,12 +200,20 @@ impl Database for Sqlite {
         Ok(Some(rows.into_iter().map(ledger::row).collect()))
     }
 
-    async fn lock(&mut self, cx: &Cx, wait: Duration) -> Result<(), Fault> {
-        if self.lock.is_none() {
+    async fn lock(&mut self, cx: &Cx, claim: &Claim, wait: Duration) -> Result<Hold, Fault> {
+        if !matches!(
+            self.lock,
+            Some(Lock {
+                hold: Hold::Own,
+                ..
+            })
+        ) {
+            // What it had shared is looked for anew.
+            self.lock = None;
             let who = &self.options.application_name;
-            self.lock = Some(lock::acquire(cx, &self.path, who, wait).await?);
+            self.lock = Some(lock::acquire(cx, &self.path, who, claim, wait).await?);
         }
-        Ok(())
+        Ok(self.lock.as_ref().map_or(Hold::Own, |lock| lock.hold))
     }
 
     async fn prepare(&mut self) -> Result<(), Fault> {

@@ -21,6 +21,13 @@ fn options(read_only: bool) -> SessionOptions {
     }
 }
 
+fn claim() -> Claim {
+    Claim {
+        step: uuid::Uuid::now_v7(),
+        entry: "main".to_owned(),
+    }
+}
+
 fn row(id: &str) -> LedgerRow {
     LedgerRow {
         database: "main".to_owned(),
@@ -162,18 +169,48 @@ async fn a_second_migrator_is_refused_with_the_name_of_the_first() {
     let path = folder.path().join("app.db");
     let (mut first, mut second) = (ready(&path).await, ready(&path).await);
     let (cx, _) = cx();
-    first.lock(&cx, Duration::ZERO).await.expect("free");
+    first
+        .lock(&cx, &claim(), Duration::ZERO)
+        .await
+        .expect("free");
     let fault = second
-        .lock(&cx, Duration::from_millis(50))
+        .lock(&cx, &claim(), Duration::from_millis(50))
         .await
         .expect_err("held");
     assert_eq!(fault.kind, FaultKind::Locked);
     assert!(fault.to_string().contains("stagecraft/test"), "{fault}");
     drop(first);
     second
-        .lock(&cx, Duration::from_secs(5))
+        .lock(&cx, &claim(), Duration::from_secs(5))
         .await
         .expect("free");
+}
+
+#[tokio::test]
+async fn entries_of_one_step_share_the_lock_of_one_file() {
+    let folder = folder();
+    let path = folder.path().join("app.db");
+    let (mut first, mut second) = (ready(&path).await, ready(&path).await);
+    let (main, audit) = {
+        let main = claim();
+        let entry = "audit".to_owned();
+        let audit = Claim {
+            entry,
+            ..main.clone()
+        };
+        (main, audit)
+    };
+    let (cx, _) = cx();
+    let short = Duration::from_millis(50);
+    assert_eq!(first.lock(&cx, &main, short).await, Ok(Hold::Own));
+    assert_eq!(second.lock(&cx, &audit, short).await, Ok(Hold::Shared));
+    // Another step, and a second session of an entry, have to wait.
+    for stranger in [claim(), main.clone(), audit.clone()] {
+        let fault = ready(&path).await.lock(&cx, &stranger, short).await;
+        assert_eq!(fault.expect_err("held").kind, FaultKind::Locked);
+    }
+    drop(first);
+    assert_eq!(second.lock(&cx, &audit, short).await, Ok(Hold::Own));
 }
 
 #[tokio::test]

@@ -1,14 +1,9 @@
 //! What BuildKit may ask of the session beside files: secrets by name,
-//! credentials of registries, and whether we are still here.
+//! and credentials of registries.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bollard_buildkit_proto::health::health_check_response::ServingStatus;
-use bollard_buildkit_proto::health::health_server::Health;
-use bollard_buildkit_proto::health::{
-    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
-};
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::Secrets;
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::Auth;
@@ -17,7 +12,6 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
     VerifyTokenAuthorityResponse,
 };
-use futures_util::stream::{self, BoxStream};
 use tonic::{Request, Response, Status};
 
 use crate::docker::auth::{self as registry, Credentials};
@@ -96,41 +90,4 @@ impl Auth for BaseImages {
 /// not among those that the session names.
 fn not_offered() -> Status {
     Status::unimplemented("only credentials are offered")
-}
-
-/// The engine asks every few seconds, and drops a session that is silent.
-pub(super) struct Here;
-
-fn serving() -> HealthCheckResponse {
-    HealthCheckResponse {
-        status: ServingStatus::Serving.into(),
-    }
-}
-
-#[tonic::async_trait]
-impl Health for Here {
-    async fn check(
-        &self,
-        _: Request<HealthCheckRequest>,
-    ) -> Result<Response<HealthCheckResponse>, Status> {
-        Ok(Response::new(serving()))
-    }
-
-    async fn list(
-        &self,
-        _: Request<HealthListRequest>,
-    ) -> Result<Response<HealthListResponse>, Status> {
-        Ok(Response::new(HealthListResponse {
-            statuses: HashMap::from([(String::new(), serving())]),
-        }))
-    }
-
-    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
-
-    async fn watch(
-        &self,
-        _: Request<HealthCheckRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
-        Ok(Response::new(Box::pin(stream::iter([Ok(serving())]))))
-    }
 }

@@ -3,25 +3,20 @@
 
 use std::path::Path;
 
-use bollard_buildkit_proto::health::health_server::HealthServer;
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::SecretsServer;
 use bollard_buildkit_proto::moby::filesync::packet::file_sync_server::FileSyncServer;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
-use hyper::header::{HeaderName, HeaderValue};
-use hyper_util::rt::TokioExecutor;
-use hyper_util::service::TowerToHyperService;
 use sha2::{Digest as _, Sha256};
 use tokio_util::task::AbortOnDropHandle;
-use tonic::service::Routes;
 
 use super::filesync::Folders;
-use super::services::{BaseImages, BuildSecrets, Here};
-use crate::docker::client::{Call, Engine, fault};
+use super::services::{BaseImages, BuildSecrets};
+use crate::docker::client::{Engine, fault};
+use crate::docker::session;
 use crate::model::fault::Fault;
 
-/// The methods that BuildKit may call; it asks for nothing that is not named.
-const METHODS: [&str; 4] = [
-    "/grpc.health.v1.Health/Check",
+/// The methods that BuildKit may call beside the health check.
+const METHODS: [&str; 3] = [
     "/moby.filesync.v1.FileSync/DiffCopy",
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
     "/moby.filesync.v1.Auth/Credentials",
@@ -49,37 +44,17 @@ impl Session {
         offers: Offers,
     ) -> Result<Self, Fault> {
         let id = uuid::Uuid::now_v7().simple().to_string();
-        let mut call = Call::post("/session").upgrading("h2c");
-        for (name, value) in [
-            ("x-docker-expose-session-uuid", id.as_str()),
-            ("x-docker-expose-session-name", "stagecraft"),
-            ("x-docker-expose-session-sharedkey", &shared_key(context)),
-        ] {
-            let value = HeaderValue::from_str(value)
-                .map_err(|error| Fault::internal("a header of the session").caused_by(&error))?;
-            call = call.header(HeaderName::from_static(name), value);
-        }
-        for method in METHODS {
-            call = call.header(
-                HeaderName::from_static("x-docker-expose-session-grpc-method"),
-                HeaderValue::from_static(method),
-            );
-        }
-        let connection = engine
-            .upgrade(call)
-            .await
-            .map_err(|error| fault(engine.host(), "cannot open a build session", error))?;
-        let routes = Routes::new(HealthServer::new(Here))
+        let routes = session::routes()
             .add_service(FileSyncServer::new(offers.folders))
             .add_service(SecretsServer::new(offers.secrets))
             .add_service(AuthServer::new(offers.base_images));
-        let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(connection, TowerToHyperService::new(routes));
-        let serving = tokio::spawn(async move {
-            // The engine closes the connection as it likes; a build that
-            // suffers from it says so itself.
-            let _ = serving.await;
-        });
+        let key = shared_key(context);
+        let serving = session::open(engine, &id, Some(&key), &METHODS, routes)
+            .await
+            .map_err(|error| fault(engine.host(), "cannot open a build session", error))?;
+        // The engine closes the connection as it likes; a build that suffers
+        // from it says so itself.
+        let serving = tokio::spawn(serving);
         Ok(Self {
             id,
             _serving: AbortOnDropHandle::new(serving),

@@ -2,6 +2,7 @@
 //! reached, an engine that refused, a connection that was lost.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use bollard::errors::Error;
 
@@ -39,6 +40,17 @@ pub fn fault(host: &HostAddress, what: impl AsRef<str>, error: Error) -> Fault {
             .caused_by(innermost(&error)),
         error => Fault::new(FaultKind::Internal, what).caused_by(&error),
     }
+}
+
+/// The fault of work that went on, and then did not for so long.
+#[must_use]
+pub fn stalled(host: &HostAddress, what: impl AsRef<str>, silence: Duration) -> Fault {
+    Fault::unreachable(format!("{} on `{host}`", what.as_ref()))
+        .because(format!(
+            "it began, and then nothing moved for {}s",
+            silence.as_secs()
+        ))
+        .hint(engine_hint(host))
 }
 
 /// The engine's HTTP status, when it answered with a refusal.
@@ -128,6 +140,17 @@ mod tests {
             fault.to_string(),
             "cannot make `x` on `deploy@web1`: the container name is already in use"
         );
+    }
+
+    #[test]
+    fn work_that_stands_still_says_for_how_long_and_where_to_look() {
+        let fault = stalled(&host(), "cannot take it", Duration::from_secs(300));
+        assert_eq!(fault.kind, FaultKind::Unreachable);
+        assert_eq!(
+            fault.to_string(),
+            "cannot take it on `deploy@web1`: it began, and then nothing moved for 300s"
+        );
+        assert!(fault.hints[0].contains("`ssh deploy@web1 docker version`"));
     }
 
     #[test]

@@ -8,12 +8,11 @@ use std::time::Duration;
 use bollard::errors::Error;
 use hyper::header::HeaderValue;
 use serde::Deserialize;
-use tokio_stream::StreamExt as _;
 
 use super::Push;
 use super::refusal::Refusal;
-use crate::docker::auth::{LoginFrom, REGISTRY_AUTH};
-use crate::docker::client::{Call, Engine, fault};
+use crate::docker::auth::{LoginFrom, REGISTRY_AUTH, registry_of};
+use crate::docker::client::{Call, Engine, SILENCE, fault, next_within};
 use crate::docker::{image, this_machine};
 use crate::model::event::Unit;
 use crate::model::fault::Fault;
@@ -50,8 +49,14 @@ impl Push {
         let mut lines = engine.lines::<Line>(call).await.map_err(refused)?;
         let mut pushed = Layers::default();
         let mut digest = None;
-        while let Some(line) = lines.next().await {
-            let line = line.map_err(refused)?;
+        let stood_still = |error| match error {
+            Error::RequestTimeoutError => stood_still(&reference, repository),
+            error => refused(error),
+        };
+        while let Some(line) = next_within(SILENCE, &mut lines)
+            .await
+            .map_err(stood_still)?
+        {
             digest = line.digest().or(digest);
             pushed.hear(cx, line);
         }
@@ -103,6 +108,18 @@ fn refused(
         }
         _ => fault(engine.host(), format!("cannot {doing}"), error),
     }
+}
+
+fn stood_still(reference: &str, repository: &str) -> Fault {
+    let registry = registry_of(repository);
+    Fault::unreachable(format!("cannot push `{reference}`"))
+        .because(format!(
+            "it began, and then nothing moved for {}s: the registry `{registry}` or the way to it does not go on",
+            SILENCE.as_secs()
+        ))
+        .hint(format!(
+            "see whether it answers: `curl -i https://{registry}/v2/`, then run the command again: layers that arrived stay there"
+        ))
 }
 
 /// A line of the engine's answer.

@@ -2,7 +2,8 @@
 //! and output as one stream of bytes.
 //!
 //! Such a container goes in three ways, the first that happens: it ends (the
-//! engine removes it), the stream is dropped (it is killed), this process dies
+//! engine removes it), the stream is dropped (it is killed, and the command does
+//! not end before it is gone: `Engines::settle`), this process dies
 //! (its input closes, which ends a program that reads it).
 
 use std::io;
@@ -13,6 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::body::Purpose;
 use super::frames::{Channel, Frames};
@@ -59,6 +61,7 @@ impl Runner {
         let removal = Removal {
             engine: engine.clone(),
             id: id.clone(),
+            _waited_for: engine.aftermath().token(),
         };
         let copied = async {
             match archive {
@@ -225,6 +228,8 @@ impl AsyncWrite for Talk {
 struct Removal {
     engine: Engine,
     id: String,
+    /// The end of the command waits for this, wherever the stream is dropped.
+    _waited_for: TaskTrackerToken,
 }
 
 impl Drop for Removal {
@@ -233,9 +238,10 @@ impl Drop for Removal {
             return;
         };
         let (engine, id) = (self.engine.clone(), self.id.clone());
-        runtime.spawn(async move {
+        let removed = async move {
             // Nobody is left to tell; the next of its name clears it away.
             let _ = life::remove(&engine, &id).await;
-        });
+        };
+        self.engine.aftermath().spawn_on(removed, &runtime);
     }
 }

@@ -33,6 +33,15 @@ impl Runner {
         spec: &ContainerSpec,
         purpose: Purpose,
     ) -> Result<Made, Fault> {
+        let labelled;
+        let spec = match &self.folders {
+            None => spec,
+            Some(folders) => {
+                let folder = folders.folder(engine.host()).await?;
+                labelled = with_label(spec, label::STATE_PATH, folder);
+                &labelled
+            }
+        };
         let mut made_network = false;
         let references = references(&spec.image);
         let mut left = references.iter();
@@ -103,6 +112,12 @@ impl Runner {
             )),
         }
     }
+}
+
+fn with_label(spec: &ContainerSpec, key: &str, value: String) -> ContainerSpec {
+    let mut spec = spec.clone();
+    spec.labels.insert(key.to_owned(), value);
+    spec
 }
 
 /// Removes what stands under the name of `spec`, when it is ours.

@@ -4,22 +4,18 @@
 use std::time::Duration;
 
 use bollard::errors::Error;
-use futures_util::StreamExt;
 use hyper::header::HeaderValue;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
 use crate::docker::auth::{REGISTRY_AUTH, registry_of};
-use crate::docker::client::{Call, Engine, fault};
+use crate::docker::client::{Call, Engine, SILENCE, fault, next_within};
 use crate::model::event::Unit;
 use crate::model::fault::{Fault, FaultKind};
 use crate::ports::Cx;
 
 /// The engine says nothing before the registry has answered it.
 const FIRST_WORD: Duration = Duration::from_secs(120);
-
-/// Between two lines of progress; the engine's own retries lie within.
-const SILENCE: Duration = Duration::from_secs(300);
 
 const ATTEMPTS: u32 = 2;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -96,10 +92,7 @@ async fn once(
     let what = format!("pull {}", image.short);
     let mut layers: IndexMap<String, (u64, u64)> = IndexMap::new();
     loop {
-        let line = tokio::time::timeout(SILENCE, lines.next())
-            .await
-            .map_err(|_| Error::RequestTimeoutError)?;
-        let Some(line) = line.transpose()? else {
+        let Some(line) = next_within(SILENCE, &mut lines).await? else {
             return Ok(());
         };
         if let Some(Detail {

@@ -9,12 +9,19 @@ use crate::model::fault::Fault;
 
 /// The image that was named is not there.
 pub(super) fn lacks_image(error: &Error) -> bool {
-    said(error, 404).is_some_and(|text| text.contains("image"))
+    said(error, 404).is_some_and(|text| {
+        names_image(&text) || text.contains("image") && !text.contains("network")
+    })
 }
 
 /// The network that was named is not there.
 pub(super) fn lacks_network(error: &Error) -> bool {
-    said(error, 404).is_some_and(|text| text.contains("network") && !text.contains("image"))
+    said(error, 404).is_some_and(|text| text.contains("network") && !names_image(&text))
+}
+
+/// By whole phrases: a project, and so its network, may be called `images`.
+fn names_image(text: &str) -> bool {
+    text.contains("no such image") || text.contains("image not known")
 }
 
 fn said(error: &Error, status: u16) -> Option<String> {
@@ -152,7 +159,9 @@ mod tests {
         };
         let image = error("No such image: stagecraft/network:1");
         assert!(lacks_image(&image) && !lacks_network(&image));
-        let network = error("network shop-prod not found");
-        assert!(lacks_network(&network) && !lacks_image(&network));
+        for name in ["shop-prod", "images-prod"] {
+            let network = error(&format!("network {name} not found"));
+            assert!(lacks_network(&network) && !lacks_image(&network), "{name}");
+        }
     }
 }

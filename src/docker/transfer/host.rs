@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bollard::errors::Error;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 use tokio_stream::StreamExt as _;
@@ -14,7 +15,7 @@ use tokio_stream::StreamExt as _;
 use super::archive::Archive;
 use super::pieces::pieces;
 use super::served::Served;
-use crate::docker::client::{Call, Engine, fault};
+use crate::docker::client::{Call, Engine, SILENCE, fault, next_within, stalled};
 use crate::docker::image::{self, Stored};
 use crate::model::container::confirms;
 use crate::model::event::Unit;
@@ -138,9 +139,11 @@ impl Errand<'_> {
             .within(WHOLE);
         let failed = |error| fault(host, format!("cannot load the image {}", self.image), error);
         let mut lines = self.engine.lines::<Line>(call).await.map_err(failed)?;
-        while let Some(line) = lines.next().await {
-            line.map_err(failed)?;
-        }
+        while next_within(SILENCE, &mut lines)
+            .await
+            .map_err(failed)?
+            .is_some()
+        {}
         if held(self.engine, self.image).await?.is_none() {
             return Err(no_way.because(
                 "an engine with the containerd image store gives a loaded image another id",
@@ -157,14 +160,21 @@ impl Errand<'_> {
 
     async fn pull(&self, cx: &Cx, served: &Served, repository: &str) -> Result<(), Fault> {
         let host = self.engine.host();
-        let failed = |error| fault(host, format!("cannot take the image {}", self.image), error);
+        let what = format!("cannot take the image {}", self.image);
+        let failed = |error| fault(host, &what, error);
+        let stood_still = |error| match error {
+            Error::RequestTimeoutError => stalled(host, &what, SILENCE),
+            error => failed(error),
+        };
         let call = Call::post("/images/create")
             .query("fromImage", repository)
             .query("tag", self.archive.pin.digest.as_str())
             .within(BEGINNING);
         let mut lines = self.engine.lines::<Line>(call).await.map_err(failed)?;
-        while let Some(line) = lines.next().await {
-            line.map_err(failed)?;
+        while let Some(Line {}) = next_within(SILENCE, &mut lines)
+            .await
+            .map_err(stood_still)?
+        {
             let (done, asked) = served.bytes();
             cx.progress("carried", done, Some(asked), Unit::Bytes);
         }

@@ -14,6 +14,7 @@ fn report(database: &str, outcomes: &[(&str, MigrationOutcome)]) -> DatabaseRepo
                 checksum: "c".into(),
                 duration_ms: 1500,
                 outcome: *outcome,
+                compat: None,
             })
             .collect(),
         database,

@@ -11,12 +11,12 @@ pub struct Header {
     pub transaction: Option<Wish>,
     /// It runs after the rollout.
     pub post: bool,
-    pub compat: Option<Compat>,
+    pub compat: Option<Claim>,
 }
 
 /// What the author says about code of the release before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compat {
+pub enum Claim {
     Additive,
     Breaking,
 }
@@ -78,8 +78,8 @@ impl Header {
             "transaction=on" => self.transaction = Some(Wish::Together),
             "phase=post" => self.post = true,
             "phase=pre" => self.post = false,
-            "compat=additive" => self.compat = Some(Compat::Additive),
-            "compat=breaking" => self.compat = Some(Compat::Breaking),
+            "compat=additive" => self.compat = Some(Claim::Additive),
+            "compat=breaking" => self.compat = Some(Claim::Breaking),
             _ => return false,
         }
         true
@@ -106,7 +106,7 @@ mod tests {
             Header {
                 transaction: Some(Wish::Apart),
                 post: true,
-                compat: Some(Compat::Additive)
+                compat: Some(Claim::Additive)
             }
         );
     }

@@ -4,10 +4,11 @@
 //!
 //! PostgreSQL goes through squawk's syntax tree; MySQL and SQLite through an
 //! own lexer, because only their token rules matter here. Imports
-//! `ports::Dialect` only. Nothing here judges whether SQL is right: the server
+//! `ports::Dialect` and `model::compat` only. Nothing here judges whether SQL is right: the server
 //! does. Invariant: a statement's range always lies on the text as it is sent.
 
 mod ansi;
+mod effect;
 mod lexer;
 mod mysql;
 mod place;
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::ports::Dialect;
 
 use super::hashing;
+pub use effect::{Effect, Hurt, Keeps, Key, On};
 pub use place::Place;
 pub use trace::{Name, Trace};
 
@@ -172,6 +174,45 @@ impl Script {
     #[must_use]
     pub fn slice(&self, statement: &Statement) -> &str {
         &self.text[statement.range.clone()]
+    }
+
+    /// What a statement does to older code.
+    #[must_use]
+    pub fn effects(&self, statement: &Statement) -> Vec<Effect> {
+        effect::of(self.dialect, &self.words(statement))
+    }
+
+    /// A statement on one line and without comments; its texts are left out
+    /// where one of them could be a password.
+    #[must_use]
+    pub fn one_line(&self, statement: &Statement) -> String {
+        let words = self.words(statement);
+        let private = ["PASSWORD", "IDENTIFIED", "CONNECTION", "OPTIONS"]
+            .iter()
+            .any(|word| words.has(&[word]));
+        let mut line = String::new();
+        let mut before = 0;
+        for (index, token) in words.tokens.iter().enumerate() {
+            if index > 0 && token.range.start > before {
+                line.push(' ');
+            }
+            before = token.range.end;
+            line += &match token.kind {
+                TokenKind::Text if private => "'…'".to_owned(),
+                TokenKind::Word | TokenKind::Quoted | TokenKind::Text | TokenKind::Other => {
+                    let parts: Vec<&str> = words.raw(index).split_whitespace().collect();
+                    parts.join(" ")
+                }
+            };
+        }
+        line
+    }
+
+    fn words(&self, statement: &Statement) -> ansi::Words<'_> {
+        ansi::Words {
+            text: &self.text,
+            tokens: &self.tokens[statement.tokens.clone()],
+        }
     }
 
     /// Where a byte stands.

@@ -10,7 +10,7 @@ use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::ports::{Holder, HostLink, RemoteProcess};
 
-use super::super::state::went_wrong;
+use super::super::state::{went_wrong, within};
 
 const BEAT: Duration = Duration::from_secs(5);
 /// Less than the 30 s after which the host frees it: we stop first.
@@ -19,12 +19,16 @@ const SILENCE: Duration = Duration::from_secs(20);
 pub(super) enum Answer {
     Taken(Place),
     Busy(Option<Holder>),
+    /// By somebody with this other state folder.
+    Elsewhere(Option<Holder>, String),
 }
 
 /// A host on which the lock is held.
 pub(super) struct Place {
     process: Box<dyn RemoteProcess>,
     answered: Instant,
+    /// Since somebody last let go of it, if that is known.
+    pub(super) free_for: Option<Duration>,
 }
 
 pub(super) async fn take(
@@ -47,17 +51,28 @@ pub(super) async fn take(
             return Err(went_wrong(host, "take the lock", &exit));
         };
         match said.split_once(' ').unwrap_or((&said, "")) {
-            ("LOCKED", _) => {
+            ("LOCKED", ago) => {
+                // A clock that was set back: a moment ago.
+                let ago = ago.trim().parse().ok();
+                let free_for = ago.map(|ago: i64| Duration::from_secs(ago.max(0).unsigned_abs()));
                 return Ok(Answer::Taken(Place {
                     process,
                     answered: asked,
+                    free_for,
                 }));
             }
             ("BUSY", other) => return Ok(Answer::Busy(serde_json::from_str(other).ok())),
+            ("ELSEWHERE", other) => {
+                let (holder, folder) = other.split_once('\t').unwrap_or((other, ""));
+                return Ok(Answer::Elsewhere(
+                    serde_json::from_str(holder).ok(),
+                    folder.to_owned(),
+                ));
+            }
             ("CANNOT", why) => {
                 return Err(cannot()
                     .because(why.trim())
-                    .hint("make the host ready with `stagecraft server setup`"));
+                    .hint("its user needs `flock` or `perl`, and `/var/lib/stagecraft` or a home to write to; then run the same command again"));
             }
             // What a login shell likes to say first.
             _ => {}
@@ -103,7 +118,7 @@ pub(super) async fn show(
     host: &HostAddress,
     script: &str,
 ) -> Result<Option<Holder>, Fault> {
-    let exit = link.exec(host, script, b"").await?;
+    let exit = within(SILENCE, link, host, "look at the lock", script, b"").await?;
     Ok(last_holder(&exit.stdout))
 }
 
@@ -112,11 +127,12 @@ pub(super) async fn break_open(
     host: &HostAddress,
     script: String,
 ) -> Result<Option<Holder>, Fault> {
-    let exit = link.exec(host, &script, b"").await?;
+    let what = "end the lock's holder";
+    let exit = within(SILENCE, link, host, what, &script, b"").await?;
     if exit.code == 0 {
         Ok(last_holder(&exit.stdout))
     } else {
-        Err(went_wrong(host, "end the lock's holder", &exit))
+        Err(went_wrong(host, what, &exit))
     }
 }
 

@@ -29,8 +29,10 @@ pub(crate) enum Breakage {
 
 pub(crate) struct Checkout {
     pub(crate) name: String,
-    /// Where its role `web` is published on each host.
+    /// Where its role `web` is published on each host, or its proxy answers.
     pub(crate) port: u16,
+    /// The `Host` that requests name.
+    pub(crate) answers_to: String,
     folder: tempfile::TempDir,
     home: tempfile::TempDir,
     user: &'static str,
@@ -55,6 +57,7 @@ impl Checkout {
         let checkout = Self {
             name,
             port,
+            answers_to: "shop".to_owned(),
             folder: tempfile::tempdir().expect("a folder"),
             home: tempfile::tempdir().expect("a folder"),
             user: "dana",
@@ -72,6 +75,7 @@ impl Checkout {
         let copy = Self {
             name: self.name.clone(),
             port: self.port,
+            answers_to: self.answers_to.clone(),
             folder: tempfile::tempdir().expect("a folder"),
             home: tempfile::tempdir().expect("a folder"),
             user,

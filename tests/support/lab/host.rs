@@ -35,6 +35,11 @@ impl Host {
 
     /// What a GET of a published port answers, without its head.
     pub(crate) fn get(self, port: u16, path: &str) -> Result<String, String> {
+        self.get_as("shop", port, path)
+    }
+
+    /// The same, asked for by this name.
+    pub(crate) fn get_as(self, name: &str, port: u16, path: &str) -> Result<String, String> {
         let address: SocketAddr = format!("{}:{port}", self.ip())
             .parse()
             .map_err(|error| format!("{error}"))?;
@@ -42,7 +47,7 @@ impl Host {
         let answer = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect_timeout(&address, patience)?;
             stream.set_read_timeout(Some(patience))?;
-            write!(stream, "GET {path} HTTP/1.0\r\nHost: shop\r\n\r\n")?;
+            write!(stream, "GET {path} HTTP/1.0\r\nHost: {name}\r\n\r\n")?;
             let mut text = String::new();
             stream.read_to_string(&mut text)?;
             Ok(text)

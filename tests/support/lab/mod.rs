@@ -15,12 +15,13 @@ mod checkout;
 mod engine;
 mod host;
 mod project;
+mod proxied;
 mod run;
 mod running;
 
 pub(crate) use checkout::{Breakage, Checkout};
 pub(crate) use engine::{engine, here};
-pub(crate) use host::{Breakable, Host, lab};
+pub(crate) use host::{Breakable, Host, Sshd, lab};
 pub(crate) use project::Project;
 pub(crate) use run::Run;
 pub(crate) use running::{Running, processes_of};
@@ -38,6 +39,11 @@ pub(crate) fn within(patience: Duration, what: &str, mut is_true: impl FnMut() -
         assert!(Instant::now() < deadline, "{what}: not within {patience:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// For whoever reads what a test measured.
+pub(crate) fn says(text: &str) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
 }
 
 /// A number that no other test of this lab gets: a port on the hosts, and what

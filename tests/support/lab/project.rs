@@ -35,7 +35,7 @@ impl Project {
     #[track_caller]
     pub(crate) fn serves(&self, version: &str) {
         for host in self.hosts() {
-            assert_eq!(host.get(self.port, "/up").as_deref(), Ok(version));
+            assert_eq!(self.answer_of(host, "/up").as_deref(), Ok(version));
         }
     }
 
@@ -43,9 +43,14 @@ impl Project {
     #[track_caller]
     pub(crate) fn serves_nothing(&self) {
         for host in self.hosts() {
-            let answer = host.get(self.port, "/up");
+            let answer = self.answer_of(host, "/up");
             assert!(answer.is_err(), "{answer:?}");
         }
+    }
+
+    /// What a GET of it on one of its hosts answers.
+    pub(crate) fn answer_of(&self, host: Host, path: &str) -> Result<String, String> {
+        host.get_as(&self.answers_to, self.port, path)
     }
 
     /// `NAME STATE` of its containers on a host.

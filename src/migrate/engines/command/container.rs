@@ -63,6 +63,11 @@ pub(super) async fn run(
     Ok(Ended { exit: exit?, lines })
 }
 
+/// Refuses while an earlier run still goes on.
+pub(super) async fn refuse_second_run(cx: &Cx, job: &Job<'_>) -> Result<(), Fault> {
+    refuse_beside(cx, job, &name(job)).await
+}
+
 /// A run whose command was killed goes on in its container: a second one beside
 /// it, or in its place, could apply half of everything twice.
 async fn refuse_beside(cx: &Cx, job: &Job<'_>, name: &str) -> Result<(), Fault> {
@@ -108,7 +113,7 @@ async fn spec(
         purpose => format!("-{purpose}-{}", uuid::Uuid::now_v7().simple()),
     };
     Ok(ContainerSpec {
-        name: format!("{prefix}-migrate-{}{suffix}", job.database.name),
+        name: name(job) + &suffix,
         image: image.clone(),
         entrypoint: None,
         command: Some(command.to_vec()),
@@ -123,6 +128,12 @@ async fn spec(
         stop: StopPolicy::default(),
         restart: false,
     })
+}
+
+/// Of the container that changes the database.
+fn name(job: &Job<'_>) -> String {
+    let prefix = job.environment.prefix();
+    format!("{prefix}-migrate-{}", job.database.name)
 }
 
 fn role<'a>(job: &'a Job<'_>) -> Result<&'a Role, Fault> {

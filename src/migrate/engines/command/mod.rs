@@ -14,19 +14,20 @@ mod run;
 
 use async_trait::async_trait;
 
+use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::migration::{
-    DatabaseReport, Migration, MigrationFailure, MigrationPlan, MigrationRequest, MigrationState,
+    Files, Migration, MigrationPlan, MigrationRequest, MigrationState, UNNAMED,
 };
 use crate::model::project::{DatabaseSpec, MigrationStrategy};
-use crate::ports::{Cx, Engine, ImageCheck, Job};
+use crate::ports::{Begun, Claim, Cx, Engine, ImageCheck, Job};
 
 use super::super::select;
 use answer::Answer;
 use options::Options;
 
 /// The id of the one migration of a tool that cannot say what is pending.
-pub const UNKNOWN: &str = "command";
+pub const UNKNOWN: &str = UNNAMED;
 
 pub struct Command;
 
@@ -82,18 +83,20 @@ impl Engine for Command {
             selected: selection.selected,
             refusals,
             unread,
+            files: Files::Final,
             schema_version: None,
             route: format!("in a container on {}", job.host),
         })
     }
 
-    async fn run(
-        &self,
+    async fn begin<'a>(
+        &'a self,
         cx: &Cx,
-        job: &Job<'_>,
-        plan: &MigrationPlan,
-    ) -> Result<DatabaseReport, MigrationFailure> {
-        run::run(cx, job, plan).await
+        job: &'a Job<'a>,
+        plan: &'a MigrationPlan,
+        _: &Claim,
+    ) -> Result<Box<dyn Begun<'a> + 'a>, Fault> {
+        run::begin(cx, job, plan).await
     }
 }
 
@@ -130,10 +133,20 @@ fn migrations(strategy: MigrationStrategy, answers: Vec<Answer>) -> Vec<Migratio
         .into_iter()
         .map(|answer| match answer {
             Answer::Pending(id) => one(id, MigrationState::Pending, strategy, None),
-            Answer::Applied(id) => one(id, MigrationState::Applied { at: None }, strategy, None),
+            Answer::Applied(id) => one(
+                id,
+                MigrationState::Applied { at: None, by: None },
+                strategy,
+                None,
+            ),
             Answer::SomePending => unknown(strategy, "the tool says that something is pending"),
         })
         .collect()
+}
+
+/// The tool keeps its statements to itself.
+fn unread() -> Compat {
+    Compat::unread("was run by engine `command`, whose statements cannot be read")
 }
 
 fn unknown(strategy: MigrationStrategy, note: &str) -> Migration {
@@ -160,5 +173,6 @@ fn one(
         // The tool decides; nothing is promised for it.
         transactional: false,
         note,
+        compat: Some(unread()),
     }
 }

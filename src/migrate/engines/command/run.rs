@@ -3,58 +3,94 @@
 
 use std::time::Instant;
 
+use async_trait::async_trait;
+
 use crate::model::container::Exit;
 use crate::model::fault::Fault;
 use crate::model::migration::{
     DatabaseReport, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
     MigrationResult,
 };
-use crate::ports::{Cx, Job};
+use crate::ports::{Begun, Cx, Ended, Job};
 
 use super::answer::Answer;
 use super::options::Options;
-use super::{UNKNOWN, ask, container};
+use super::{UNKNOWN, ask, container, unread};
 
-pub(super) async fn run(
+/// Has the image there, and asks the tool once more.
+pub(super) async fn begin<'a>(
     cx: &Cx,
-    job: &Job<'_>,
-    plan: &MigrationPlan,
-) -> Result<DatabaseReport, MigrationFailure> {
-    let began = Instant::now();
-    let mut report = report(plan);
-    let outcome = go(cx, job, plan, &mut report).await;
-    let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    // The tool tells no time of a single migration: the last one has it all.
-    let attempted = |r: &&mut MigrationResult| r.outcome != MigrationOutcome::NotAttempted;
-    if let Some(last) = report.results.iter_mut().rev().find(attempted) {
-        last.duration_ms = took;
+    job: &'a Job<'a>,
+    plan: &'a MigrationPlan,
+) -> Result<Box<dyn Begun<'a> + 'a>, Fault> {
+    let options = Options::of(job.database).map_err(Fault::config)?;
+    container::refuse_second_run(cx, job).await?;
+    if let Some(image) = job.image {
+        job.runner.ensure_image(cx, job.host, image).await?;
     }
-    match outcome {
-        Ok(()) => Ok(report),
-        Err(fault) => Err(MigrationFailure {
-            fault,
-            report: MigrationReport {
-                databases: vec![report],
+    let mut report = report(plan);
+    let pending = match &options.plan {
+        Some(command) => again(cx, job, plan, command, &mut report).await?,
+        None => true,
+    };
+    Ok(Box::new(Ready {
+        job,
+        options,
+        report,
+        pending,
+    }))
+}
+
+/// The tool said what the plan says.
+struct Ready<'a> {
+    job: &'a Job<'a>,
+    options: Options,
+    report: DatabaseReport,
+    pending: bool,
+}
+
+#[async_trait]
+impl<'a> Begun<'a> for Ready<'a> {
+    async fn run(self: Box<Self>, cx: &Cx) -> Ended<'a> {
+        let Self {
+            job,
+            options,
+            mut report,
+            pending,
+        } = *self;
+        let began = Instant::now();
+        let outcome = match pending {
+            true => go(cx, job, &options, &mut report).await,
+            false => Ok(()),
+        };
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // The tool tells no time of a single migration: the last one has it all.
+        let attempted = |r: &&mut MigrationResult| r.outcome != MigrationOutcome::NotAttempted;
+        if let Some(last) = report.results.iter_mut().rev().find(attempted) {
+            last.duration_ms = took;
+        }
+        Ended {
+            outcome: match outcome {
+                Ok(()) => Ok(report),
+                Err(fault) => Err(MigrationFailure {
+                    fault,
+                    report: MigrationReport {
+                        databases: vec![report],
+                    },
+                }),
             },
-        }),
+            // There is no lock but the container's name.
+            kept: Box::new(()),
+        }
     }
 }
 
 async fn go(
     cx: &Cx,
     job: &Job<'_>,
-    plan: &MigrationPlan,
+    options: &Options,
     report: &mut DatabaseReport,
 ) -> Result<(), Fault> {
-    let options = Options::of(job.database).map_err(Fault::config)?;
-    if let Some(image) = job.image {
-        job.runner.ensure_image(cx, job.host, image).await?;
-    }
-    if let Some(command) = &options.plan
-        && !again(cx, job, plan, command, report).await?
-    {
-        return Ok(());
-    }
     let exit = container::run(cx, job, container::RUN, &options.run)
         .await?
         .exit;
@@ -199,5 +235,6 @@ fn result(plan: &MigrationPlan, id: &str) -> MigrationResult {
         checksum: String::new(),
         duration_ms: 0,
         outcome: MigrationOutcome::NotAttempted,
+        compat: Some(unread()),
     }
 }

@@ -1,6 +1,8 @@
 //! The plan against the world, once more, under the lock. Pure. Imports
 //! `model` and `migrate`'s pure parts.
 
+use std::collections::HashMap;
+
 use crate::migrate::drift::{self, Candidate, Gaps};
 use crate::model::fault::Fault;
 use crate::model::migration::{Migration, MigrationPlan, MigrationState};
@@ -36,14 +38,20 @@ pub(super) fn agree(
         false => Gaps::Refuse,
     };
     differences.extend(drift::compare(&source.candidates, rows, gaps).refusals);
+    let files: HashMap<&str, usize> = source
+        .candidates
+        .iter()
+        .enumerate()
+        .map(|(index, file)| (file.id.as_str(), index))
+        .collect();
+    let rows: HashMap<&str, &LedgerRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
     let mut work = vec![];
     for planned in plan.to_run() {
-        let file = source.candidates.iter().position(|c| c.id == planned.id);
-        let Some(index) = file else {
+        let Some(&index) = files.get(planned.id.as_str()) else {
             differences.push(format!("the file of `{}` is gone", planned.id));
             continue;
         };
-        let row = rows.iter().find(|row| row.id == planned.id);
+        let row = rows.get(planned.id.as_str()).copied();
         match one(planned, &source.candidates[index], row, plan, release) {
             Ok(what) => work.push((index, what)),
             Err(difference) => differences.push(difference),

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::migrate::words;
 use crate::model::fault::{Fault, FaultKind};
 use crate::ports::Cx;
@@ -12,22 +10,34 @@ use crate::ports::Cx;
 /// How long the work may take to give up once it was cancelled.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// Awaits `work`, which runs under `token`, a child of `cx`'s.
+/// The time that a step has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    /// As it is configured.
+    pub(super) whole: Duration,
+    /// What earlier parts of the step took of it.
+    pub(super) spent: Duration,
+}
+
+/// Awaits `work`, which gets a context that the deadline cancels.
 pub(super) async fn within<T>(
     cx: &Cx,
-    token: &CancellationToken,
-    limit: Duration,
+    limit: Limit,
     what: &str,
-    work: impl Future<Output = Result<T, Fault>>,
+    work: impl AsyncFnOnce(&Cx) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
+    let token = cx.token().child_token();
+    let inner = cx.under(token.clone());
+    let work = work(&inner);
     tokio::pin!(work);
-    if let Ok(done) = tokio::time::timeout(limit, &mut work).await {
+    let left = limit.whole.saturating_sub(limit.spent);
+    if let Ok(done) = tokio::time::timeout(left, &mut work).await {
         return done;
     }
     token.cancel();
     let timed_out = format!(
         "{what} ran into their timeout of {}",
-        words::duration(limit)
+        words::duration(limit.whole)
     );
     match tokio::time::timeout(GRACE, work).await {
         Ok(Err(fault)) if fault.kind == FaultKind::Interrupted && !cx.token().is_cancelled() => {
@@ -49,20 +59,23 @@ fn overtaken(mut fault: Fault, timed_out: String) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[tokio::test]
     async fn the_work_is_cancelled_and_the_message_says_timeout() {
         let (events, _) = tokio::sync::mpsc::unbounded_channel();
         let cx = Cx::new(events, CancellationToken::new());
-        let token = cx.token().child_token();
-        let inner = cx.under(token.clone());
-        let work = async {
+        let work = async |inner: &Cx| {
             inner.token().cancelled().await;
             Err::<(), _>(Fault::new(FaultKind::Interrupted, "`1.sql` was cancelled"))
         };
-        let limit = Duration::from_millis(10);
-        let fault = within(&cx, &token, limit, "the migrations of `main`", work)
+        let limit = Limit {
+            whole: Duration::from_millis(10),
+            spent: Duration::from_millis(9),
+        };
+        let fault = within(&cx, limit, "the migrations of `main`", work)
             .await
             .expect_err("a timeout");
         assert_eq!(fault.kind, FaultKind::Failed);

@@ -9,6 +9,7 @@ mod catalogue;
 mod check;
 mod deadline;
 mod fault;
+mod image;
 mod plan;
 mod progress;
 mod run;
@@ -21,11 +22,11 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use crate::model::fault::Fault;
-use crate::model::migration::{DatabaseReport, MigrationFailure, MigrationPlan, MigrationRequest};
+use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, MigrationSource};
-use crate::ports::{Cx, Databases, Engine, Job};
+use crate::ports::{Begun, Claim, Cx, Databases, Engine, Job};
 
-use super::super::files::{self, Order};
+use super::super::files::Order;
 use source::Sources;
 
 pub struct Raw {
@@ -76,13 +77,6 @@ impl Engine for Raw {
                     .to_owned(),
             );
         }
-        if spec.source == MigrationSource::Image {
-            problems.push(
-                "`source: image` is not built yet for engine `raw`: use `source: checkout`"
-                    .to_owned(),
-            );
-            return problems;
-        }
         let order = match Options::of(database) {
             Ok(options) => options.order,
             Err(problem) => {
@@ -93,8 +87,12 @@ impl Engine for Raw {
         let Some(path) = &spec.path else {
             return problems;
         };
-        match files::read(path, source::shown(spec), order, spec.pattern.as_deref()) {
-            Ok(folder) => problems.extend(folder.problems),
+        // What the image holds is not known here.
+        if spec.source == MigrationSource::Image {
+            return problems;
+        }
+        match self.sources.folder(spec, path, order) {
+            Ok(folder) => problems.extend(folder.problems.iter().cloned()),
             Err(fault) => problems.push(fault.to_string()),
         }
         problems
@@ -109,12 +107,13 @@ impl Engine for Raw {
         plan::plan(self.databases.as_ref(), &self.sources, cx, job, request).await
     }
 
-    async fn run(
-        &self,
+    async fn begin<'a>(
+        &'a self,
         cx: &Cx,
-        job: &Job<'_>,
-        plan: &MigrationPlan,
-    ) -> Result<DatabaseReport, MigrationFailure> {
-        run::run(self.databases.as_ref(), &self.sources, cx, job, plan).await
+        job: &'a Job<'a>,
+        plan: &'a MigrationPlan,
+        claim: &Claim,
+    ) -> Result<Box<dyn Begun<'a> + 'a>, Fault> {
+        run::begin(self.databases.as_ref(), &self.sources, cx, job, plan, claim).await
     }
 }

@@ -1,13 +1,18 @@
 //! Planning: files and rows compared, read-only. Imports `ports`, `model`.
 
+use std::time::Duration;
+
 use crate::migrate::drift::{self, Gaps};
-use crate::migrate::select;
+use crate::migrate::{select, words};
 use crate::model::fault::Fault;
-use crate::model::migration::{MigrationPlan, MigrationRequest};
-use crate::model::project::MigrationSpec;
+use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
+use crate::model::project::{DatabaseSpec, MigrationSpec};
 use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions};
 
-use super::source::Sources;
+use super::source::{Read, Sources};
+
+/// For opening a session, in a container too, and reading a small table.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn plan(
     databases: &dyn Databases,
@@ -18,18 +23,27 @@ pub(super) async fn plan(
 ) -> Result<MigrationPlan, Fault> {
     let name = &job.database.name;
     let route = databases.route(job).await?;
-    let source = sources.read(job.database, route.dialect)?;
+    let read = sources.read(cx, job, route.dialect).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
     let rows = match unread {
         Some(_) => vec![],
-        None => {
-            let mut session = databases
-                .open(cx, job, &reading(&job.database.migrations))
-                .await?;
-            let rows = session.rows(name.as_str()).await?;
-            rows.unwrap_or_default()
-        }
+        None => answered(job.database, PATIENCE, rows(databases, cx, job)).await?,
+    };
+    let plan = MigrationPlan {
+        database: name.clone(),
+        engine: "raw".to_owned(),
+        migrations: vec![],
+        selected: vec![],
+        refusals: vec![],
+        unread,
+        files: Files::Awaited,
+        schema_version: version(&rows),
+        route: route.words,
+    };
+    let (source, files) = match read {
+        Read::Known(source, files) => (source, files),
+        Read::Awaited => return Ok(plan),
     };
     let gaps = match request.allow_out_of_order {
         true => Gaps::Allow,
@@ -41,14 +55,45 @@ pub(super) async fn plan(
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
     Ok(MigrationPlan {
-        database: name.clone(),
-        engine: "raw".to_owned(),
         migrations: compared.migrations,
         selected: selection.selected,
         refusals,
-        unread,
-        schema_version: version(&rows),
-        route: route.words,
+        files,
+        ..plan
+    })
+}
+
+async fn rows(databases: &dyn Databases, cx: &Cx, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
+    let mut session = databases
+        .open(cx, job, &reading(&job.database.migrations))
+        .await?;
+    let rows = session.rows(job.database.name.as_str()).await?;
+    Ok(rows.unwrap_or_default())
+}
+
+/// A server that takes a connection and then says nothing must not hold up
+/// whoever only looks. (A run has the deadline of its step.)
+async fn answered<T>(
+    database: &DatabaseSpec,
+    patience: Duration,
+    look: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    if let Ok(answer) = tokio::time::timeout(patience, look).await {
+        return answer;
+    }
+    let fault = Fault::unreachable(format!(
+        "the database `{}` gave no answer within {}",
+        database.name,
+        words::duration(patience)
+    ))
+    .because("a connection is taken, but what is asked over it stays unanswered")
+    .state("nothing was changed");
+    let named = database.direct_connection_env.as_ref();
+    Err(match named.or(database.connection_env.as_ref()) {
+        Some(variable) => fault.hint(format!(
+            "open the URL in `{variable}` with the database's own client: where that hangs too, it is the server or a pooler before it"
+        )),
+        None => fault,
     })
 }
 
@@ -71,5 +116,37 @@ fn reading(spec: &MigrationSpec) -> SessionOptions {
         session_sql: vec![],
         application_name: "stagecraft/plan".to_owned(),
         read_only: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::test_support::spec;
+    use crate::model::fault::FaultKind;
+    use crate::model::project::{Safety, Via};
+
+    #[tokio::test]
+    async fn a_database_that_never_answers_is_given_up_with_a_way_to_look() {
+        let database = DatabaseSpec {
+            name: "main".parse().expect("a name"),
+            connection_env: Some("DATABASE_URL".into()),
+            direct_connection_env: None,
+            via: Via::Direct,
+            migrations: spec(std::path::Path::new("db")),
+            backup_before_migrate: false,
+            backup_keep: 5,
+            safety_breaking: Safety::Warn,
+            safety_blocking: Safety::Warn,
+        };
+        let never = std::future::pending::<Result<(), Fault>>();
+        let fault = answered(&database, Duration::from_millis(10), never)
+            .await
+            .expect_err("no answer");
+        assert_eq!(fault.kind, FaultKind::Unreachable);
+        assert_eq!(fault.what, "the database `main` gave no answer within 10ms");
+        assert_eq!(fault.causes.len(), 1, "{fault:?}");
+        assert_eq!(fault.state, ["nothing was changed"]);
+        assert!(fault.hints[0].contains("`DATABASE_URL`"), "{fault:?}");
     }
 }

@@ -1,6 +1,8 @@
 //! What a run did so far, for the report and for what a failure says of the
 //! world. Imports `model`.
 
+use std::collections::HashMap;
+
 use crate::migrate::words;
 use crate::model::fault::Fault;
 use crate::model::migration::{
@@ -10,21 +12,22 @@ use crate::model::migration::{
 
 pub(super) struct Progress {
     report: DatabaseReport,
+    /// Where each id stands in the report's results.
+    places: HashMap<String, usize>,
 }
 
 impl Progress {
     pub(super) fn new(plan: &MigrationPlan) -> Self {
-        let results = plan.to_run().map(|migration| MigrationResult {
-            database: plan.database.clone(),
-            id: migration.id.clone(),
-            checksum: migration.checksum.clone(),
-            duration_ms: 0,
-            outcome: MigrationOutcome::NotAttempted,
-        });
+        let results: Vec<MigrationResult> = plan
+            .to_run()
+            .map(|migration| MigrationResult::waiting(&plan.database, migration))
+            .collect();
+        let ids = results.iter().map(|result| result.id.clone());
         Self {
+            places: ids.zip(0..).collect(),
             report: DatabaseReport {
                 database: plan.database.clone(),
-                results: results.collect(),
+                results,
                 schema_before: plan.schema_version,
                 schema_after: plan.schema_version,
             },
@@ -46,7 +49,8 @@ impl Progress {
     }
 
     fn set(&mut self, id: &str, outcome: MigrationOutcome, duration_ms: u64) {
-        for result in self.report.results.iter_mut().filter(|r| r.id == id) {
+        let place = self.places.get(id).copied();
+        if let Some(result) = place.and_then(|place| self.report.results.get_mut(place)) {
             result.outcome = outcome;
             result.duration_ms = duration_ms;
         }

@@ -1,34 +1,102 @@
-//! The run: lock, look again, then one migration after the other. Imports
+//! The run: lock and look again; then, when the caller says so, one migration
+//! after the other. Imports
 //! `ports`, `model` and `migrate`'s pure parts.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
 
 use crate::model::fault::Fault;
-use crate::model::migration::{DatabaseReport, MigrationFailure, MigrationPlan};
-use crate::model::project::MigrationSpec;
-use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions};
+use crate::model::migration::{Files, MigrationPlan};
+use crate::model::project::{MigrationSource, MigrationSpec};
+use crate::ports::{
+    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions,
+};
 
 use super::check::{self, Work};
+use super::deadline::Limit;
 use super::progress::Progress;
-use super::source::Sources;
+use super::source::{Read, Source, Sources};
 use super::{deadline, fault, plan, steps};
 
-pub(super) async fn run(
-    databases: &dyn Databases,
+/// Opens, locks and looks again.
+pub(super) async fn begin<'a>(
+    databases: &'a dyn Databases,
     sources: &Sources,
     cx: &Cx,
-    job: &Job<'_>,
-    plan: &MigrationPlan,
-) -> Result<DatabaseReport, MigrationFailure> {
-    let mut progress = Progress::new(plan);
-    let token = cx.token().child_token();
-    let inner = cx.under(token.clone());
-    let what = format!("the migrations of `{}`", plan.database);
-    let limit = job.database.migrations.timeout;
-    let work = go(databases, sources, &inner, job, plan, &mut progress);
-    match deadline::within(cx, &token, limit, &what, work).await {
-        Ok(()) => Ok(progress.done()),
-        Err(fault) => Err(progress.failure(fault)),
+    job: &'a Job<'a>,
+    plan: &'a MigrationPlan,
+    claim: &Claim,
+) -> Result<Box<dyn Begun<'a> + 'a>, Fault> {
+    let began = Instant::now();
+    let limit = Limit {
+        whole: job.database.migrations.timeout,
+        spent: Duration::ZERO,
+    };
+    let looking = async |cx: &Cx| {
+        let route = databases.route(job).await?;
+        if let Some(image) = job.image.filter(|_| from_image(job)) {
+            job.runner.ensure_image(cx, job.host, image).await?;
+        }
+        let Read::Known(source, Files::Final) = sources.read(cx, job, route.dialect).await? else {
+            let what = format!(
+                "the image with the migrations of `{}` is not there",
+                plan.database
+            );
+            return Err(Fault::refused(what)
+                .state("nothing was changed")
+                .hint("name one with `--image` or `--release`"));
+        };
+        let mut session = Session::open(databases, cx, job, claim).await?;
+        let rows = session.rows().await?;
+        let work = agree(plan, &source, &rows, &session)?;
+        let mut progress = Progress::new(plan);
+        progress.found(plan::version(&rows));
+        Ok(Ready {
+            source,
+            session,
+            plan,
+            work,
+            progress,
+            limit,
+        })
+    };
+    let what = format!("locking `{}`", plan.database);
+    let mut ready = deadline::within(cx, limit, &what, looking).await?;
+    ready.limit.spent = began.elapsed();
+    Ok(Box::new(ready))
+}
+
+fn from_image(job: &Job<'_>) -> bool {
+    job.database.migrations.source == MigrationSource::Image
+}
+
+/// A database that is locked and was as its plan says.
+struct Ready<'a> {
+    source: Arc<Source>,
+    session: Session<'a>,
+    plan: &'a MigrationPlan,
+    work: Vec<(usize, Work)>,
+    progress: Progress,
+    limit: Limit,
+}
+
+#[async_trait]
+impl<'a> Begun<'a> for Ready<'a> {
+    async fn run(self: Box<Self>, cx: &Cx) -> Ended<'a> {
+        let mut ready = *self;
+        let what = format!("the migrations of `{}`", ready.plan.database);
+        let limit = ready.limit;
+        let outcome =
+            match deadline::within(cx, limit, &what, async |cx: &Cx| ready.go(cx).await).await {
+                Ok(()) => Ok(ready.progress.done()),
+                Err(fault) => Err(ready.progress.failure(fault)),
+            };
+        Ended {
+            outcome,
+            kept: Box::new(ready.session),
+        }
     }
 }
 
@@ -37,20 +105,29 @@ pub(super) struct Session<'a> {
     pub(super) database: Box<dyn Database>,
     databases: &'a dyn Databases,
     job: &'a Job<'a>,
+    claim: Claim,
+    hold: Hold,
     pub(super) release: String,
 }
 
 impl<'a> Session<'a> {
-    async fn open(databases: &'a dyn Databases, cx: &Cx, job: &'a Job<'a>) -> Result<Self, Fault> {
+    async fn open(
+        databases: &'a dyn Databases,
+        cx: &Cx,
+        job: &'a Job<'a>,
+        claim: &Claim,
+    ) -> Result<Self, Fault> {
         let release = job.release.map(ToString::to_string).unwrap_or_default();
         let spec = &job.database.migrations;
         let options = writing(spec, &release);
         let mut database = databases.open(cx, job, &options).await?;
-        database.lock(cx, spec.lock_wait).await?;
+        let hold = database.lock(cx, claim, spec.lock_wait).await?;
         Ok(Self {
             database,
             databases,
             job,
+            claim: claim.clone(),
+            hold,
             release,
         })
     }
@@ -66,8 +143,20 @@ impl<'a> Session<'a> {
     /// A new connection in the place of a lost one. Having the lock means that
     /// the old session is over, so what it did is decided.
     pub(super) async fn reopen(&mut self, cx: &Cx) -> Result<(), Fault> {
-        *self = Self::open(self.databases, cx, self.job).await?;
+        *self = Self::open(self.databases, cx, self.job, &self.claim).await?;
         Ok(())
+    }
+
+    /// Whether the lock was lost between locking and now: another session held
+    /// it for this one, and is gone. It is taken again then.
+    async fn lock_was_lost(&mut self, cx: &Cx) -> Result<bool, Fault> {
+        if self.hold == Hold::Own {
+            // Its end is this session's end, which the next statement tells.
+            return Ok(false);
+        }
+        let wait = self.spec().lock_wait;
+        self.hold = self.database.lock(cx, &self.claim, wait).await?;
+        Ok(self.hold == Hold::Own)
     }
 
     pub(super) async fn rows(&mut self) -> Result<Vec<LedgerRow>, Fault> {
@@ -76,53 +165,59 @@ impl<'a> Session<'a> {
     }
 }
 
-async fn go(
-    databases: &dyn Databases,
-    sources: &Sources,
-    cx: &Cx,
-    job: &Job<'_>,
-    plan: &MigrationPlan,
-    progress: &mut Progress,
-) -> Result<(), Fault> {
-    let route = databases.route(job).await?;
-    let source = sources.read(job.database, route.dialect)?;
-    let mut session = Session::open(databases, cx, job).await?;
-    let rows = session.rows().await?;
-    progress.found(plan::version(&rows));
-    let work = check::agree(plan, &source, &rows, &session.release)
-        .map_err(|fault| fault.hint(look_again(job)))?;
-    session.database.prepare().await?;
-    for (index, work) in work {
-        let file = &source.files[index];
-        session.database.renew().await?;
-        let began = Instant::now();
-        let step = steps::Step {
-            file,
-            script: &source.scripts[index],
-            candidate: &source.candidates[index],
-            began,
-        };
-        let done = match work.clone() {
-            Work::Done => Ok(()),
-            Work::Fresh => steps::run(cx, &mut session, &step, None).await,
-            Work::Resume(row) => steps::run(cx, &mut session, &step, Some(*row)).await,
-        };
-        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match done {
-            Ok(()) => progress.applied(&file.name, file.version, took),
-            Err(fault) => {
-                progress.failed(&file.name, took);
-                let environment = job.environment.name.as_str();
-                let database = job.database.name.as_str();
-                return Err(fault::next_steps(fault, environment, database, &file.shown));
-            }
+impl Ready<'_> {
+    async fn go(&mut self, cx: &Cx) -> Result<(), Fault> {
+        if self.session.lock_was_lost(cx).await? {
+            let rows = self.session.rows().await?;
+            self.work = agree(self.plan, &self.source, &rows, &self.session)?;
         }
-        cx.step(match work {
-            Work::Done => format!("found {} applied already", file.name),
-            Work::Fresh | Work::Resume(_) => format!("applied {} ({took} ms)", file.name),
-        });
+        let (session, progress, source) = (&mut self.session, &mut self.progress, &self.source);
+        let job = session.job;
+        session.database.prepare().await?;
+        for (index, work) in &self.work {
+            let index = *index;
+            let file = &source.folder.files[index];
+            session.database.renew().await?;
+            let began = Instant::now();
+            let step = steps::Step {
+                file,
+                script: &source.scripts[index],
+                candidate: &source.candidates[index],
+                began,
+            };
+            let done = match work.clone() {
+                Work::Done => Ok(()),
+                Work::Fresh => steps::run(cx, session, &step, None).await,
+                Work::Resume(row) => steps::run(cx, session, &step, Some(*row)).await,
+            };
+            let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match done {
+                Ok(()) => progress.applied(&file.name, file.version, took),
+                Err(fault) => {
+                    progress.failed(&file.name, took);
+                    let environment = job.environment.name.as_str();
+                    let database = job.database.name.as_str();
+                    return Err(fault::next_steps(fault, environment, database, &file.shown));
+                }
+            }
+            cx.step(match work {
+                Work::Done => format!("found {} applied already", file.name),
+                Work::Fresh | Work::Resume(_) => format!("applied {} ({took} ms)", file.name),
+            });
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Refuses what is not as the plan says.
+fn agree(
+    plan: &MigrationPlan,
+    source: &Source,
+    rows: &[LedgerRow],
+    session: &Session<'_>,
+) -> Result<Vec<(usize, Work)>, Fault> {
+    check::agree(plan, source, rows, &session.release)
+        .map_err(|fault| fault.hint(look_again(session.job)))
 }
 
 fn look_again(job: &Job<'_>) -> String {

@@ -1,26 +1,32 @@
-//! The files of one database, read and taken apart for its dialect. Imports
+//! The files of one database, read from the checkout or from the image that is
+//! to run, and taken apart for its dialect. Imports `ports`, `model` and
 //! `migrate`'s pure parts.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::migrate::checksums;
+use crate::migrate::compat;
 use crate::migrate::drift::Candidate;
-use crate::migrate::files::{self, Folder, MigrationFile};
+use crate::migrate::files::{self, Folder, MigrationFile, Order, Stamp};
 use crate::migrate::sql::{self, Mode, Script};
+use crate::model::compat::Compat;
 use crate::model::fault::Fault;
+use crate::model::image::{Digest, PinnedImage};
+use crate::model::migration::Files;
 use crate::model::names::DatabaseName;
-use crate::model::project::{DatabaseSpec, MigrationSpec, MigrationStrategy};
-use crate::ports::Dialect;
+use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec, MigrationStrategy};
+use crate::ports::{Cx, Dialect, FolderEntry, ImageCheck, Job};
 
-use super::Options;
+use super::{Options, image};
 
 pub(super) struct Source {
-    pub(super) files: Vec<MigrationFile>,
+    pub(super) folder: Arc<Folder>,
     /// One for each file.
     pub(super) scripts: Vec<Script>,
     /// One for each file.
     pub(super) candidates: Vec<Candidate>,
-    /// Why nothing may run.
+    /// Why nothing may run, the folder's problems among them.
     pub(super) problems: Vec<String>,
 }
 
@@ -33,25 +39,102 @@ pub(super) fn shown(spec: &MigrationSpec) -> &str {
         .trim_end_matches('/')
 }
 
-/// What was read and taken apart already: a plan is followed by its run, on
-/// the same files. They are read again each time, and taken apart again only
-/// where a checksum is another one.
+/// The files that are known, and whether they are those that will run.
+pub(super) enum Read {
+    Known(Arc<Source>, Files),
+    /// Only an image that is not there yet has them.
+    Awaited,
+}
+
+/// What was read and taken apart already: files are judged, planned and run in
+/// one go. Those of the checkout are read again where they look different than
+/// they did, those of an image once; all are taken apart again only where a
+/// checksum is another one.
 #[derive(Default)]
-pub(super) struct Sources(Mutex<Vec<(DatabaseName, Dialect, Arc<Source>)>>);
+pub(super) struct Sources {
+    folders: Mutex<Vec<Checkout>>,
+    apart: Mutex<Vec<(DatabaseName, Dialect, Arc<Source>)>>,
+    images: Mutex<Vec<(Digest, DatabaseName, Vec<FolderEntry>)>>,
+}
+
+/// A folder that was read in one way.
+struct Checkout {
+    spec: MigrationSpec,
+    /// How its files looked before they were read.
+    stamps: Vec<Stamp>,
+    folder: Arc<Folder>,
+}
 
 impl Sources {
-    pub(super) fn read(
+    pub(super) async fn read(
         &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        dialect: Dialect,
+    ) -> Result<Read, Fault> {
+        let spec = &job.database.migrations;
+        let (folder, files) = match (spec.source, job.files) {
+            (MigrationSource::Checkout, _) => (self.checkout(job.database)?, Files::Final),
+            (MigrationSource::Image, Some(image)) => {
+                if job.runner.has_image(cx, job.host, image).await? == ImageCheck::Absent {
+                    return Ok(Read::Awaited);
+                }
+                (Arc::new(self.image(cx, job, image).await?), Files::Final)
+            }
+            (MigrationSource::Image, None) => {
+                if !spec.path.as_deref().is_some_and(Path::is_dir) {
+                    return Ok(Read::Awaited);
+                }
+                (self.checkout(job.database)?, Files::Provisional)
+            }
+        };
+        let source = self.apart(folder, job.database, dialect)?;
+        Ok(Read::Known(source, files))
+    }
+
+    async fn image(&self, cx: &Cx, job: &Job<'_>, image: &PinnedImage) -> Result<Folder, Fault> {
+        let entries = match self.fetched(image, &job.database.name) {
+            Some(entries) => entries,
+            None => {
+                let read = image::read(cx, job, image).await?;
+                let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+                images.push((
+                    image.digest.clone(),
+                    job.database.name.clone(),
+                    read.clone(),
+                ));
+                read
+            }
+        };
+        let spec = &job.database.migrations;
+        let order = Options::of(job.database).map_err(Fault::config)?.order;
+        let pattern = spec.pattern.as_deref();
+        Ok(files::of(entries, shown(spec), order, pattern))
+    }
+
+    /// An image's digest never means other files.
+    fn fetched(&self, image: &PinnedImage, database: &DatabaseName) -> Option<Vec<FolderEntry>> {
+        let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        images
+            .iter()
+            .find(|(digest, name, _)| *digest == image.digest && name == database)
+            .map(|(.., entries)| entries.clone())
+    }
+
+    fn apart(
+        &self,
+        folder: Arc<Folder>,
         database: &DatabaseSpec,
         dialect: Dialect,
     ) -> Result<Arc<Source>, Fault> {
-        let folder = Source::folder(database)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |source: &Source| {
             let name = |file: &MigrationFile| (file.name.clone(), file.checksum.clone());
             let now = folder.files.iter().map(name);
             // Without a ledger the files are all that is read.
-            database.migrations.ledger.is_none() && now.eq(source.files.iter().map(name))
+            database.migrations.ledger.is_none()
+                && (Arc::ptr_eq(&folder, &source.folder)
+                    || now.eq(source.folder.files.iter().map(name)))
         };
         let found = known
             .iter()
@@ -64,30 +147,60 @@ impl Sources {
         known.push((database.name.clone(), dialect, Arc::clone(&source)));
         Ok(source)
     }
-}
 
-impl Source {
-    fn folder(database: &DatabaseSpec) -> Result<Folder, Fault> {
-        let spec = &database.migrations;
+    fn checkout(&self, database: &DatabaseSpec) -> Result<Arc<Folder>, Fault> {
         let options = Options::of(database).map_err(Fault::config)?;
-        let Some(path) = &spec.path else {
+        let Some(path) = &database.migrations.path else {
             return Err(Fault::config(format!(
                 "`databases.{}.migrations` has no `path`",
                 database.name
             )));
         };
-        files::read(path, shown(spec), options.order, spec.pattern.as_deref())
+        self.folder(&database.migrations, path, options.order)
     }
 
-    fn of(folder: Folder, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
+    /// The checkout's folder, read again only where it looks different.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn folder(
+        &self,
+        spec: &MigrationSpec,
+        path: &Path,
+        order: Order,
+    ) -> Result<Arc<Folder>, Fault> {
+        let stamps = files::stamps(path);
+        let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stamps) = &stamps
+            && let Some(read) = known.iter().find(|read| read.spec == *spec)
+            && read.stamps == *stamps
+        {
+            return Ok(Arc::clone(&read.folder));
+        }
+        let folder = files::read(path, shown(spec), order, spec.pattern.as_deref())?;
+        let folder = Arc::new(folder);
+        known.retain(|read| read.spec != *spec);
+        if let Some(stamps) = stamps {
+            known.push(Checkout {
+                spec: spec.clone(),
+                stamps,
+                folder: Arc::clone(&folder),
+            });
+        }
+        Ok(folder)
+    }
+}
+
+impl Source {
+    fn of(folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
         let spec = &database.migrations;
         let mut source = Self {
-            files: folder.files,
+            folder: Arc::clone(&folder),
             scripts: vec![],
             candidates: vec![],
-            problems: folder.problems,
+            problems: folder.problems.clone(),
         };
-        for file in &source.files {
+        for file in &folder.files {
             let script = sql::read(dialect, &file.text);
             let mode = judge(file, &script, &mut source.problems);
             source.candidates.push(Candidate {
@@ -97,8 +210,13 @@ impl Source {
                 prefixes: prefixes(&script),
                 strategy: strategy(spec.strategy, file),
                 mode,
+                compat: Compat::Additive,
             });
             source.scripts.push(script);
+        }
+        let judged = compat::judge(&folder.files, &source.scripts);
+        for (candidate, compat) in source.candidates.iter_mut().zip(judged) {
+            candidate.compat = compat;
         }
         if let Some(ledger) = &spec.ledger {
             let problems = checksums::check(ledger, &source.candidates)?;
@@ -109,7 +227,8 @@ impl Source {
 
     /// All ids in running order.
     pub(super) fn order(&self) -> Vec<&str> {
-        self.files.iter().map(|file| file.name.as_str()).collect()
+        let files = self.folder.files.iter();
+        files.map(|file| file.name.as_str()).collect()
     }
 }
 
