@@ -41,7 +41,14 @@ pub(super) async fn level(
             obey(link, host, redirect.as_slice()).await
         }
         // Its names stay reachable by HTTPS until the route is kept.
-        Tls::Off => Ok(()),
+        Tls::Off | Tls::Auto | Tls::Internal => Ok(()),
+    }
+}
+
+/// What this proxy cannot do is refused before anything is started.
+pub(super) fn supported(route: &Route) -> Result<(), Fault> {
+    match route.proxy.tls {
+        Tls::Off | Tls::Files { .. } => Ok(()),
         Tls::Auto | Tls::Internal => Err(Fault::refused(format!(
             "`{}` asks for a certificate that the proxy cannot get yet",
             route.key

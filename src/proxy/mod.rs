@@ -23,7 +23,9 @@
 //! `stagecraft.route` is a [`RouteLabel`], and the published loopback port of
 //! the port it names is where the proxy sends to.
 //!
-//! Names are added when a route is ensured and taken away only when it is
+//! TLS with a certificate of one's own ends here too ([`certificate`]); the
+//! first environment that wants it makes the proxy take `https_port`. Names are
+//! added when a route is ensured and taken away only when it is
 //! kept: until the fleet is confirmed, the old release answers under its own.
 
 use std::sync::Arc;
@@ -46,6 +48,7 @@ mod names;
 mod rebuild;
 mod replace;
 mod runtime;
+mod start;
 mod state;
 mod traffic;
 
@@ -121,6 +124,7 @@ impl Proxy for HaProxy {
         route: &Route,
         serving: &[Server],
     ) -> Result<(), Fault> {
+        certificate::supported(route)?;
         let link = &*self.link;
         let machine = Machine {
             link,

@@ -1,5 +1,6 @@
 //! The proxy of a host, against the real HAProxy.
 
+use std::io::Write;
 use std::time::Duration;
 
 use stagecraft::model::fault::FaultKind;
@@ -74,7 +75,10 @@ async fn a_switch_loses_no_request_and_leaves_open_connections_where_they_are() 
         failures.len(),
         failures.first()
     );
-    println!("{asked} requests over 21 switches, the first within {took:?}");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{asked} requests over 21 switches, the first within {took:?}"
+    );
 
     assert_eq!(
         proxy.open_connections(cx, host, &shop, &old).await.unwrap(),
@@ -82,6 +86,12 @@ async fn a_switch_loses_no_request_and_leaves_open_connections_where_they_are() 
     );
     proxy.forget_others(cx, host, &shop, &new).await.unwrap();
     assert_eq!(socket.says("c").await, "old:c", "it is left alone");
+    proxy.switch(cx, host, &shop, &[]).await.unwrap();
+    assert_eq!(stand.get("shop.example.com", "/").await.status, 503);
+    let traffic = proxy.look(cx, host, &shop).await.unwrap().unwrap();
+    assert!(traffic.serving.is_empty(), "{traffic:?}");
+    proxy.switch(cx, host, &shop, &new).await.unwrap();
+    assert_eq!(stand.get("shop.example.com", "/").await.body, "new /");
     drop(socket);
     let gone = || async { proxy.open_connections(cx, host, &shop, &old).await.unwrap() == 0 };
     while !gone().await {
