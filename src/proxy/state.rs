@@ -8,6 +8,9 @@ use crate::ports::HostLink;
 use super::base::backends;
 use super::runtime::{Command, Silent, ask};
 
+/// Before the name of a server that stands by.
+pub(super) const STANDS_BY: &str = "was.";
+
 /// A map of HAProxy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Map {
@@ -90,6 +93,8 @@ pub(super) struct Entry {
 pub(super) struct Standing {
     pub(super) backend: String,
     pub(super) server: Server,
+    /// Only gets what the others of its backend do not take.
+    pub(super) stands_by: bool,
     /// Takes new requests, as far as we asked for it.
     pub(super) enabled: bool,
 }
@@ -145,10 +150,13 @@ fn standing(answer: &str) -> Option<Vec<Standing>> {
     let port = at("srv_port")?;
     let server = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
+        let name = *words.get(name)?;
+        let standing_by = name.strip_prefix(STANDS_BY);
         Some(Standing {
             backend: (*words.get(backend)?).to_owned(),
+            stands_by: standing_by.is_some(),
             server: Server {
-                name: (*words.get(name)?).to_owned(),
+                name: standing_by.unwrap_or(name).to_owned(),
                 port: words.get(port)?.parse().ok()?,
             },
             enabled: *words.get(admin)? == "0",
@@ -206,7 +214,9 @@ impl State {
         let Some(live) = self.value(Map::Live, pair) else {
             return vec![];
         };
-        let enabled = self.of_backend(live).filter(|standing| standing.enabled);
+        let enabled = self
+            .of_backend(live)
+            .filter(|standing| standing.enabled && !standing.stands_by);
         let mut servers: Vec<Server> = enabled.map(|standing| standing.server.clone()).collect();
         servers.sort();
         servers

@@ -12,7 +12,10 @@ use crate::ports::HostLink;
 
 use super::base::{SERVER, backends};
 use super::runtime::{Command, ask};
-use super::state::{Map, State};
+use super::state::{Map, STANDS_BY, Standing, State};
+
+/// The first request that a new server does not take marks it down.
+const NEW: &str = "observe layer4 error-limit 1 on-error mark-down";
 
 /// Sends all new requests of the pair to `to`.
 pub(super) async fn switch(
@@ -34,7 +37,8 @@ pub(super) async fn switch(
         return obey(link, host, nobody.as_slice()).await;
     }
     let idle = state.idle(pair);
-    obey(link, host, &fill(state, &idle, &wanted)).await?;
+    let before = state.serving(pair);
+    obey(link, host, &fill(state, &idle, &wanted, &before)).await?;
     let now = match state.value(Map::Live, pair) {
         Some(_) => Map::Live.set(pair, &idle),
         None => Map::Live.add(pair, &idle),
@@ -42,23 +46,37 @@ pub(super) async fn switch(
     obey(link, host, &[now]).await
 }
 
-/// Makes a backend that serves nobody hold exactly these.
-fn fill(state: &State, backend: &str, wanted: &[Server]) -> Vec<Command> {
+/// Makes a backend that serves nobody hold exactly these. Until they are
+/// forgotten, those from before stand by: a new server that dies in its first
+/// moments loses no request, because the first one that it does not take marks
+/// it down and goes to an old one.
+fn fill(state: &State, backend: &str, wanted: &[Server], before: &[Server]) -> Vec<Command> {
     let mut commands = vec![];
     for standing in state.of_backend(backend) {
-        if !wanted.contains(&standing.server) {
-            commands.extend(forgotten(backend, &standing.server));
+        if standing.stands_by || !wanted.contains(&standing.server) {
+            commands.extend(forgotten(backend, standing));
         }
+    }
+    for server in before.iter().filter(|server| !wanted.contains(server)) {
+        let name = format!("{backend}/{STANDS_BY}{}", server.name);
+        let address = format!("127.0.0.1:{}", server.port);
+        let mut add = vec!["add", "server", &name, &address, "backup"];
+        add.extend(SERVER.split(' '));
+        commands.push(Command::new(&add));
+        commands.push(Command::new(&["enable", "health", &name]));
+        commands.push(Command::new(&["set", "server", &name, "health", "up"]));
+        commands.push(Command::new(&["enable", "server", &name]));
     }
     for server in wanted {
         let name = format!("{backend}/{}", server.name);
         let address = format!("127.0.0.1:{}", server.port);
         let stands = state
             .of_backend(backend)
-            .any(|standing| standing.server == *server);
+            .any(|standing| standing.server == *server && !standing.stands_by);
         if !stands {
             let mut add = vec!["add", "server", &name, &address];
             add.extend(SERVER.split(' '));
+            add.extend(NEW.split(' '));
             commands.push(Command::new(&add));
         }
         commands.push(Command::new(&["enable", "health", &name]));
@@ -71,8 +89,9 @@ fn fill(state: &State, backend: &str, wanted: &[Server]) -> Vec<Command> {
 
 /// Takes no new request. It is gone as soon as it serves nobody; until then
 /// its connections are left alone.
-fn forgotten(backend: &str, server: &Server) -> [Command; 2] {
-    let name = format!("{backend}/{}", server.name);
+fn forgotten(backend: &str, standing: &Standing) -> [Command; 2] {
+    let mark = if standing.stands_by { STANDS_BY } else { "" };
+    let name = format!("{backend}/{mark}{}", standing.server.name);
     [
         Command::new(&["disable", "server", &name]),
         Command::new(&["del", "server", &name]),
@@ -90,8 +109,8 @@ pub(super) async fn forget_others(
     let mut commands = vec![];
     for backend in backends(pair) {
         for standing in state.of_backend(&backend) {
-            if !serving.contains(&standing.server) {
-                commands.extend(forgotten(&backend, &standing.server));
+            if standing.stands_by || !serving.contains(&standing.server) {
+                commands.extend(forgotten(&backend, standing));
             }
         }
     }
@@ -131,6 +150,7 @@ fn used(answer: &str, of: &[Server]) -> Option<u64> {
     for line in lines.filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split(' ').collect();
         let (_, name) = words.first()?.split_once('/')?;
+        let name = name.strip_prefix(STANDS_BY).unwrap_or(name);
         if of.iter().any(|server| server.name == name) {
             open += words.get(at)?.parse::<u64>().ok()?;
         }
@@ -179,13 +199,14 @@ mod tests {
     fn open_connections_are_those_in_use_of_the_servers_asked_for() {
         let answer = "# bkname/svname bkid/svid addr port - purge_delay used_cur used_max\n\
                       e01_blue/web-1 3/1 127.0.0.1 20001 - 5000 2 9\n\
-                      e01_blue/web-2 3/2 127.0.0.1 20002 - 5000 40 90\n";
+                      e01_blue/web-2 3/2 127.0.0.1 20002 - 5000 40 90\n\
+                      e01_green/was.web-2 4/1 127.0.0.1 20002 - 5000 1 1\n";
         let web = |name: &str| Server {
             name: name.into(),
             port: 1,
         };
         assert_eq!(used(answer, &[web("web-1")]), Some(2));
-        assert_eq!(used(answer, &[web("web-1"), web("web-2")]), Some(42));
+        assert_eq!(used(answer, &[web("web-1"), web("web-2")]), Some(43));
         assert_eq!(used("Can't find backend.", &[web("web-1")]), None);
     }
 }

@@ -5,9 +5,10 @@ use futures_util::future::{join_all, try_join_all};
 use crate::model::container::{Container, StopPolicy};
 use crate::model::fault::Fault;
 use crate::model::slot::{Arrival, Manner};
-use crate::ports::{Cx, HostStep, RolloutPlan, Slot};
+use crate::ports::{Answer, Cx, HostStep, RolloutPlan, Slot};
 
-use super::{Hands, health, in_place, traffic};
+use super::traffic::{self, Had};
+use super::{Hands, health, in_place};
 
 /// Starts this host's new containers and waits until they are healthy.
 /// Nothing else changes. What runs already is left.
@@ -54,6 +55,33 @@ pub(super) async fn start_one(
     Ok(container)
 }
 
+/// Asks each new container once.
+///
+/// # Errors
+/// It is not healthy any more: with all that is known of it.
+pub(super) async fn still_ready(cx: &Cx, hands: &Hands, step: &HostStep) -> Result<(), Fault> {
+    let cx = &cx.on_host(&step.host);
+    let (runner, probe, host) = (&*hands.runner, &*hands.probe, &step.host);
+    try_join_all(slots(step).map(|slot| async move {
+        let name = &slot.new.name;
+        let found = runner.inspect(cx, host, name).await?;
+        let found = found.ok_or_else(|| Fault::failed(format!("container `{name}` is gone")))?;
+        let answer = match found.running() {
+            true => probe.ask(cx, host, &found, &slot.health.check).await?,
+            false => Answer::Unhealthy("it does not run".to_owned()),
+        };
+        match answer {
+            Answer::Healthy => Ok(()),
+            Answer::Unhealthy(said) => {
+                let why = "was healthy, and is not any more";
+                Err(health::explain(cx, runner, host, &found, Some(&found), why, &said).await)
+            }
+        }
+    }))
+    .await?;
+    Ok(())
+}
+
 /// Gives this host's traffic back to the old containers, which mostly still
 /// run, and then ends the new ones: they finish what they are answering.
 ///
@@ -78,9 +106,9 @@ pub(super) async fn undo(
     if !failures.is_empty() {
         return Err(failures.join("; "));
     }
-    traffic::back(cx, hands, plan, step).await.map_err(said)?;
+    let had = traffic::back(cx, hands, plan, step).await.map_err(said)?;
     finish_answers(cx, hands, plan, step).await.map_err(said)?;
-    let ends = slots(step).map(|slot| end(cx, hands, step, slot));
+    let ends = slots(step).map(|slot| end(cx, hands, step, slot, had));
     try_join_all(ends).await.map_err(said)?;
     Ok(())
 }
@@ -140,18 +168,18 @@ async fn finish_answers(
 }
 
 /// A kept container goes back to sleep; one that was made for this is removed.
-async fn end(cx: &Cx, hands: &Hands, step: &HostStep, slot: &Slot) -> Result<(), Fault> {
+/// What had users gets the time to finish that it asks for.
+async fn end(cx: &Cx, hands: &Hands, step: &HostStep, slot: &Slot, had: Had) -> Result<(), Fault> {
     let (runner, name) = (&hands.runner, &slot.new.name);
+    let stop = match (slot.arrival, had) {
+        (Arrival::Made, Had::Nobody) => at_once(),
+        (Arrival::StartedAgain, _) | (_, Had::Users) => slot.new.stop.clone(),
+    };
+    runner.stop(cx, &step.host, name, &stop).await?;
     match slot.arrival {
-        Arrival::StartedAgain => {
-            runner.stop(cx, &step.host, name, &slot.new.stop).await?;
-        }
-        Arrival::Made => {
-            runner.stop(cx, &step.host, name, &at_once()).await?;
-            runner.remove(cx, &step.host, name).await?;
-        }
+        Arrival::StartedAgain => Ok(()),
+        Arrival::Made => runner.remove(cx, &step.host, name).await,
     }
-    Ok(())
 }
 
 /// A failed new container gets no time to end in peace.

@@ -80,6 +80,7 @@ impl Fleet {
             touched.steps.extend(batch);
             self.start_beside(cx, batch).await?;
             self.ask(cx, plan, index, Manner::Beside).await?;
+            self.still_ready(cx, batch).await?;
             // Barrier: every host of the batch is ready, and none has changed
             // what its users see.
             self.move_traffic(cx, plan, batch).await?;
@@ -142,6 +143,15 @@ impl Fleet {
             .iter()
             .map(|step| beside::start(&stop, &self.hands, step));
         all_or_stop(&stop, hosts).await
+    }
+
+    /// The first hosts may have waited long for the last one: each new
+    /// container is asked once more, in the moment before traffic moves.
+    async fn still_ready(&self, cx: &Cx, batch: &[HostStep]) -> Result<(), Fault> {
+        let hosts = batch.iter();
+        let asked = hosts.map(|step| beside::still_ready(cx, &self.hands, step));
+        try_join_all(asked).await?;
+        Ok(())
     }
 
     /// The schema gate: every new replica so far may serve on the schema that

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::container::{Container, ContainerState};
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
 use crate::model::project::{Health, HealthCheck};
 use crate::ports::{Answer, ContainerRunner, Cx, Probe};
@@ -35,11 +35,21 @@ pub(super) async fn wait(
     let mut pause = FIRST_PAUSE.min(health.interval);
     let mut last = String::from("it was not asked yet");
     loop {
-        match cx
+        let answer = cx
             .or_interrupted(probe.ask(cx, host, container, &health.check))
-            .await?
-        {
-            Answer::Healthy if health.check != HealthCheck::None || begun.elapsed() >= stays_up => {
+            .await;
+        let now = runner.inspect(cx, host, &container.name).await?;
+        let answer = match answer {
+            // A command has nowhere to run while its container is restarted.
+            Err(fault) if fault.kind == FaultKind::Failed => Answer::Unhealthy(fault.to_string()),
+            answer => answer?,
+        };
+        let ended = ended(container, now.as_ref());
+        match answer {
+            Answer::Healthy
+                if ended.is_none()
+                    && (health.check != HealthCheck::None || begun.elapsed() >= stays_up) =>
+            {
                 cx.on_host(host).step(format!(
                     "{} is healthy after {:.1} s",
                     container.name,
@@ -50,8 +60,7 @@ pub(super) async fn wait(
             Answer::Healthy => {}
             Answer::Unhealthy(answer) => last = answer,
         }
-        let now = runner.inspect(cx, host, &container.name).await?;
-        if let Some(ended) = ended(container, now.as_ref()) {
+        if let Some(ended) = ended {
             return Err(explain(cx, runner, host, container, now.as_ref(), &ended, &last).await);
         }
         if Instant::now() >= deadline {

@@ -82,13 +82,28 @@ pub(super) async fn forward(
             return Ok(());
         }
         let path = path(route, step);
-        proxy.confirm(&cx, &step.host, route, &path, &servers).await
+        let confirmed = proxy.confirm(&cx, &step.host, route, &path, &servers);
+        // A container that is gone will not answer any more.
+        tokio::select! {
+            confirmed = confirmed => confirmed,
+            fault = death(&cx, hands, step) => Err(fault),
+        }
     };
     if let Err(fault) = moved.await {
         return Err(died(&cx, hands, step).await.unwrap_or(fault));
     }
     cx.step("traffic goes to the new release");
     Ok(())
+}
+
+/// Returns once a new container ended.
+async fn death(cx: &Cx, hands: &Hands, step: &HostStep) -> Fault {
+    loop {
+        if let Some(fault) = died(cx, hands, step).await {
+            return fault;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Why nobody answers behind the proxy, where it is no fault of the proxy's: a
@@ -131,6 +146,13 @@ fn path(route: &Route, step: &HostStep) -> String {
     }
 }
 
+/// Whether the new containers had users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Had {
+    Users,
+    Nobody,
+}
+
 /// Moves this host's traffic to the old containers, where it is not there, and
 /// makes the proxy's files say so.
 ///
@@ -141,9 +163,9 @@ pub(super) async fn back(
     hands: &Hands,
     plan: &RolloutPlan,
     step: &HostStep,
-) -> Result<(), Fault> {
+) -> Result<Had, Fault> {
     let Some(route) = route(plan, step) else {
-        return Ok(());
+        return Ok(Had::Nobody);
     };
     let (proxy, host, old) = (&hands.proxy, &step.host, &step.old_servers);
     let look = async || proxy.look(cx, host, route).await;
@@ -152,13 +174,17 @@ pub(super) async fn back(
         // Lost, or never there: it is made anew, with the old ones behind it.
         Ok(None) | Err(_) => {
             if old.is_empty() {
-                return Ok(());
+                return Ok(Had::Nobody);
             }
             proxy.ensure(cx, host, route, old).await?;
             look().await?.unwrap_or_default()
         }
     };
-    if traffic.serving != *old {
+    let had = match traffic.serving == *old {
+        true => Had::Nobody,
+        false => Had::Users,
+    };
+    if had == Had::Users {
         proxy.switch(cx, host, route, old).await?;
         if old.is_empty() {
             cx.step("nobody gets traffic, as before");
@@ -169,7 +195,7 @@ pub(super) async fn back(
     if traffic.at_boot != *old {
         proxy.keep(cx, host, route, old).await?;
     }
-    Ok(())
+    Ok(had)
 }
 
 /// Waits until these have no request open any more, at most for `patience`.
