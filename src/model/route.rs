@@ -27,6 +27,9 @@ pub struct RouteLabel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<String>,
     pub tls: Certificate,
+    /// The host's port for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<u16>,
     /// Where the container listens.
     pub port: u16,
     /// Bytes of a body.
@@ -62,6 +65,10 @@ impl Route {
                 Tls::Auto => Certificate::Auto,
                 Tls::Internal => Certificate::Internal,
                 Tls::Files { .. } => Certificate::Files,
+            },
+            https: match self.proxy.tls {
+                Tls::Off => None,
+                Tls::Auto | Tls::Internal | Tls::Files { .. } => Some(self.proxy.https_port),
             },
             port,
             limit: self.proxy.max_request_body,
@@ -127,11 +134,12 @@ mod tests {
             hosts: vec!["shop.example.com".into()],
             path_prefix: None,
             tls: Certificate::Auto,
+            https: Some(443),
             port: 3000,
             limit: None,
             timeout: 60_000,
         };
-        let text = r#"{"key":"shop-prod","hosts":["shop.example.com"],"tls":"auto","port":3000,"timeout":60000}"#;
+        let text = r#"{"key":"shop-prod","hosts":["shop.example.com"],"tls":"auto","https":443,"port":3000,"timeout":60000}"#;
         assert_eq!(route.to_string(), text);
         assert_eq!(serde_json::from_str::<RouteLabel>(text).unwrap(), route);
     }

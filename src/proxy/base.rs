@@ -22,6 +22,8 @@ pub(super) const SERVER: &str = "check inter 2s downinter 500ms fall 3 rise 1 po
 pub(super) struct Base {
     pub(super) image: String,
     pub(super) http_port: u16,
+    /// Where an environment of the host wants TLS.
+    pub(super) https_port: Option<u16>,
     /// Who may use its runtime interface.
     pub(super) group: u32,
 }
@@ -38,15 +40,18 @@ impl Base {
     pub(super) fn script(&self) -> String {
         let version = self.version();
         let about = format!(
-            "format {FORMAT}\nversion {version}\nimage {}\nhttp {}",
-            self.image, self.http_port
+            "format {FORMAT}\nversion {version}\nimage {}\nhttp {}\nhttps {}",
+            self.image,
+            self.http_port,
+            self.https_port
+                .map_or("-".to_owned(), |port| port.to_string())
         );
         self.filled(&version, &about)
     }
 
     fn filled(&self, version: &str, about: &str) -> String {
         include_str!("boot.sh")
-            .replace("@CONFIG@", include_str!("haproxy.cfg").trim_end())
+            .replace("@CONFIG@", &self.config())
             .replace("@MAINTENANCE@", &maintenance_page())
             .replace("@ABOUT@", about)
             .replace("@VERSION@", version)
@@ -54,6 +59,33 @@ impl Base {
             .replace("@HTTP@", &self.http_port.to_string())
             .replace("@PAIRS@", &PAIRS.to_string())
             .replace("@SERVER@", SERVER)
+    }
+}
+
+impl Base {
+    fn config(&self) -> String {
+        let rules = |scheme: &str, redirect: &str| {
+            include_str!("rules.cfg")
+                .trim_end()
+                .replace("@SCHEME@", scheme)
+                .replace("@REDIRECT@\n", redirect)
+        };
+        let http = include_str!("haproxy.cfg").trim_end();
+        let Some(port) = self.https_port else {
+            return http.replace("@HTTP_RULES@", &rules("http", ""));
+        };
+        let redirect = include_str!("redirect.cfg").replace(
+            "@SUFFIX@",
+            &match port {
+                443 => String::new(),
+                port => format!(":{port}"),
+            },
+        );
+        let https = include_str!("https.cfg")
+            .trim_end()
+            .replace("@HTTPS@", &port.to_string())
+            .replace("@HTTPS_RULES@", &rules("https", ""));
+        http.replace("@HTTP_RULES@", &rules("http", &redirect)) + "\n" + &https
     }
 }
 
@@ -81,6 +113,7 @@ mod tests {
         Base {
             image: "haproxy:3.2".into(),
             http_port: 80,
+            https_port: Some(443),
             group: 998,
         }
     }
@@ -95,6 +128,7 @@ mod tests {
         let mut versions = vec![base().version()];
         for change in [
             |base: &mut Base| base.http_port = 8080,
+            |base: &mut Base| base.https_port = None,
             |base: &mut Base| base.image = "haproxy:3.3".into(),
             |base: &mut Base| base.group = 7,
         ] {
@@ -104,7 +138,7 @@ mod tests {
         }
         versions.sort();
         versions.dedup();
-        assert_eq!(versions.len(), 4);
+        assert_eq!(versions.len(), 5);
     }
 
     #[test]

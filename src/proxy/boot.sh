@@ -5,7 +5,7 @@ made=/tmp/stagecraft
 kept=/data/routes
 sockets=/run/stagecraft-proxy
 rm -rf "$made" /data/taken
-mkdir -p "$made" "$kept" "$sockets" || exit 1
+mkdir -p "$made" "$kept" /data/certificates "$sockets" || exit 1
 
 # A predecessor that still serves left what it knows, for one start only: its
 # listening sockets are taken over, so that no connection is refused.
@@ -21,7 +21,7 @@ word() { case $1 in '' | *[!A-Za-z0-9_.:-]*) return 1 ;; esac }
 
 # read_route FILE: into variables; fails on the first thing that is not right.
 read_route() {
-    names='' servers='' list='' limit='' timeout='' maintenance='' begun='' ended=''
+    names='' servers='' list='' limit='' timeout='' maintenance='' secure='' begun='' ended=''
     [ -f "$1" ] || return 1
     while read -r what a b more; do
         [ -z "$more$ended" ] || return 1
@@ -38,6 +38,7 @@ read_route() {
         limit) number "$a" || return 1; limit=$a ;;
         timeout) number "$a" || return 1; timeout=$a ;;
         maintenance) maintenance=1 ;;
+        secure) secure=1 ;;
         end) ended=1 ;;
         *) return 1 ;;
         esac
@@ -46,7 +47,7 @@ read_route() {
 }
 
 cd "$made" || exit 1
-for map in names owners live kept maintenance limits timeouts; do : >"$map.map"; done
+for map in names owners live kept maintenance secure limits timeouts; do : >"$map.map"; done
 cat >about.map <<'END'
 @ABOUT@
 END
@@ -65,6 +66,7 @@ for file in "$from"/*; do
     echo "$pair $key" >>owners.map
     printf %s "$names" | while read -r name; do echo "$name $pair"; done >>names.map
     [ -z "$maintenance" ] || echo "$pair 1" >>maintenance.map
+    [ -z "$secure" ] || echo "$pair 1" >>secure.map
     [ -z "$limit" ] || echo "$pair $limit" >>limits.map
     [ -z "$timeout" ] || echo "$pair $timeout" >>timeouts.map
     if [ -n "$servers" ]; then
@@ -75,6 +77,18 @@ for file in "$from"/*; do
     fi
     if [ "$from" = "$kept" ] || read_route "$kept/$key"; then
         echo "$pair ${list:-,}" >>kept.map
+    fi
+done
+
+# Each certificate is tried by itself.
+: >certificates
+for file in /data/certificates/*.pem; do
+    [ -f "$file" ] || continue
+    printf 'frontend try\n mode http\n timeout client 1s\n bind abns@try ssl crt %s\n' "$file" >try.cfg
+    if haproxy -c -q -f try.cfg; then
+        echo "$file" >>certificates
+    else
+        echo "stagecraft: ${file##*/} is damaged and left out" >&2
     fi
 done
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::model::command_line::CommandLine;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::model::route::{RouteLabel, Server};
+use crate::model::route::{Certificate, RouteLabel, Server};
 use crate::ports::{ContainerRunner, Cx};
 
 use super::names::keys;
@@ -43,17 +43,32 @@ impl RouteFile {
         ];
         Self {
             key: route.key.clone(),
-            text: text(state, pair, &keys(route), &limits, servers),
+            text: text(
+                state,
+                pair,
+                &keys(route),
+                &limits,
+                servers,
+                route.tls != Certificate::Off,
+            ),
         }
     }
 
     /// As the pair stands.
     pub(super) fn of(state: &State, pair: &str, servers: &[Server]) -> Self {
         let limits = [("limit", Map::Limits), ("timeout", Map::Timeouts)];
+        let secure = state.value(Map::Secure, pair).is_some();
         let limits = limits.map(|(word, map)| (word, state.value(map, pair).map(str::to_owned)));
         Self {
             key: state.owner(pair).unwrap_or_default().to_owned(),
-            text: text(state, pair, &names_of(state, pair), &limits, servers),
+            text: text(
+                state,
+                pair,
+                &names_of(state, pair),
+                &limits,
+                servers,
+                secure,
+            ),
         }
     }
 }
@@ -64,6 +79,7 @@ fn text(
     names: &[String],
     limits: &[(&str, Option<String>)],
     servers: &[Server],
+    secure: bool,
 ) -> String {
     let mut text = "stagecraft 1\n".to_owned();
     for name in names {
@@ -79,6 +95,9 @@ fn text(
     }
     if state.value(Map::Maintenance, pair).is_some() {
         text.push_str("maintenance\n");
+    }
+    if secure {
+        text.push_str("secure\n");
     }
     text.push_str("end\n");
     text

@@ -6,16 +6,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use tokio::time::Instant;
 
-use crate::model::container::{Container, ContainerSpec, ContainerState, Mount, StopPolicy, label};
+use crate::model::container::{Container, label};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::host::HostAddress;
-use crate::model::route::Route;
+use crate::model::route::{Route, RouteLabel};
 use crate::ports::{ContainerRunner, Cx, HostLink};
 
-use super::base::{Base, FORMAT};
+use super::base::FORMAT;
 use super::files::sh;
 use super::runtime::Silent;
 use super::state::{Map, State, read};
@@ -23,10 +22,8 @@ use super::{rebuild, replace};
 
 /// Of its container.
 pub const NAME: &str = "stagecraft-proxy";
-const FOLDER: &str = "/run/stagecraft-proxy";
+pub(super) const FOLDER: &str = "/run/stagecraft-proxy";
 
-/// From its start to its first answer.
-const STARTS: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Of its log, in a fault.
 const LAST_WORDS: usize = 20;
@@ -89,6 +86,18 @@ impl Machine<'_> {
             .because("a host has one proxy for all projects")
             .hint(format!("write `http_port: {}` in `proxy`", about("http"))));
         }
+        let secure = route.label(0).https.or(state.https());
+        if secure != state.https() {
+            return match state.https() {
+                None => Ok(Fit::Replace(format!("`{}` wants TLS", route.key))),
+                Some(port) => Err(Fault::refused(format!(
+                    "the proxy on `{host}` takes TLS on port {port}, and `{}` wants {}",
+                    route.key, route.proxy.https_port
+                ))
+                .because("a host has one proxy for all projects")
+                .hint(format!("write `https_port: {port}` in `proxy`"))),
+            };
+        }
         let format: u32 = about("format").parse().unwrap_or_default();
         if format > FORMAT {
             return Err(Fault::refused(format!(
@@ -124,7 +133,14 @@ impl Machine<'_> {
     }
 
     async fn started(&self, route: &Route) -> Result<State, Fault> {
-        let container = self.start(route).await?;
+        // Others may want TLS where this one does not.
+        let any = BTreeMap::new();
+        let all = self.runner.list(self.cx, self.host, &any).await?;
+        let https = all
+            .iter()
+            .filter_map(RouteLabel::of)
+            .find_map(|label| label.https);
+        let container = self.start(route, https).await?;
         let state = self.answering(&container).await?;
         self.cx.on_host(self.host).step("started the proxy");
         rebuild::rebuild(self, &state).await
@@ -177,146 +193,7 @@ impl Machine<'_> {
             .collect())
     }
 
-    pub(super) async fn start(&self, route: &Route) -> Result<Container, Fault> {
-        let proxy = &route.proxy;
-        let (image, group, holder) = tokio::try_join!(
-            self.runner.resolve_image(self.cx, self.host, &proxy.image),
-            self.group(),
-            self.runner
-                .publisher_of(self.cx, self.host, proxy.http_port),
-        )?;
-        if let Some(holder) = holder {
-            return Err(self.port_taken(proxy.http_port, Some(&holder)));
-        }
-        let base = Base {
-            image: proxy.image.clone(),
-            http_port: proxy.http_port,
-            group,
-        };
-        let mount = |source: &str, target: &str| Mount {
-            source: source.to_owned(),
-            target: target.to_owned(),
-            read_only: false,
-        };
-        let spec = ContainerSpec {
-            name: NAME.to_owned(),
-            image,
-            entrypoint: Some(vec!["sh".to_owned(), "-c".to_owned()]),
-            command: Some(vec![base.script()]),
-            env: IndexMap::new(),
-            labels: [(label::PROXY.to_owned(), base.version())].into(),
-            mounts: vec![mount(NAME, "/data")],
-            made_folders: vec![mount(FOLDER, FOLDER)],
-            // For the ports below 1024; HAProxy gives it up once it has them.
-            user: Some("0".to_owned()),
-            network: "host".to_owned(),
-            aliases: vec![],
-            ports: vec![],
-            stop: StopPolicy {
-                // Lets requests end.
-                signal: "SIGUSR1".to_owned(),
-                timeout: Duration::from_secs(30),
-            },
-            restart: true,
-        };
-        let Self {
-            runner, cx, host, ..
-        } = *self;
-        let version = spec.labels.get(label::PROXY).map(String::as_str);
-        if let Some(found) = runner.inspect(cx, host, NAME).await?
-            && !found.running()
-            && found.label(label::PROXY) != version
-        {
-            runner.remove(cx, host, &found.id).await?;
-        }
-        // Whoever makes it, all may start it.
-        runner.make(cx, host, &spec).await?;
-        let deadline = Instant::now() + STARTS;
-        // An engine gives a name away before it knows the container by it.
-        while Instant::now() < deadline && runner.inspect(cx, host, NAME).await?.is_none() {
-            self.pause().await?;
-        }
-        runner.start_again(cx, host, NAME).await
-    }
-
-    /// Waits until that very container answers; removes it when it does not.
-    pub(super) async fn answering(&self, container: &Container) -> Result<State, Fault> {
-        let version = container.label(label::PROXY).unwrap_or_default();
-        let deadline = Instant::now() + STARTS;
-        let why = loop {
-            let silent = match read(self.link, self.host).await {
-                Ok(state) if state.value(Map::About, "version") == Some(version) => {
-                    return Ok(state);
-                }
-                Ok(_) => Silent("another one answers".to_owned()),
-                Err(silent) => silent,
-            };
-            let found = self
-                .runner
-                .inspect(self.cx, self.host, &container.id)
-                .await?;
-            match found {
-                None => break "its container was removed".to_owned(),
-                Some(found) if found.state != ContainerState::Running || found.restarts > 0 => {
-                    break format!(
-                        "it ends at once, with exit code {}",
-                        found.exit_code.unwrap_or(1)
-                    );
-                }
-                Some(_) if Instant::now() >= deadline => break silent.0,
-                Some(_) => self.pause().await?,
-            }
-        };
-        let last = self.last_words(&container.id).await;
-        // The failure that is being told comes first.
-        let _ = self.runner.remove(self.cx, self.host, &container.id).await;
-        let text = last.join("\n");
-        if text.contains("Address already in use") || text.contains("cannot bind socket") {
-            let port = text.rsplit(':').next().unwrap_or_default();
-            let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-            return Err(self.port_taken(port.parse().unwrap_or_default(), None));
-        }
-        Err(
-            Fault::failed(format!("the proxy does not start on `{}`", self.host))
-                .because(why)
-                .showing(format!("last lines from {NAME} on {}", self.host), last),
-        )
-    }
-
-    fn port_taken(&self, port: u16, holder: Option<&str>) -> Fault {
-        let host = self.host;
-        let fault = Fault::failed(format!("port {port} of `{host}` is in use"))
-            .because("the proxy is to answer there");
-        match holder {
-            Some(holder) => fault
-                .because(format!("the container `{holder}` publishes it now"))
-                .hint(format!(
-                    "let it publish another port, or write another `http_port` in `proxy`; \
-                     see what it is: `docker inspect {holder}`"
-                )),
-            None => fault
-                .because("no container publishes it: another program on the host listens there")
-                .hint(format!(
-                    "see who listens, on the host: `sudo ss -ltnp 'sport = :{port}'`"
-                )),
-        }
-    }
-
-    /// Whoever may use the engine may use the proxy.
-    async fn group(&self) -> Result<u32, Fault> {
-        let script = "stat -L -c %g /var/run/docker.sock 2>/dev/null || id -g";
-        let exit = self.link.exec(self.host, script, &[]).await?;
-        let said = String::from_utf8_lossy(&exit.stdout).trim().to_owned();
-        said.parse().map_err(|_| {
-            Fault::failed(format!(
-                "cannot find out who may use Docker on `{}`",
-                self.host
-            ))
-            .because(format!("`{script}` says `{said}`"))
-        })
-    }
-
-    async fn last_words(&self, name: &str) -> Vec<String> {
+    pub(super) async fn last_words(&self, name: &str) -> Vec<String> {
         let logs = self.runner.logs(self.cx, self.host, name, LAST_WORDS).await;
         logs.unwrap_or_default()
     }

@@ -23,19 +23,23 @@
 //! `stagecraft.route` is a [`RouteLabel`], and the published loopback port of
 //! the port it names is where the proxy sends to.
 //!
-//! Names are added when a route is ensured and taken away only when it is
+//! TLS with a certificate of one's own ends here too ([`certificate`]); the
+//! first environment that wants it makes the proxy take `https_port`. Names are
+//! added when a route is ensured and taken away only when it is
 //! kept: until the fleet is confirmed, the old release answers under its own.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::model::container::ContainerState;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::model::route::{Route, RouteLabel, Server, Traffic};
+use crate::model::route::{Certificate, Route, RouteLabel, Server, Traffic};
 use crate::ports::{ContainerRunner, Cx, Fetch, HostLink, Maintenance, Proxy};
 
 mod base;
+mod certificate;
 mod claim;
 mod confirm;
 mod files;
@@ -44,6 +48,7 @@ mod names;
 mod rebuild;
 mod replace;
 mod runtime;
+mod start;
 mod state;
 mod traffic;
 
@@ -102,8 +107,13 @@ impl Proxy for HaProxy {
                 Err(silent) => silent,
             };
             match self.runner.inspect(cx, host, NAME).await? {
-                Some(found) if found.running() => Err(silent.fault(host)),
-                Some(_) | None => Ok(None),
+                Some(found) => match found.state {
+                    ContainerState::Created | ContainerState::Exited => Ok(None),
+                    ContainerState::Running
+                    | ContainerState::Restarting
+                    | ContainerState::Other => Err(silent.fault(host)),
+                },
+                None => Ok(None),
             }
         };
         cx.or_interrupted(work).await
@@ -116,6 +126,7 @@ impl Proxy for HaProxy {
         route: &Route,
         serving: &[Server],
     ) -> Result<(), Fault> {
+        certificate::supported(route)?;
         let link = &*self.link;
         let machine = Machine {
             link,
@@ -130,6 +141,7 @@ impl Proxy for HaProxy {
         if state.value(Map::Timeouts, &pair).is_none() {
             obey(link, host, &limits(&state, &pair, &known)).await?;
         }
+        certificate::level(link, &*self.runner, cx, host, &state, &pair, route).await?;
         if state.serving(&pair).is_empty() && !serving.is_empty() {
             traffic::switch(link, host, &state, &pair, serving).await?;
         }
@@ -176,6 +188,9 @@ impl Proxy for HaProxy {
         self.write(cx, host, file).await?;
         let names = names::keys(&known);
         let mut commands = limits(&state, pair, &known);
+        if known.tls == Certificate::Off && state.value(Map::Secure, pair).is_some() {
+            commands.push(Map::Secure.del(pair));
+        }
         let old = names_of(&state, pair).into_iter();
         let gone = old.filter(|name| !names.contains(name));
         commands.extend(gone.map(|name| Map::Names.del(&name)));

@@ -47,6 +47,7 @@ mod tests {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             path_prefix: path.map(str::to_owned),
             tls: Certificate::Off,
+            https: None,
             port: 3000,
             limit: None,
             timeout: 60_000,

@@ -36,7 +36,7 @@ pub(super) async fn replace(
     hand_over(machine, &old.id, state).await?;
     let aside = format!("{NAME}-old-{}", &old.id[..old.id.len().min(12)]);
     runner.rename(cx, host, &old.id, &aside).await?;
-    let started = match machine.start(route).await {
+    let started = match machine.start(route, state.https()).await {
         Ok(new) => machine.answering(&new).await,
         Err(fault) => Err(fault),
     };

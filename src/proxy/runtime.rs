@@ -15,8 +15,8 @@ use crate::ports::{HostLink, Target};
 /// Through a link of the folder that points to the proxy's own socket.
 pub(super) const SOCKET: &str = "/run/stagecraft-proxy/admin.sock";
 
-/// For all commands of a batch; the slowest waits two seconds by itself.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// For all commands of a batch; HAProxy itself takes no time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Of all answers together: thousands of servers.
 const MOST: u64 = 8 << 20;
@@ -41,14 +41,20 @@ impl Silent {
     }
 }
 
-/// One command; its words are escaped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One command; its words are escaped. It may hold a key: it has no `Debug`.
+#[derive(Clone)]
 pub(super) struct Command(String);
 
 impl Command {
     pub(super) fn new(words: &[&str]) -> Self {
         let words: Vec<String> = words.iter().map(|word| escaped(word)).collect();
         Self(words.join(" "))
+    }
+
+    /// With lines that follow it, none of them empty.
+    pub(super) fn with_payload(words: &[&str], payload: &str) -> Self {
+        let Self(command) = Self::new(words);
+        Self(format!("{command} <<\n{payload}"))
     }
 }
 

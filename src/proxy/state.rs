@@ -26,19 +26,22 @@ pub(super) enum Map {
     Kept,
     /// Pairs that show the maintenance page.
     Maintenance,
+    /// Pairs whose requests belong on HTTPS.
+    Secure,
     /// Pair → bytes of a body.
     Limits,
     /// Pair → milliseconds until an answer begins.
     Timeouts,
 }
 
-pub(super) const MAPS: [Map; 8] = [
+pub(super) const MAPS: [Map; 9] = [
     Map::About,
     Map::Names,
     Map::Owners,
     Map::Live,
     Map::Kept,
     Map::Maintenance,
+    Map::Secure,
     Map::Limits,
     Map::Timeouts,
 ];
@@ -53,6 +56,7 @@ impl Map {
             Map::Live => "/tmp/stagecraft/live.map",
             Map::Kept => "/tmp/stagecraft/kept.map",
             Map::Maintenance => "/tmp/stagecraft/maintenance.map",
+            Map::Secure => "/tmp/stagecraft/secure.map",
             Map::Limits => "/tmp/stagecraft/limits.map",
             Map::Timeouts => "/tmp/stagecraft/timeouts.map",
         }
@@ -171,6 +175,11 @@ impl State {
     pub(super) fn value(&self, map: Map, key: &str) -> Option<&str> {
         let found = self.map(map).iter().find(|entry| entry.key == key);
         found.map(|entry| entry.value.as_str())
+    }
+
+    /// Where TLS is taken.
+    pub(super) fn https(&self) -> Option<u16> {
+        self.value(Map::About, "https")?.parse().ok()
     }
 
     pub(super) fn owner(&self, pair: &str) -> Option<&str> {

@@ -42,6 +42,7 @@ mod safety;
 mod schema_gate;
 mod secrets;
 mod two_users;
+mod verbs;
 
 #[path = "../support"]
 mod support {

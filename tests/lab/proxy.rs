@@ -1,5 +1,6 @@
 //! The proxy of a host, against the real HAProxy.
 
+use std::io::Write;
 use std::time::Duration;
 
 use stagecraft::model::fault::FaultKind;
@@ -74,7 +75,10 @@ async fn a_switch_loses_no_request_and_leaves_open_connections_where_they_are() 
         failures.len(),
         failures.first()
     );
-    println!("{asked} requests over 21 switches, the first within {took:?}");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{asked} requests over 21 switches, the first within {took:?}"
+    );
 
     assert_eq!(
         proxy.open_connections(cx, host, &shop, &old).await.unwrap(),
@@ -82,6 +86,12 @@ async fn a_switch_loses_no_request_and_leaves_open_connections_where_they_are() 
     );
     proxy.forget_others(cx, host, &shop, &new).await.unwrap();
     assert_eq!(socket.says("c").await, "old:c", "it is left alone");
+    proxy.switch(cx, host, &shop, &[]).await.unwrap();
+    assert_eq!(stand.get("shop.example.com", "/").await.status, 503);
+    let traffic = proxy.look(cx, host, &shop).await.unwrap().unwrap();
+    assert!(traffic.serving.is_empty(), "{traffic:?}");
+    proxy.switch(cx, host, &shop, &new).await.unwrap();
+    assert_eq!(stand.get("shop.example.com", "/").await.body, "new /");
     drop(socket);
     let gone = || async { proxy.open_connections(cx, host, &shop, &old).await.unwrap() == 0 };
     while !gone().await {
@@ -118,7 +128,7 @@ async fn each_environment_answers_under_its_own_names_and_paths_alone() {
     }
     for (name, path, who) in [
         ("shop.example.com", "/", "shop"),
-        ("SHOP.example.com:18080", "/x", "shop"),
+        ("SHOP.example.com:80", "/x", "shop"),
         ("shop.example.com.", "/apix", "shop"),
         ("shop.example.com", "/api", "api"),
         ("shop.example.com", "/api/", "api"),
@@ -154,7 +164,7 @@ async fn each_environment_answers_under_its_own_names_and_paths_alone() {
     elsewhere.proxy.http_port = HTTP + 1;
     let fault = proxy.ensure(cx, host, &elsewhere, &[]).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Refused);
-    assert!(fault.hints[0].contains("http_port: 18080"), "{fault:?}");
+    assert!(fault.hints[0].contains("http_port: 80"), "{fault:?}");
 
     // A renamed environment has both names until the new ones are kept.
     let renamed = route("shop", &["store.example.com"], None);
@@ -425,14 +435,14 @@ async fn an_application_hears_the_truth_about_its_clients_and_nobody_overtaxes_i
     let lies = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n\
                 X-Forwarded-Host: evil\r\nX-Stagecraft-Probe: 1\r\n";
     let got = stand
-        .get_with("shop.example.com:18080", "/headers", lies)
+        .get_with("shop.example.com:80", "/headers", lies)
         .await;
     for truth in [
         "x-forwarded-for: 10.213.7.1\n",
         "x-forwarded-proto: http\n",
-        "x-forwarded-host: shop.example.com:18080\n",
-        "x-forwarded-port: 18080",
-        "host: shop.example.com:18080",
+        "x-forwarded-host: shop.example.com:80\n",
+        "x-forwarded-port: 80",
+        "host: shop.example.com:80",
     ] {
         assert!(got.body.contains(truth), "{truth}: {got:?}");
     }
@@ -508,7 +518,7 @@ async fn a_proxy_that_cannot_run_or_answer_is_explained() {
     ));
     let fault = proxy.ensure(cx, host, &shop, &[]).await.unwrap_err();
     stand.sh("kill $(cat /tmp/squatter)");
-    assert!(fault.what.contains("port 18080"), "{fault:?}");
+    assert!(fault.what.contains("port 80 "), "{fault:?}");
     assert!(fault.hints[0].contains("ss -ltnp"), "{fault:?}");
     assert_eq!(
         stand.sh("docker ps -aq --filter label=stagecraft.proxy"),
@@ -527,5 +537,104 @@ async fn a_proxy_that_cannot_run_or_answer_is_explained() {
     );
     assert!(fault.what.contains("does not answer"), "{fault:?}");
     assert!(proxy.look(cx, host, &shop).await.unwrap().is_some());
+    stand.clear();
+}
+
+// The applications answer while `curl` is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_ones_own_is_served_and_renewed_without_a_reload() {
+    let stand = Stand::new().await;
+    let Stand {
+        proxy, cx, host, ..
+    } = &stand;
+    let (plain, app) = (stand.app("plain").await, stand.app("app").await);
+    let servers = only(&app.server);
+    let blog = route("blog-prod", &["blog.example.com"], None);
+    proxy
+        .ensure(cx, host, &blog, &only(&plain.server))
+        .await
+        .unwrap();
+    let load = Load::start(4, "blog.example.com");
+
+    // The first who wants TLS makes the proxy take its port.
+    let folder = stand.folder.path();
+    let mut shop = route("shop-prod", &["shop.example.com"], None);
+    shop.proxy.tls = stand.certificate("shop.example.com", "first");
+    proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    proxy
+        .confirm(cx, host, &shop, "/up", &servers)
+        .await
+        .unwrap();
+    proxy.keep(cx, host, &shop, &servers).await.unwrap();
+    let curl = |ca: &str, args: &str| {
+        let ca = folder.join(format!("{ca}.pem"));
+        let (ip, port) = (crate::support::build::lab("LAB_HOST2"), 18_443);
+        crate::support::lab::here().try_sh(&format!(
+            "curl -sS --max-time 10 --cacert {} --resolve shop.example.com:{port}:{ip} {args}",
+            ca.display()
+        ))
+    };
+    let said = |ca: &str, args: &str| {
+        let output = curl(ca, args);
+        let (out, err) = (output.stdout, output.stderr);
+        String::from_utf8([out, err].concat()).unwrap()
+    };
+    let site = "https://shop.example.com:18443";
+    let got = said("first", &format!("--http2 {site}/headers"));
+    assert!(got.contains("x-forwarded-proto: https"), "{got}");
+    let got = stand.get("shop.example.com", "/x?y=1").await;
+    assert_eq!(got.status, 308);
+    assert!(
+        got.head.contains(&format!("location: {site}/x?y=1")),
+        "{got:?}"
+    );
+    assert_eq!(stand.get("blog.example.com", "/").await.status, 200);
+
+    let container = stand.sh("docker inspect -f '{{.Id}} {{.State.StartedAt}}' stagecraft-proxy");
+    shop.proxy.tls = stand.certificate("shop.example.com", "second");
+    proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    assert!(said("second", &format!("{site}/")).starts_with("app /"));
+    assert!(!curl("first", &format!("{site}/")).status.success());
+    assert_eq!(
+        stand.sh("docker inspect -f '{{.Id}} {{.State.StartedAt}}' stagecraft-proxy"),
+        container
+    );
+    let failures = load.end().await;
+    assert!(failures.is_empty(), "{failures:?}");
+
+    // A wrong one is refused, and the one that was there goes on.
+    let good = shop.proxy.tls.clone();
+    shop.proxy.tls = stand.mismatched();
+    let fault = proxy.ensure(cx, host, &shop, &servers).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Config, "{fault:?}");
+    assert!(!format!("{fault:?}").contains("PRIVATE KEY"));
+    assert!(said("second", &format!("{site}/")).starts_with("app /"));
+    shop.proxy.tls = good;
+
+    stand.sh("docker restart -t 1 stagecraft-proxy >/dev/null");
+    proxy.ensure(cx, host, &blog, &[]).await.unwrap();
+    assert!(said("second", &format!("{site}/")).starts_with("app /"));
+    let secrets = stand.sh("docker inspect stagecraft-proxy; docker logs stagecraft-proxy 2>&1");
+    assert!(!secrets.contains("PRIVATE KEY"));
+    // Nobody but root reads the key, and one that is damaged is left out.
+    let file =
+        "$(docker volume inspect -f '{{.Mountpoint}}' stagecraft-proxy)/certificates/shop-prod.pem";
+    assert_eq!(stand.sh(&format!("stat -c %a-%u {file}")), "600-0");
+    stand.sh(&format!(
+        "echo x >{file}; docker restart -t 1 stagecraft-proxy >/dev/null"
+    ));
+    proxy.ensure(cx, host, &blog, &[]).await.unwrap();
+    assert!(!curl("second", &format!("{site}/")).status.success());
+    proxy.ensure(cx, host, &shop, &servers).await.unwrap();
+    assert!(said("second", &format!("{site}/")).starts_with("app /"));
+    shop.proxy.max_request_body = Some(10);
+    proxy.keep(cx, host, &shop, &servers).await.unwrap();
+    // By HTTP/2, a body needs no length.
+    let body = folder.join("first.key");
+    let body = format!(
+        "-T - -X POST -o /dev/null -w '%{{http_code}}' {site}/ <{}",
+        body.display()
+    );
+    assert_eq!(said("second", &body), "411");
     stand.clear();
 }

@@ -91,6 +91,31 @@ impl Stand {
         known
     }
 
+    /// A certificate that vouches for itself, in files of that name.
+    pub fn certificate(&self, name: &str, file: &str) -> Tls {
+        let folder = self.folder.path();
+        let (cert, key) = (
+            folder.join(format!("{file}.pem")),
+            folder.join(format!("{file}.key")),
+        );
+        super::lab::here().sh(&format!(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
+             -subj /CN={name} -addext subjectAltName=DNS:{name} -keyout {} -out {} 2>/dev/null",
+            key.display(),
+            cert.display()
+        ));
+        Tls::Files { cert, key }
+    }
+
+    /// A certificate with the key of another.
+    pub fn mismatched(&self) -> Tls {
+        let folder = self.folder.path();
+        Tls::Files {
+            cert: folder.join("second.pem"),
+            key: folder.join("first.key"),
+        }
+    }
+
     /// A small image with a web server, on the host.
     pub async fn app_image(&self) -> String {
         let reference = format!("{}/lab-proxied:1", lab("LAB_REGISTRY"));
@@ -323,6 +348,13 @@ async fn client(name: String, stop: Arc<AtomicBool>, asked: Arc<AtomicU64>) -> V
         // Some connections are young, some are old.
         if number % 50 == 0 {
             sender = None;
+        }
+        // Its last answer may have said that it closes.
+        if let Some(open) = &mut sender {
+            let open: &mut hyper::client::conn::http1::SendRequest<Full<Bytes>> = open;
+            if open.ready().await.is_err() {
+                sender = None;
+            }
         }
         if sender.is_none() {
             let stream = TokioIo::new(connect(HTTP).await);

@@ -130,6 +130,8 @@ fn with_a_proxy_roles_switch_and_the_proxied_one_publishes_nothing() {
     let proxy = env.proxy.as_ref().expect("a proxy");
     assert_eq!((proxy.role.as_str(), &proxy.tls), ("web", &Tls::Off));
     assert_eq!((proxy.http_port, proxy.https_port), (80, 443));
+    assert_eq!(proxy.max_request_body, None);
+    assert_eq!(proxy.response_timeout.as_secs(), 60);
     assert_eq!(
         (proxy.image.as_str(), proxy.edge_image.as_str()),
         ("haproxy:3.2", "caddy:2")
