@@ -104,7 +104,7 @@ impl Machine<'_> {
             ))
             .hint("use that version, or a later one"));
         }
-        if format < FORMAT {
+        if format < FORMAT || state.older {
             return Ok(Fit::Replace(
                 "it was started by an older stagecraft".to_owned(),
             ));
@@ -148,7 +148,9 @@ impl Machine<'_> {
     /// It runs and does not answer: it may have begun a moment ago.
     async fn awaken(&self, found: &Container, silent: Silent) -> Result<Option<State>, Fault> {
         let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline {
+        // Somebody may have cleared the folder up.
+        let relinked = self.link_to(found).await;
+        while relinked.is_ok() && Instant::now() < deadline {
             if read(self.link, self.host).await.is_ok() {
                 return Ok(None);
             }
@@ -171,15 +173,20 @@ impl Machine<'_> {
         let Some(old) = old else {
             return Ok(false);
         };
-        let version = old.label(label::PROXY).unwrap_or_default();
-        let script = format!("ln -sfn {version}.sock {FOLDER}/admin.sock");
-        let words = vec!["sh", "-c", script.as_str()];
-        let what = "reach the proxy that runs";
-        sh(self.runner, self.cx, self.host, &old.id, words, what).await?;
+        self.link_to(&old).await?;
         self.runner
             .rename(self.cx, self.host, &old.id, NAME)
             .await?;
         Ok(true)
+    }
+
+    /// The link by which its socket is found.
+    async fn link_to(&self, proxy: &Container) -> Result<(), Fault> {
+        let version = proxy.label(label::PROXY).unwrap_or_default();
+        let script = format!("ln -sfn {version}.sock {FOLDER}/admin.sock");
+        let words = vec!["sh", "-c", script.as_str()];
+        let what = "reach the proxy that runs";
+        sh(self.runner, self.cx, self.host, &proxy.id, words, what).await
     }
 
     /// All containers of proxies, running or not.
