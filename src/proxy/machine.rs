@@ -26,6 +26,8 @@ pub(super) const FOLDER: &str = "/run/stagecraft-proxy";
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Of its log, in a fault.
 const LAST_WORDS: usize = 20;
+/// How long what another command has begun may take.
+const SOON: Duration = Duration::from_secs(3);
 /// What another command does at the same time may be in the way.
 const ATTEMPTS: usize = 5;
 
@@ -147,14 +149,12 @@ impl Machine<'_> {
 
     /// It runs and does not answer: it may have begun a moment ago.
     async fn awaken(&self, found: &Container, silent: Silent) -> Result<Option<State>, Fault> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        if self.answers_soon().await? {
+            return Ok(None);
+        }
         // Somebody may have cleared the folder up.
-        let relinked = self.link_to(found).await;
-        while relinked.is_ok() && Instant::now() < deadline {
-            if read(self.link, self.host).await.is_ok() {
-                return Ok(None);
-            }
-            self.pause().await?;
+        if self.link_to(found).await.is_ok() && self.answers_soon().await? {
+            return Ok(None);
         }
         let last = self.last_words(&found.id).await;
         Err(silent
@@ -166,6 +166,17 @@ impl Machine<'_> {
             )))
     }
 
+    async fn answers_soon(&self) -> Result<bool, Fault> {
+        let deadline = Instant::now() + SOON;
+        while Instant::now() < deadline {
+            if read(self.link, self.host).await.is_ok() {
+                return Ok(true);
+            }
+            self.pause().await?;
+        }
+        Ok(false)
+    }
+
     /// A replacement that was cut off has left the old one without the link
     /// to its socket and without its name: both are given back.
     async fn relink(&self) -> Result<bool, Fault> {
@@ -173,6 +184,13 @@ impl Machine<'_> {
         let Some(old) = old else {
             return Ok(false);
         };
+        // Or it goes on: then the new one comes in a moment.
+        let deadline = Instant::now() + SOON;
+        while Instant::now() < deadline {
+            if self.stirred().await? {
+                return Ok(true);
+            }
+        }
         self.link_to(&old).await?;
         self.runner
             .rename(self.cx, self.host, &old.id, NAME)

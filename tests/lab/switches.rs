@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::lab::{Host, Project, engine, within};
+use crate::support::lab::{Host, Project, within};
 use crate::support::load::{Loading, Report};
 
 #[test]
@@ -81,7 +81,7 @@ fn a_switch_that_was_killed_is_resumed_under_load() {
         .fails_with(12)
         .saying(&["--abort", "--resume"]);
     shop.lets_the_worker_start();
-    shop.runs(&["deploy", "--env", "prod", "--resume", "--image", &v2])
+    shop.runs(&["deploy", "--env", "prod", "--resume"])
         .succeeds();
     lost_nothing(&load.ends(), "v2");
     shop.serves("v2");
@@ -121,12 +121,7 @@ fn the_schema_gate_keeps_traffic_where_it_is() {
     run.saying(&[&Host(4).address(), "no whole answer within"])
         .never_saying(&["traffic goes to the new release"]);
     shop.is_whole();
-    for host in shop.hosts() {
-        engine(host.0).sh(&format!(
-            "docker run --rm -v {}-prod-data:/data stagecraft-lab/python rm -f /data/schema.json",
-            shop.name
-        ));
-    }
+    shop.writes_on(Host(4), "schema.json", "");
     shop.ships_image(&v2, "v2").succeeds();
     let containers: Vec<_> = shop
         .hosts()
