@@ -20,7 +20,7 @@ mod run;
 mod running;
 
 pub(crate) use checkout::{Breakage, Checkout};
-pub(crate) use engine::{engine, here};
+pub(crate) use engine::{Engine, engine, here};
 pub(crate) use host::{Breakable, Host, Sshd, lab};
 pub(crate) use project::Project;
 pub(crate) use proxied::{HTTP, proxy_of_host_2};
