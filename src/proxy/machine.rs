@@ -172,7 +172,10 @@ impl Machine<'_> {
             return Ok(false);
         };
         let version = old.label(label::PROXY).unwrap_or_default();
-        let script = format!("ln -sfn {version}.sock {FOLDER}/admin.sock");
+        let script = format!(
+            "cd {FOLDER} && ln -sfn {version}.sock admin.sock &&
+             ln -sfn {version}.tls.sock tls.sock && ln -sfn {version}.sock edge/http.sock"
+        );
         let words = vec!["sh", "-c", script.as_str()];
         let what = "reach the proxy that runs";
         sh(self.runner, self.cx, self.host, &old.id, words, what).await?;
