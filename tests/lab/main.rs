@@ -29,6 +29,7 @@ mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
+mod edge;
 mod fingerprints;
 mod fleets;
 mod image_files;

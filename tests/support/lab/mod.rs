@@ -12,6 +12,7 @@
 //! unique, and is removed when the project goes out of scope.
 
 mod checkout;
+mod edge;
 mod engine;
 mod host;
 mod project;
@@ -20,6 +21,7 @@ mod run;
 mod running;
 
 pub(crate) use checkout::{Breakage, Checkout};
+pub(crate) use edge::{Authority, Tunnel};
 pub(crate) use engine::{Engine, engine, here};
 pub(crate) use host::{Breakable, Host, Sshd, lab};
 pub(crate) use project::Project;
