@@ -292,7 +292,7 @@ pub(crate) struct RollbackArgs {
     pub(crate) approve: Option<String>,
 }
 
-/// Make the live release's containers anew, with today's values; behind the proxy no request is lost
+/// Make the live release's containers anew; behind the proxy no request is lost
 #[derive(Debug, Args)]
 pub(crate) struct RestartArgs {
     /// Only this role; may be repeated [default: all]
@@ -303,7 +303,7 @@ pub(crate) struct RestartArgs {
     pub(crate) dry_run: bool,
 }
 
-/// Answer every request with a page (503), or let them reach the application again
+/// Answer every request with a page, or let them reach the application again
 #[derive(Debug, Args)]
 pub(crate) struct MaintenanceArgs {
     #[command(subcommand)]

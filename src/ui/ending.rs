@@ -113,7 +113,7 @@ mod tests {
     fn a_restart_is_no_rollback() {
         assert_eq!(
             ending("rel-20260116-130000000", |release| {
-                release.target_id = release.previous_id.clone();
+                release.previous_id = release.target_id.clone();
             }),
             "v1.4 was restarted in staging; it is live as rel-20260116-130000000"
         );

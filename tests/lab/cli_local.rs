@@ -148,8 +148,8 @@ fn deploys_and_a_rollback_end_with_what_is_live() {
         --- stdout
         live: rel-YYYYMMDD-HHMMSSmmm (v2)
 
-        HOST  ROLE  VERSION  STATE  PORTS  CONTAINER
-        local  web  v2  running  [PORT]:3000  shop-########-local-web-1-rel-YYYYMMDD-HHMMSSmmm
+        HOST  SLOT  ROLE  VERSION  STATE  HEALTH  PORTS  CONTAINER
+        local  live  web  v2  running  healthy  [PORT]:3000  shop-########-local-web-1-rel-YYYYMMDD-HHMMSSmmm
         "#);
     let run = shop.run("rollback --env local");
     shows!(Run { stderr: String::new(), ..run }, @r#"
