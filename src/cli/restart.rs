@@ -143,6 +143,7 @@ async fn planned(
     let mut records = plan.records.clone();
     records.retain(|name, _| plan.roles.contains_key(name));
     let ready = roles::of_record(&records, &*session.house.values).await?;
+    let ready = fingerprints::imprint(ready, key);
     let changed = fingerprints::changed(&records, &ready, key);
     let got = format!("{} got; today's goes in", plan.target);
     plan.warnings.extend(fingerprints::told(&changed, &got));

@@ -56,6 +56,7 @@ pub(crate) async fn finish(
     reopen(&mut release)?;
     // What is still to be started gets today's values.
     let key = session.keeper.key().await?;
+    let ready = fingerprints::imprint(ready, key.as_ref());
     fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .deploy(cx, release, &today, &facts, &ready)
@@ -100,7 +101,9 @@ async fn finish_rollback(
         },
     };
     let target = plan::resumed_target(&facts, &release)?;
+    let key = session.keeper.key().await?;
     let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+    let ready = fingerprints::imprint(ready, key.as_ref());
     let plan = plan::rollback(environment, &facts, &request, target, &ready)?;
     let question = format!("finish {} ({})", release.id, release.version);
     let approval = rollback::approve(session, &plan, &question, consent).await?;
@@ -109,7 +112,6 @@ async fn finish_rollback(
         release.forced = Some(forced);
     }
     // What is still to be started gets today's values.
-    let key = session.keeper.key().await?;
     fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .roll_back(cx, release, &plan, &facts, &ready)
