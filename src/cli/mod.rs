@@ -4,6 +4,7 @@
 //! command on an environment shares, `keeper` keeps the record here and on the
 //! hosts, `failure` knows the exit codes.
 
+mod acme;
 mod approval;
 mod args;
 mod check;

@@ -18,6 +18,7 @@ use crate::proxy;
 use crate::rollout::{self, Hands};
 use crate::ssh::{EnvironmentLock, Folders, HostFiles, Links};
 
+use super::acme;
 use super::evidence::Witnessed;
 use super::secrets::Masker;
 
@@ -52,7 +53,8 @@ pub(crate) fn registry() -> Result<Registry, Fault> {
 }
 
 /// # Errors
-/// This machine's private folder for connections cannot be made.
+/// This machine's private folder for connections cannot be made, or its
+/// variables name no ACME server.
 pub(crate) fn house(
     environment: &Arc<Environment>,
     values: Arc<dyn Connections>,
@@ -73,7 +75,8 @@ pub(crate) fn house(
     );
     let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let fetch = Arc::clone(&prober) as Arc<dyn Fetch>;
-    let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch);
+    let acme = acme::acme(environment)?;
+    let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch, acme);
     let delivery = Delivery {
         registry: environment.registry.clone(),
         hosts: environment

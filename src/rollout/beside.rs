@@ -112,7 +112,11 @@ pub(super) async fn undo(
         return Err(failures.join("; "));
     }
     let had = traffic::back(cx, hands, plan, step).await.map_err(said)?;
-    finish_answers(cx, hands, plan, step).await.map_err(said)?;
+    match had {
+        Had::Users | Had::Nobody => finish_answers(cx, hands, plan, step).await.map_err(said)?,
+        // What it still knows of the new ones is forgotten by the next switch.
+        Had::NobodyItSeems => {}
+    }
     let ends = slots(step).map(|slot| end(cx, hands, step, slot, had));
     try_join_all(ends).await.map_err(said)?;
     Ok(())
@@ -177,7 +181,7 @@ async fn finish_answers(
 async fn end(cx: &Cx, hands: &Hands, step: &HostStep, slot: &Slot, had: Had) -> Result<(), Fault> {
     let (runner, name) = (&hands.runner, &slot.new.name);
     let stop = match (slot.arrival, had) {
-        (Arrival::Made, Had::Nobody) => at_once(),
+        (Arrival::Made, Had::Nobody | Had::NobodyItSeems) => at_once(),
         (Arrival::StartedAgain, _) | (_, Had::Users) => slot.new.stop.clone(),
     };
     runner.stop(cx, &step.host, name, &stop).await?;

@@ -8,23 +8,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::lab::{Breakable, Host, PATIENCE, Project, Running, engine, says, within};
-
-/// Behind the proxies of three hosts, `v1` live and `v2` in the registry.
-fn live(name: &str, third: &Breakable) -> (Project, String) {
-    let hosts = [1, 4, third.host.0];
-    let mut shop = Project::new(name).on(&hosts).behind_the_proxy();
-    shop.set("/roles/web/volumes", json!(["data:/data"]));
-    let (v1, v2) = (shop.prebuilt("v1"), shop.prebuilt("v2"));
-    shop.ships_image(&v1, "v1").succeeds();
-    shop.serves("v1");
-    (shop, v2)
-}
+use crate::support::lab::{Host, PATIENCE, Project, engine, says, within};
 
 #[test]
 fn deploys_and_rollbacks_under_load_lose_nothing() {
     let third = Host::alone();
-    let (mut shop, v2) = live("under-load", &third);
+    let (mut shop, v2) = Project::live_behind_the_proxy("under-load", &[1, 4, third.host.0]);
     // Its containers run for a while, and nobody ever gets to see it.
     shop.file("www/sick", "");
     let sick = shop.prebuilt("v9");
@@ -57,38 +46,13 @@ fn deploys_and_rollbacks_under_load_lose_nothing() {
 
 const ROUNDS: usize = 20;
 
-/// Begins to deploy `v2`. The copy of the first host takes its time, and all
-/// others wait for it, healthy.
-fn waits_at_the_barrier(shop: &Project, v2: &str, others: &[Host]) -> Running {
-    write_on(shop, Host(1), "delay", "6");
-    let words = ["deploy", "--env", "prod", "--version", "v2", "--image", v2];
-    let mut run = shop.starts(&words);
-    let mut waiting: Vec<String> = others.iter().map(|host| host.address()).collect();
-    while !waiting.is_empty() {
-        let event = run.until("a copy is healthy", |event| {
-            let text = event["text"].as_str().unwrap_or_default();
-            text.contains("is healthy")
-        });
-        waiting.retain(|address| event["host"] != *address.as_str());
-    }
-    run
-}
-
-/// What the copies of one host find in their volume.
-fn write_on(shop: &Project, host: Host, file: &str, text: &str) {
-    engine(host.0).sh(&format!(
-        "folder=$(docker volume inspect -f '{{{{.Mountpoint}}}}' {}-prod-data) && echo {text} > $folder/{file}",
-        shop.name
-    ));
-}
-
 #[test]
 fn a_new_container_that_dies_before_the_switch_brings_the_old_release_back_everywhere() {
     let third = Host::alone();
-    let (shop, v2) = live("one-dies", &third);
+    let (shop, v2) = Project::live_behind_the_proxy("one-dies", &[1, 4, third.host.0]);
     let before = shop.containers(Host(4));
     let load = shop.load().starts();
-    let run = waits_at_the_barrier(&shop, &v2, &[Host(4), third.host]);
+    let run = shop.waits_at_the_barrier(&v2, &[Host(4), third.host]);
     engine(4).sh(&format!(
         "docker ps -q --filter label=stagecraft.project={} --filter label=stagecraft.version=v2 | xargs docker kill",
         shop.name
@@ -118,9 +82,9 @@ fn a_new_container_that_dies_before_the_switch_brings_the_old_release_back_every
 #[test]
 fn a_host_that_dies_at_the_barrier_loses_no_request_of_the_others() {
     let victim = Host::alone();
-    let (shop, v2) = live("host-dies", &victim);
+    let (shop, v2) = Project::live_behind_the_proxy("host-dies", &[1, 4, victim.host.0]);
     let load = shop.load().starts();
-    let run = waits_at_the_barrier(&shop, &v2, &[Host(4), victim.host]);
+    let run = shop.waits_at_the_barrier(&v2, &[Host(4), victim.host]);
     victim.suffers("kill", &[]);
     let killed = Instant::now();
     let run = run.ends().fails_with(30);
@@ -153,7 +117,7 @@ fn a_host_that_dies_at_the_barrier_loses_no_request_of_the_others() {
 #[test]
 fn what_fails_after_the_switch_takes_everybody_back() {
     let third = Host::alone();
-    let (mut shop, v2) = live("after-switch", &third);
+    let (mut shop, v2) = Project::live_behind_the_proxy("after-switch", &[1, 4, third.host.0]);
     // It may not run twice, so it changes when traffic has moved already.
     let worker = |proof: &str| {
         json!({
@@ -197,7 +161,7 @@ fn what_fails_after_the_switch_takes_everybody_back() {
 #[test]
 fn a_rollback_starts_what_was_kept_and_nothing_else() {
     let third = Host::alone();
-    let (mut shop, v2) = live("back-at-once", &third);
+    let (mut shop, v2) = Project::live_behind_the_proxy("back-at-once", &[1, 4, third.host.0]);
     // The application's own end is not what is measured.
     shop.set("/env/clear/GRACE", json!("0"));
     shop.ships_image(&v2, "v2").succeeds();

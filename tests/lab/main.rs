@@ -21,12 +21,15 @@ mod sandbox;
 
 mod bad_days;
 mod bad_hosts;
+mod bad_proxies;
+mod bad_switches;
 mod blue_green;
 mod build;
 mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
+mod edge;
 mod fingerprints;
 mod fleets;
 mod image_files;
@@ -41,6 +44,7 @@ mod runner;
 mod safety;
 mod schema_gate;
 mod secrets;
+mod switches;
 mod two_users;
 mod verbs;
 

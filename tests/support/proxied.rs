@@ -18,7 +18,7 @@ use stagecraft::docker::client::Engines;
 use stagecraft::http::Prober;
 use stagecraft::model::host::HostAddress;
 use stagecraft::model::project::{Proxy as ProxySpec, Tls};
-use stagecraft::model::route::{Route, Server};
+use stagecraft::model::route::{Acme, Route, Server};
 use stagecraft::ports::{ContainerRunner, Cx, HostLink, Proxy, ReverseForward};
 use stagecraft::ssh::Links;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,7 +51,12 @@ impl Stand {
         let runner = stagecraft::docker::runner(Engines::new(Arc::clone(&link)), Arc::new(nobody));
         let fetch = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
         let stand = Self {
-            proxy: stagecraft::proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch),
+            proxy: stagecraft::proxy::proxies(
+                Arc::clone(&link),
+                Arc::clone(&runner),
+                fetch,
+                Acme::default(),
+            ),
             link,
             runner,
             host: lab("LAB_HOST2_ALIAS").parse().unwrap(),
