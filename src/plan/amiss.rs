@@ -116,7 +116,12 @@ fn by_version(status: &FleetStatus) -> BTreeMap<String, Vec<&str>> {
     let mut all: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for host in &status.hosts {
         let served: BTreeSet<&str> = match &host.proxy {
-            Some(proxy) => versions(&proxy.serving),
+            // A container that is gone is named as such, and is no version.
+            Some(proxy) => proxy
+                .serving
+                .iter()
+                .filter_map(|one| one.version.as_deref())
+                .collect(),
             None => host
                 .containers
                 .iter()

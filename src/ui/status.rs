@@ -8,7 +8,7 @@ use crate::plan::{
 
 use super::style::Style;
 use super::table::Table;
-use super::words::{or_list, plural, printable};
+use super::words::{plural, printable};
 
 #[must_use]
 pub fn text(status: &FleetStatus, style: Style) -> String {
@@ -99,7 +99,7 @@ fn served(served: &[Served]) -> String {
     versions.dedup();
     let ports = served.iter().map(|one| one.server.port.to_string());
     let ports: Vec<String> = ports.collect();
-    format!("{} at port {}", versions.join(" and "), or_list(ports))
+    format!("{} at port {}", versions.join(" and "), ports.join(", "))
 }
 
 fn containers(status: &FleetStatus) -> Table {
