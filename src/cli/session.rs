@@ -1,11 +1,12 @@
 //! What every command on an environment shares: its configuration, its ports,
 //! the signal, the lock, and an end that leaves nothing behind.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use futures_util::future::try_join_all;
+use futures_util::future::{Either, select, try_join_all};
 use tokio::time::Instant;
 
 use crate::config::{self, Loaded};
@@ -175,7 +176,6 @@ impl Session<'_> {
     ) -> Result<Facts, Fault> {
         let history = self.history(cx, access);
         let source = async { Ok::<_, Fault>(source::observe(&self.environment.root).await) };
-        let (history, source) = tokio::try_join!(history, source)?;
         let observer = Observer {
             environment: &self.environment,
             runner: &*self.house.runner,
@@ -184,7 +184,14 @@ impl Session<'_> {
             folders: &*self.house.folders,
             proxy: &*self.house.proxy,
         };
-        observer.observe(cx, history, source, wanted).await
+        let there = async { tokio::try_join!(source, observer.hosts(cx)) };
+        // Of two faults the record's comes first: it may stand in the way of
+        // all hosts.
+        let (history, (source, hosts)) = match select(pin!(history), pin!(there)).await {
+            Either::Left((history, there)) => (history?, there.await?),
+            Either::Right((there, history)) => (history.await?, there?),
+        };
+        observer.observe(cx, history, source, hosts, wanted).await
     }
 
     /// What the engines of these databases (none named: of all) object to,

@@ -41,40 +41,44 @@ pub struct Observer<'a> {
 }
 
 impl Observer<'_> {
+    /// What runs on the hosts; needs no history, so both can be read at the
+    /// same time.
+    ///
     /// # Errors
-    /// A host, registry or database that cannot be reached.
+    /// A host that cannot be reached.
+    pub async fn hosts(&self, cx: &Cx) -> Result<Vec<HostFacts>, Fault> {
+        let hosts = self.environment.hosts.iter();
+        let looks = try_join_all(hosts.map(|host| self.host(cx, &host.address)));
+        cx.or_interrupted(looks).await
+    }
+
+    /// # Errors
+    /// A registry or database that cannot be reached.
     pub async fn observe(
         &self,
         cx: &Cx,
         history: History,
         source: SourceFacts,
+        hosts: Vec<HostFacts>,
         wanted: Wanted,
     ) -> Result<Facts, Fault> {
         let live_image = history
             .live(&self.environment.name)
             .and_then(|live| live.image.clone());
         let everything = async {
-            let hosts = try_join_all(
-                self.environment
-                    .hosts
-                    .iter()
-                    .map(|host| self.host(cx, &host.address)),
-            );
             match wanted {
-                Wanted::Hosts => Ok((hosts.await?, None, vec![], vec![])),
+                Wanted::Hosts => Ok((None, vec![], vec![])),
                 Wanted::Everything => {
-                    let (hosts, (image, migrations)) =
-                        tokio::try_join!(hosts, self.image_and_migrations(cx, live_image))?;
-                    Ok((hosts, image, migrations, vec![]))
+                    let (image, migrations) = self.image_and_migrations(cx, live_image).await?;
+                    Ok((image, migrations, vec![]))
                 }
                 Wanted::Rollback => {
-                    let answers = async { Ok(self.answers(cx, live_image).await) };
-                    let (hosts, (migrations, unread)) = tokio::try_join!(hosts, answers)?;
-                    Ok((hosts, None, migrations, unread))
+                    let (migrations, unread) = self.answers(cx, live_image).await;
+                    Ok((None, migrations, unread))
                 }
             }
         };
-        let (hosts, image, migrations, unread) = cx.or_interrupted(everything).await?;
+        let (image, migrations, unread) = cx.or_interrupted(everything).await?;
         Ok(Facts {
             history,
             hosts,
@@ -88,11 +92,13 @@ impl Observer<'_> {
     async fn host(&self, cx: &Cx, address: &HostAddress) -> Result<HostFacts, Fault> {
         let cx = cx.on_host(address);
         let labels = ours(self.environment);
-        let (engine, containers, taken_ports, traffic) = tokio::try_join!(
+        let (engine, containers, taken_ports, traffic, _) = tokio::try_join!(
             self.runner.engine(&cx, address),
             self.runner.list(&cx, address, &labels),
             self.runner.taken_ports(&cx, address),
-            self.traffic(&cx, address)
+            self.traffic(&cx, address),
+            // Asked for now, known when it is compared.
+            self.folders.folder(address)
         )?;
         one_history(self.folders, address, &containers).await?;
         Ok(HostFacts {

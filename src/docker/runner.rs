@@ -8,7 +8,7 @@
 //! decides what is made up for.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -71,6 +71,7 @@ fn made(
         auth,
         folders,
         confirmed: Mutex::default(),
+        made: Mutex::default(),
         networks: tokio::sync::Mutex::default(),
     })
 }
@@ -82,11 +83,24 @@ struct Runner {
     /// Image ids that were seen to be the pinned image. An id is a hash of
     /// what it names, so this cannot go stale.
     confirmed: Mutex<HashSet<(HostAddress, Digest, String)>>,
+    /// Ids of what this process made and has not started: made with the values
+    /// of this very run.
+    made: Mutex<HashSet<String>>,
     /// One network is made at a time: older engines make two of one name.
     networks: tokio::sync::Mutex<()>,
 }
 
 impl Runner {
+    fn remember_made(&self, id: String) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(id);
+    }
+
+    fn made_here(&self, id: &str) -> bool {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.contains(id)
+    }
+
     fn on(&self, host: &HostAddress) -> Result<Engine, Fault> {
         self.engines.engine(host)
     }
@@ -207,8 +221,10 @@ impl ContainerRunner for Runner {
         let engine = self.on(host)?;
         let made = settled(cx, self.create(&engine, spec, body::Purpose::Service)).await?;
         match made {
-            create::Made::New(_) | create::Made::Taken => Ok(()),
+            create::Made::New(id) => self.remember_made(id),
+            create::Made::Taken => {}
         }
+        Ok(())
     }
 
     async fn start_again(

@@ -34,6 +34,11 @@ pub mod label {
     pub const ROUTE: &str = "stagecraft.route";
     /// Set on the proxy itself: the version of what it is made of.
     pub const PROXY: &str = "stagecraft.proxy";
+    /// Set on a TLS edge: the version of what it is made of.
+    pub const EDGE: &str = "stagecraft.edge";
+    /// Set on a TLS edge: where it asks for certificates, see
+    /// [`super::super::route::Acme`].
+    pub const ACME: &str = "stagecraft.acme";
     /// Set on one-off containers; the work that they do.
     pub const JOB: &str = "stagecraft.job";
 

@@ -20,7 +20,8 @@ use super::runtime::Silent;
 use super::state::{Map, State, read};
 use super::{rebuild, replace};
 
-pub(super) const NAME: &str = "stagecraft-proxy";
+/// Of its container.
+pub const NAME: &str = "stagecraft-proxy";
 pub(super) const FOLDER: &str = "/run/stagecraft-proxy";
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -198,10 +199,13 @@ impl Machine<'_> {
         Ok(true)
     }
 
-    /// The link by which its socket is found.
+    /// The links by which its sockets are found.
     async fn link_to(&self, proxy: &Container) -> Result<(), Fault> {
         let version = proxy.label(label::PROXY).unwrap_or_default();
-        let script = format!("ln -sfn {version}.sock {FOLDER}/admin.sock");
+        let script = format!(
+            "cd {FOLDER} && ln -sfn {version}.sock admin.sock &&
+             ln -sfn {version}.tls.sock tls.sock && ln -sfn {version}.sock edge/http.sock"
+        );
         let words = vec!["sh", "-c", script.as_str()];
         let what = "reach the proxy that runs";
         sh(self.runner, self.cx, self.host, &proxy.id, words, what).await

@@ -26,15 +26,17 @@ pub(super) enum Map {
     Kept,
     /// Pairs that show the maintenance page.
     Maintenance,
-    /// Pairs whose requests belong on HTTPS.
+    /// Pairs whose requests belong on HTTPS → whose their certificate is.
     Secure,
+    /// Name → whose its certificate is, a dot, pair.
+    Tls,
     /// Pair → bytes of a body.
     Limits,
     /// Pair → milliseconds until an answer begins.
     Timeouts,
 }
 
-pub(super) const MAPS: [Map; 9] = [
+pub(super) const MAPS: [Map; 10] = [
     Map::About,
     Map::Names,
     Map::Owners,
@@ -42,6 +44,7 @@ pub(super) const MAPS: [Map; 9] = [
     Map::Kept,
     Map::Maintenance,
     Map::Secure,
+    Map::Tls,
     Map::Limits,
     Map::Timeouts,
 ];
@@ -57,6 +60,7 @@ impl Map {
             Map::Kept => "/tmp/stagecraft/kept.map",
             Map::Maintenance => "/tmp/stagecraft/maintenance.map",
             Map::Secure => "/tmp/stagecraft/secure.map",
+            Map::Tls => "/tmp/stagecraft/tls.map",
             Map::Limits => "/tmp/stagecraft/limits.map",
             Map::Timeouts => "/tmp/stagecraft/timeouts.map",
         }
@@ -72,6 +76,11 @@ impl Map {
 
     pub(super) fn set(self, key: &str, value: &str) -> Command {
         Command::new(&["set", "map", self.file(), key, value])
+    }
+
+    /// That very entry, others of its key not.
+    pub(super) fn del_entry(self, entry: &Entry) -> Command {
+        self.del(&format!("#{}", entry.reference))
     }
 
     /// All entries of that key.

@@ -210,14 +210,14 @@ fn belongs(container: &Container, release: Option<&ReleaseId>) -> bool {
 }
 
 /// Waits out what may have been asked for without anybody seeing its end: old
-/// containers run, yet the engine may be about to stop them. One that has a
-/// new container beside it was stopped for sure, and is not in doubt.
+/// containers run, yet the engine may be about to stop them. One whose
+/// new container was started was stopped for sure, and is not in doubt.
 pub(super) async fn settle(cx: &Cx, hands: &Hands, step: &HostStep) {
     let (cx, runner) = (cx.on_host(&step.host), &*hands.runner);
     join_all(slots(step).map(|slot| async {
         let cx = &cx;
         let new = runner.inspect(cx, &step.host, &slot.new.name).await;
-        if matches!(new, Ok(Some(_))) {
+        if new.is_ok_and(|new| new.is_some_and(|new| new.state != ContainerState::Created)) {
             return;
         }
         let over = Instant::now() + slot.old_stop.timeout + AFTER_A_KILL;

@@ -78,11 +78,11 @@ fn a_plan_is_printed_and_nothing_is_changed() {
         main: 0001_notes.sql (1 statement, one transaction)
         rollout
         recreate: 1 host in 1 batch
-        1. local: web-1, port [PORT] to 3000, nothing to replace
+        1. local: make web-1, port [PORT] to 3000, nothing to replace
         post-deploy migrations
         skipped: nothing pending
         finalize
-        record the release, remove the old containers
+        record the release
         plan id  [PLAN]
         --- stderr
         nothing was changed, and no lock was taken (--dry-run)

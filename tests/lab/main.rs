@@ -29,6 +29,7 @@ mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
+mod edge;
 mod fingerprints;
 mod fleets;
 mod image_files;
@@ -45,6 +46,7 @@ mod schema_gate;
 mod secrets;
 mod switches;
 mod two_users;
+mod verbs;
 
 #[path = "../support"]
 mod support {

@@ -271,11 +271,13 @@ impl Stage {
             folders: &*self.shop,
             proxy: &self.proxies,
         };
+        let hosts = observer.hosts(&self.cx()).await.unwrap();
         observer
             .observe(
                 &self.cx(),
                 self.history.clone(),
                 SourceFacts::default(),
+                hosts,
                 wanted,
             )
             .await

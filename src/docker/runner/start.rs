@@ -7,7 +7,7 @@ use super::create::{Made, foreign, ours};
 use super::refusal::{lacks_network, refused};
 use super::{Runner, container_path, life};
 use crate::docker::client::{Call, Engine, fault};
-use crate::model::container::{Container, ContainerSpec, label};
+use crate::model::container::{Container, ContainerSpec, ContainerState, label};
 use crate::model::fault::Fault;
 
 /// Mounting volumes and setting up the network can take a while under load.
@@ -21,6 +21,15 @@ pub(super) enum Began {
     NetworkMade,
 }
 
+/// What stands under the name of a container that is to start.
+enum Standing {
+    Runs(Container),
+    /// By this process, a moment ago, and not started.
+    MadeHere(String),
+    /// One that may be made anew, or none any more.
+    Stale,
+}
+
 impl Runner {
     pub(super) async fn start_service(
         &self,
@@ -30,8 +39,9 @@ impl Runner {
         let id = match self.create(engine, spec, Purpose::Service).await? {
             Made::New(id) => id,
             Made::Taken => match self.standing(engine, spec).await? {
-                Some(container) => return Ok(container),
-                None => self.create_afresh(engine, spec, Purpose::Service).await?,
+                Standing::Runs(container) => return Ok(container),
+                Standing::MadeHere(id) => id,
+                Standing::Stale => self.create_afresh(engine, spec, Purpose::Service).await?,
             },
         };
         match self.begin_and_confirm(engine, spec, &id).await {
@@ -45,14 +55,9 @@ impl Runner {
     }
 
     /// The container under that name, when it is the one that is wanted.
-    /// `None`: one that may be made anew, or none any more.
-    async fn standing(
-        &self,
-        engine: &Engine,
-        spec: &ContainerSpec,
-    ) -> Result<Option<Container>, Fault> {
+    async fn standing(&self, engine: &Engine, spec: &ContainerSpec) -> Result<Standing, Fault> {
         let Some(container) = life::inspect(engine, &spec.name).await? else {
-            return Ok(None);
+            return Ok(Standing::Stale);
         };
         if !ours(spec, &container) {
             return Err(foreign(engine, &container));
@@ -70,11 +75,14 @@ impl Runner {
                 release.unwrap_or("no release")
             )));
         }
+        if container.state == ContainerState::Created && self.made_here(&container.id) {
+            return Ok(Standing::MadeHere(container.id));
+        }
         if !container.running() {
-            return Ok(None);
+            return Ok(Standing::Stale);
         }
         self.confirm_running(engine, spec, &container).await?;
-        Ok(Some(container))
+        Ok(Standing::Runs(container))
     }
 
     async fn begin_and_confirm(

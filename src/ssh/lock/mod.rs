@@ -104,34 +104,52 @@ impl EnvironmentLock {
     async fn take(&self, held: &mut HeldLock, holder: &Holder) -> Result<(), Fault> {
         // Waiting for one host must not make another one's lock go silent, and
         // all of them are needed soon anyway.
-        all(join_all(self.hosts.iter().map(|host| self.link.connect(host))).await)?;
-        let (first, others) = self
-            .hosts
-            .split_first()
-            .ok_or_else(|| Fault::internal("an environment without hosts"))?;
-        if let Some(place) = self.take_one(first, holder).await? {
-            let gone = held.watch(first);
-            let claim = self.claim(first, place.free_for, &gone);
-            held.beat(place, gone.clone());
-            held.claims.push(claim.await?);
+        let script = script::hold(&self.project, &self.environment);
+        let ends = self.hosts.iter().map(|host| async {
+            self.link.connect(host).await?;
+            remote::wait(&*self.link, host, &script).await
+        });
+        let mut ends = all(join_all(ends).await)?.into_iter();
+        let (Some((first, others)), Some(end)) = (self.hosts.split_first(), ends.next()) else {
+            return Err(Fault::internal("an environment without hosts"));
+        };
+        // The primary host decides; only then are the others asked.
+        let mut claims = vec![];
+        if let Some(place) = self.take_one(first, end, holder).await? {
+            claims.push(self.hold(held, first, place));
         }
-        let taken = join_all(others.iter().map(|host| self.take_one(host, holder))).await;
+        let others = others.iter().zip(ends);
+        let taken = join_all(others.map(async |(host, end)| {
+            let taken = self.take_one(host, end, holder).await;
+            taken.map(|place| (host, place))
+        }));
+        let (claimed, taken) = tokio::join!(join_all(claims), taken);
         let mut refused = vec![];
         let mut claims = vec![];
-        for (host, taken) in others.iter().zip(taken) {
+        for taken in taken {
             match taken {
-                Ok(Some(place)) => {
-                    let gone = held.watch(host);
-                    claims.push(self.claim(host, place.free_for, &gone));
-                    held.beat(place, gone);
-                }
-                Ok(None) => {}
+                Ok((host, Some(place))) => claims.push(self.hold(held, host, place)),
+                Ok((_, None)) => {}
                 Err(fault) => refused.push(Err(fault)),
             }
         }
+        held.claims.extend(all(claimed)?);
         all(refused).map(|_: Vec<()>| ())?;
         held.claims.extend(all(join_all(claims).await)?);
         Ok(())
+    }
+
+    /// Beats for this host from now on; what is returned claims its engine.
+    fn hold<'a>(
+        &'a self,
+        held: &mut HeldLock,
+        host: &'a HostAddress,
+        place: remote::Place,
+    ) -> impl Future<Output = Result<Box<dyn Send + Sync>, Fault>> + use<'a> {
+        let gone = held.watch(host);
+        let claim = self.claim(host, place.free_for, &gone);
+        held.beat(place, gone);
+        claim
     }
 
     /// The same against whoever shares nothing but the engine.
@@ -162,10 +180,10 @@ impl EnvironmentLock {
     async fn take_one(
         &self,
         host: &HostAddress,
+        end: remote::Waiting,
         holder: &Holder,
     ) -> Result<Option<remote::Place>, Fault> {
-        let script = script::hold(&self.project, &self.environment);
-        match remote::take(&*self.link, host, &script, holder).await? {
+        match remote::take(end, host, holder).await? {
             remote::Answer::Taken(place) => Ok(Some(place)),
             remote::Answer::Busy(Some(other)) | remote::Answer::Elsewhere(Some(other), _)
                 if other == *holder =>

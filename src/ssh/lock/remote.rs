@@ -31,16 +31,27 @@ pub(super) struct Place {
     pub(super) free_for: Option<Duration>,
 }
 
-pub(super) async fn take(
+/// The host's end, which waits for its holder: it can be there before the lock
+/// is asked for, and goes when it is dropped.
+pub(super) struct Waiting(Box<dyn RemoteProcess>);
+
+pub(super) async fn wait(
     link: &dyn HostLink,
     host: &HostAddress,
     script: &str,
+) -> Result<Waiting, Fault> {
+    Ok(Waiting(link.spawn(host, script).await?))
+}
+
+pub(super) async fn take(
+    waiting: Waiting,
+    host: &HostAddress,
     holder: &Holder,
 ) -> Result<Answer, Fault> {
     let cannot = || Fault::unreachable(format!("cannot take the lock on `{host}`"));
     let line = serde_json::to_string(holder)
         .map_err(|error| Fault::internal("a holder is always JSON").caused_by(&error))?;
-    let mut process = link.spawn(host, script).await?;
+    let Waiting(mut process) = waiting;
     let asked = Instant::now();
     process.write_line(&line).await?;
     loop {

@@ -239,7 +239,8 @@ async fn a_host_says_when_the_lock_was_last_let_go() {
     let lock = fleet.lock("ann", &["web1"]);
     let script = script::hold(&lock.project, &lock.environment);
     let free_for = async || {
-        let taken = remote::take(&*fleet.link, &host, &script, &holder("ann")).await;
+        let end = remote::wait(&*fleet.link, &host, &script).await;
+        let taken = remote::take(end.expect("it waits"), &host, &holder("ann")).await;
         let Ok(remote::Answer::Taken(place)) = taken else {
             panic!("it is free");
         };

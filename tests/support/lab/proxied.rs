@@ -1,13 +1,23 @@
 //! A project behind the proxy of its hosts, with the application that can be
 //! put under load.
 
+use std::fs::File;
+
 use serde_json::json;
 
-use super::{Host, Project, Run, Running, engine, here, lab};
+use super::{Host, Project, Run, Running, engine, here, lab, lab_folder};
 use crate::support::load::Load;
 
-/// Where the proxy of every host listens.
-const HTTP: u16 = 80;
+/// Where the proxy of every host listens: a host has one for all projects, so
+/// every test of the lab asks for the same.
+pub(crate) const HTTP: u16 = 80;
+
+/// Many projects may use the proxy of host 2 at the same time, unless a test
+/// has it for itself, to break it.
+pub(crate) fn proxy_of_host_2() -> File {
+    let path = format!("{}/run/proxy-host2", lab_folder());
+    File::create(path).expect("the lab is up: `tests/lab/up`")
+}
 
 impl Project {
     /// Behind the proxies of these hosts: `v1` is live, and `v2` in the
@@ -40,6 +50,11 @@ impl Project {
         let registry = format!("{}/{}", lab("LAB_REGISTRY"), self.name);
         self.set("/project/registry", json!(registry));
         self.answers_to = name;
+        if self.hosts().iter().any(|host| host.0 == 2) {
+            let file = proxy_of_host_2();
+            file.lock_shared().expect("a lock");
+            self.holds(file);
+        }
         self.port = HTTP;
         for file in ["Dockerfile", "app.py"] {
             let fixture = format!("tests/fixtures/loadapp/{file}");
