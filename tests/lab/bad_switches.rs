@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::support::lab::{Breakable, Host, PATIENCE, Project, engine, says, within};
 use crate::support::load::Loading;
 
-/// Slow requests, streams, and a short request that one copy answers at a time.
-const AT_WORK: u32 = 6;
+/// An engine closes the port of a container that was killed.
+const A_MOMENT: Duration = Duration::from_millis(500);
 
 /// Everybody is at the old release again, on these hosts (by their place), and
 /// nobody lost a request there.
@@ -55,9 +55,10 @@ fn a_new_container_that_dies_after_the_switch_takes_everybody_back_at_once() {
         "taken back on every host",
     ]);
     shop.serves("v1");
-    // What it was answering when it was killed is lost, and nothing else.
+    // What it was answering is lost, and what the engine took for it until it
+    // saw that it was dead: nothing after that.
     let lost = load.so_far().of(&[2]);
-    assert!(lost.failures() <= AT_WORK, "{lost}");
+    assert!(lost.failed_for() < A_MOMENT, "{lost}");
     nobody_was_hurt(load, &[0, 1]);
     shop.runs_only("v1");
     the_record_says(

@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use super::build::{cx, lab};
 use super::lab::{engine, proxy_of_host_2};
 
-pub use super::lab::HTTP;
+pub(crate) use super::lab::HTTP;
 
 /// Host 2 and its proxy, for one test at a time.
 pub struct Stand {
