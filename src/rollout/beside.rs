@@ -137,6 +137,25 @@ async fn wake(
     }
 }
 
+/// Old ones that were left running may have come back with their host a
+/// moment ago: they are waited for.
+///
+/// # Errors
+/// One is not healthy.
+pub(super) async fn olds_answer(cx: &Cx, hands: &Hands, step: &HostStep) -> Result<(), Fault> {
+    let cx = &cx.on_host(&step.host);
+    let olds = slots(step).flat_map(|slot| slot.old.iter().map(move |old| (slot, old)));
+    try_join_all(olds.map(|(slot, old)| async move {
+        let (runner, probe, host) = (&*hands.runner, &*hands.probe, &step.host);
+        match runner.inspect(cx, host, &old.name).await? {
+            Some(now) => health::wait(cx, runner, probe, host, &now, &slot.old_health).await,
+            None => Err(Fault::failed(format!("container `{}` is gone", old.name))),
+        }
+    }))
+    .await?;
+    Ok(())
+}
+
 /// The new ones get no requests any more; those that run may end.
 async fn finish_answers(
     cx: &Cx,

@@ -47,7 +47,18 @@ impl RolloutStrategy for Fleet {
         let settled = all.iter();
         join_all(settled.map(|step| in_place::settle(&deaf, &self.hands, step))).await;
         let fault = Fault::new(FaultKind::UndoFailed, "some hosts could not be put back");
-        let failure = self.undone(cx, plan, &all, fault).await;
+        let mut failure = self.undone(cx, plan, &all, fault).await;
+        let proofs = all
+            .iter()
+            .map(|step| beside::olds_answer(&deaf, &self.hands, step));
+        for (step, proof) in all.iter().zip(join_all(proofs).await) {
+            if let (true, Err(reason)) = (failure.undone.contains(&step.host), proof) {
+                failure.undone.retain(|host| *host != step.host);
+                failure
+                    .not_undone
+                    .push((step.host.clone(), reason.to_string()));
+            }
+        }
         match failure.not_undone.is_empty() {
             true => Ok(()),
             false => Err(failure),

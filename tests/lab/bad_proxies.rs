@@ -43,7 +43,7 @@ fn a_proxy_whose_port_is_taken_says_by_whom_and_nothing_is_changed() {
     let port = format!("port 80 of `{}` is in use", host.address());
 
     let name = format!("{}-holder", shop.name);
-    let hog = Hog::starts(host, &name, "-p 80:80 stagecraft-lab/python sleep 999");
+    let hog = Hog::starts(host, &name, &format!("-p 80:80 {v1} sleep 999"));
     let run = shop.ships_image(&v1, "v1").fails_with(23);
     run.saying(&[&port, &name, "http_port", "nothing was live before"]);
     drop(hog);
@@ -122,22 +122,23 @@ fn ports_that_other_programs_hold_are_left_to_them() {
     let v2 = shop.prebuilt("v2");
     // All of the range but a few.
     let hold = "import socket, time\n\
-                held = [socket.socket() for _ in range(20000, 29990)]\n\
-                [one.bind(('127.0.0.1', 20000 + n)) or one.listen() for n, one in enumerate(held)]\n\
-                print('held', flush=True)\n\
+                held = []\n\
+                for port in range(20000, 29990):\n    \
+                    try: held.append(socket.create_server(('127.0.0.1', port)))\n    \
+                    except OSError as error: print(port, error)\n\
+                print('held', len(held), flush=True)\n\
                 time.sleep(999)";
     let name = format!("{}-holder", shop.name);
     let hog = Hog::starts(
         host,
         &name,
-        &format!(
-            "--network host --ulimit nofile=20000 stagecraft-lab/python python3 -c \"{hold}\""
-        ),
+        &format!("--network host --ulimit nofile=20000 {v1} python3 -c \"{hold}\""),
     );
+    let logs = format!("docker logs {name} 2>&1");
     within(PATIENCE, "the ports are held", || {
-        hog.0
-            .sh(&format!("docker logs {name} 2>&1"))
-            .contains("held")
+        let said = hog.0.sh(&logs);
+        assert!(!said.contains("Traceback"), "{said}");
+        said.contains("held")
     });
     shop.ships_image(&v1, "v1").succeeds();
     shop.ships_image(&v2, "v2").succeeds();
