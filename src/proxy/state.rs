@@ -290,3 +290,22 @@ fn read_list(list: &str) -> Vec<Server> {
     servers.sort();
     servers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_lacks_a_map_is_an_older_one_of_ours() {
+        let mut answers = vec![String::new(); MAPS.len()];
+        answers[0] = "0x1 format 1".to_owned();
+        answers.push("1\n# be_name srv_name srv_admin_state srv_port".to_owned());
+        assert!(!parse(&answers).unwrap().older);
+        answers[3] = "Unknown map identifier. Please use #<id> or <name>.".to_owned();
+        let state = parse(&answers).unwrap();
+        assert!(state.older);
+        assert_eq!(state.value(Map::About, "format"), Some("1"));
+        answers[0] = answers[3].clone();
+        assert_eq!(parse(&answers), None);
+    }
+}
