@@ -61,11 +61,12 @@ fn certificates(path: &Path) -> Result<String, Fault> {
     })?;
     // It goes to the hosts: nothing but certificates may.
     if !text.contains("-----BEGIN CERTIFICATE-----") || text.contains("PRIVATE KEY") {
-        return Err(
-            Fault::config(format!("`{}` is not a file of certificates", path.display()))
-                .because(format!("`{AUTHORITY}` names it"))
-                .hint("write the authority's certificate there, as PEM, without its key"),
-        );
+        return Err(Fault::config(format!(
+            "`{}` is not a file of certificates",
+            path.display()
+        ))
+        .because(format!("`{AUTHORITY}` names it"))
+        .hint("write the authority's certificate there, as PEM, without its key"));
     }
     Ok(text)
 }

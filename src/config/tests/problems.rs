@@ -269,7 +269,11 @@ fn blue_green_without_a_proxy_and_certificates_without_names_are_refused() {
         ["`tls: auto` cannot get a certificate for a name with a star"]
     );
     let internal = "proxy: { tls: internal, hosts: ['*.example.com'] }";
-    assert!(Case::new(format!("{SMALL}{internal}\n")).load("prod").is_ok());
+    assert!(
+        Case::new(format!("{SMALL}{internal}\n"))
+            .load("prod")
+            .is_ok()
+    );
 }
 
 #[test]
