@@ -166,7 +166,12 @@ fn certificates_of_all_kinds_live_on_one_host() {
                 assert_eq!(said.as_deref(), Ok("v1"), "{}", project.name);
             }
             let plain = format!("http://{}/", name(project));
-            let said = curl(&name(project), root, "-o /dev/null -w '%{http_code}'", &plain);
+            let said = curl(
+                &name(project),
+                root,
+                "-o /dev/null -w '%{http_code}'",
+                &plain,
+            );
             assert_eq!(said.as_deref(), Ok("308"), "{}", project.name);
         }
     };
@@ -176,9 +181,8 @@ fn certificates_of_all_kinds_live_on_one_host() {
     assert!(!authority.log().contains(&name(internal)));
 
     // All of it comes back by itself.
-    engine(1).sh(
-        "docker restart stagecraft-proxy stagecraft-edge stagecraft-edge-internal >/dev/null",
-    );
+    engine(1)
+        .sh("docker restart stagecraft-proxy stagecraft-edge stagecraft-edge-internal >/dev/null");
     for (project, root) in &roots {
         within(PATIENCE, "it answers again", || {
             curl(&name(project), root, "", "/up").is_ok()
