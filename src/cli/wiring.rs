@@ -36,6 +36,7 @@ pub(crate) struct House {
     pub(crate) folders: Arc<dyn StateFolders>,
     pub(crate) proxy: Arc<dyn Proxy>,
     pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) probe: Arc<dyn Probe>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -115,6 +116,7 @@ pub(crate) fn house(
             proxy: Arc::clone(&proxy),
         }),
         proxy,
+        probe: Arc::clone(&prober) as Arc<dyn Probe>,
         fetch: prober,
         runner,
         folders,

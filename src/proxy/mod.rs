@@ -57,7 +57,9 @@ mod state;
 mod traffic;
 
 use files::{RouteFile, names_of, write};
-use machine::{Machine, NAME};
+pub use machine::NAME;
+
+use machine::Machine;
 use runtime::Command;
 use state::{Map, State, list, read};
 use traffic::obey;

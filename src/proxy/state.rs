@@ -112,8 +112,13 @@ pub(super) struct Standing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct State {
     maps: Vec<Vec<Entry>>,
+    /// It lacks a map: it was started by an older version of this program.
+    pub(super) older: bool,
     pub(super) servers: Vec<Standing>,
 }
+
+/// How HAProxy answers where it does not know a map.
+const NO_SUCH_MAP: &str = "Unknown map";
 
 pub(super) async fn read(link: &dyn HostLink, host: &HostAddress) -> Result<State, Silent> {
     let mut commands: Vec<Command> = MAPS.into_iter().map(Map::show).collect();
@@ -124,8 +129,16 @@ pub(super) async fn read(link: &dyn HostLink, host: &HostAddress) -> Result<Stat
 
 fn parse(answers: &[String]) -> Option<State> {
     let (servers, maps) = answers.split_last()?;
+    let is_there = |map: &String| !map.starts_with(NO_SUCH_MAP);
+    // What is no proxy of ours has none of them.
+    maps.first().filter(|about| is_there(about))?;
+    let known = |map: &String| match is_there(map) {
+        true => entries(map),
+        false => Some(vec![]),
+    };
     Some(State {
-        maps: maps.iter().map(|map| entries(map)).collect::<Option<_>>()?,
+        maps: maps.iter().map(known).collect::<Option<_>>()?,
+        older: !maps.iter().all(is_there),
         servers: standing(servers)?,
     })
 }

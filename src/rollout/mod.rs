@@ -28,6 +28,7 @@ mod in_place;
 mod retire;
 mod schema;
 mod traffic;
+mod watch;
 
 use std::sync::Arc;
 

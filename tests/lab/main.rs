@@ -21,6 +21,8 @@ mod sandbox;
 
 mod bad_days;
 mod bad_hosts;
+mod bad_proxies;
+mod bad_switches;
 mod blue_green;
 mod build;
 mod cli_local;
@@ -42,7 +44,9 @@ mod runner;
 mod safety;
 mod schema_gate;
 mod secrets;
+mod switches;
 mod two_users;
+mod verbs;
 
 #[path = "../support"]
 mod support {

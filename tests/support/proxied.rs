@@ -26,9 +26,9 @@ use tokio::net::{TcpStream, UnixListener};
 use tokio::task::JoinHandle;
 
 use super::build::{cx, lab};
-use super::lab::engine;
+use super::lab::{engine, proxy_of_host_2};
 
-pub const HTTP: u16 = 18_080;
+pub(crate) use super::lab::HTTP;
 
 /// Host 2 and its proxy, for one test at a time.
 pub struct Stand {
@@ -43,7 +43,7 @@ pub struct Stand {
 
 impl Stand {
     pub async fn new() -> Self {
-        let lock = File::create("/tmp/stagecraft-lab/run/proxy-host2").unwrap();
+        let lock = proxy_of_host_2();
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
         let lock = lock.await.unwrap().unwrap();
         let link: Arc<dyn HostLink> = Links::new().unwrap();

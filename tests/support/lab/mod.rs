@@ -22,9 +22,10 @@ mod running;
 
 pub(crate) use checkout::{Breakage, Checkout};
 pub(crate) use edge::{Authority, Tunnel};
-pub(crate) use engine::{engine, here};
+pub(crate) use engine::{Engine, engine, here};
 pub(crate) use host::{Breakable, Host, Sshd, lab};
 pub(crate) use project::Project;
+pub(crate) use proxied::{HTTP, proxy_of_host_2};
 pub(crate) use run::Run;
 pub(crate) use running::{Running, processes_of};
 
