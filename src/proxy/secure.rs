@@ -35,8 +35,17 @@ pub(super) async fn ensure(
     pair: &str,
     route: &RouteLabel,
 ) -> Result<(), Fault> {
+    obey(link, host, &changes(host, state, pair, route)?).await
+}
+
+fn changes(
+    host: &HostAddress,
+    state: &State,
+    pair: &str,
+    route: &RouteLabel,
+) -> Result<Vec<Command>, Fault> {
     let Some(word) = word(route.tls) else {
-        return Ok(());
+        return Ok(vec![]);
     };
     let own = format!("{word}.{pair}");
     let mut commands = vec![];
@@ -63,7 +72,7 @@ pub(super) async fn ensure(
         Some(now) if now != word => commands.push(Map::Secure.set(pair, word)),
         Some(_) => {}
     }
-    obey(link, host, &commands).await
+    Ok(commands)
 }
 
 /// Takes away what the route no longer has.
@@ -123,5 +132,76 @@ fn written(word: &str) -> &str {
     match word {
         "files" => "{ cert, key }",
         word => word,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::project::Tls;
+    use crate::model::route::Route;
+    use crate::proxy::testing::route;
+
+    const NAME: &str = "shop.example.com";
+
+    fn with(tls: Tls) -> RouteLabel {
+        let mut route: Route = route("shop-prod", &["Shop.example.com"], None);
+        route.proxy.tls = tls;
+        route.label(0)
+    }
+
+    fn changes_of(entries: &[(&str, &str)], tls: Tls) -> Result<Vec<String>, Fault> {
+        let host = "deploy@10.0.0.10".parse().unwrap();
+        let changes = changes(&host, &State::of(Map::Tls, entries), "e01", &with(tls))?;
+        Ok(texts(&changes))
+    }
+
+    /// Without the name of the map's file.
+    fn texts(commands: &[Command]) -> Vec<String> {
+        let text = |command: &Command| command.text().replace("/tmp/stagecraft/", "");
+        commands.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_name_changes_its_kind_in_one_step() {
+        let first = changes_of(&[], Tls::Auto).unwrap();
+        let secure = "add map secure.map e01 auto";
+        let added = "add map tls.map shop.example.com auto.e01";
+        assert_eq!(first, [added, secure]);
+        let again = changes_of(&[(NAME, "auto.e01")], Tls::Auto).unwrap();
+        assert_eq!(again, [secure]);
+        // The new entry is there before the old one goes.
+        let changed = changes_of(&[(NAME, "internal.e01")], Tls::Auto).unwrap();
+        assert_eq!(changed, [added, "del map tls.map #0x0", secure]);
+        assert!(changes_of(&[], Tls::Off).unwrap().is_empty());
+    }
+
+    #[test]
+    fn environments_share_a_name_with_one_kind_of_certificate_only() {
+        let same = changes_of(&[(NAME, "auto.e02")], Tls::Auto).unwrap();
+        assert_eq!(same[0], "add map tls.map shop.example.com auto.e01");
+        let fault = changes_of(&[(NAME, "auto.e02")], Tls::Internal).unwrap_err();
+        assert_eq!(
+            fault.what,
+            "`shop.example.com` has `tls: auto` by `another environment` on `deploy@10.0.0.10`, \
+             and `tls: internal` is wanted"
+        );
+    }
+
+    #[test]
+    fn names_that_are_no_longer_the_routes_are_taken_away_and_no_others() {
+        let entries = [
+            (NAME, "auto.e01"),
+            ("old.example.com", "auto.e01"),
+            ("old.example.com", "auto.e02"),
+        ];
+        let state = State::of(Map::Tls, &entries);
+        let kept = others(&state, "e01", &with(Tls::Auto));
+        assert_eq!(texts(&kept), ["del map tls.map #0x1"]);
+        let off = others(&state, "e01", &with(Tls::Off));
+        assert_eq!(
+            texts(&off),
+            ["del map tls.map #0x0", "del map tls.map #0x1"]
+        );
     }
 }

@@ -187,6 +187,26 @@ fn standing(answer: &str) -> Option<Vec<Standing>> {
     lines.filter(|line| !line.is_empty()).map(server).collect()
 }
 
+#[cfg(test)]
+impl State {
+    /// One map's entries, in their order.
+    pub(super) fn of(map: Map, entries: &[(&str, &str)]) -> Self {
+        let entry = |(number, (key, value)): (usize, &(&str, &str))| Entry {
+            reference: format!("0x{number}"),
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let all = MAPS.iter().map(|known| match *known == map {
+            true => entries.iter().enumerate().map(entry).collect(),
+            false => vec![],
+        });
+        Self {
+            maps: all.collect(),
+            servers: vec![],
+        }
+    }
+}
+
 impl State {
     pub(super) fn map(&self, map: Map) -> &[Entry] {
         let at = MAPS.iter().position(|known| *known == map);

@@ -92,9 +92,9 @@ impl EdgeBase {
             "upstreams": [{ "dial": "unix//run/stagecraft-edge/http.sock" }],
             // The proxy may be about to be replaced or started again.
             "load_balancing": { "try_duration": "10s", "try_interval": "100ms" },
-            // The proxy's own are kept for longer: it never closes one that
-            // is about to be used.
-            "transport": { "protocol": "http", "versions": ["1.1"], "keep_alive": { "idle_timeout": "30s" } },
+            // A connection that is kept would ask a proxy that was replaced
+            // once more, which still knows those who served then.
+            "transport": { "protocol": "http", "versions": ["1.1"], "keep_alive": { "enabled": false } },
         });
         let nothing = json!({ "handler": "static_response", "status_code": 404 });
         let ask = format!(

@@ -76,8 +76,7 @@ impl Edge<'_> {
         };
         let version = base.version();
         let Some(found) = found else {
-            self.started(&base).await?;
-            return Ok(cx.on_host(host).step("started the TLS edge"));
+            return self.begun(&base).await;
         };
         let right = found.label(label::EDGE) == Some(version.as_str());
         match (found.running(), right) {
@@ -85,10 +84,16 @@ impl Edge<'_> {
             (true, false) => self.replaced(&found, &base).await,
             (false, _) => {
                 runner.remove(cx, host, &found.id).await?;
-                self.started(&base).await?;
-                Ok(cx.on_host(host).step("started the TLS edge"))
+                self.begun(&base).await
             }
         }
+    }
+
+    async fn begun(&self, base: &EdgeBase) -> Result<(), Fault> {
+        self.started(base).await?;
+        let Machine { cx, host, .. } = *self.machine;
+        cx.on_host(host).step("started the TLS edge");
+        Ok(())
     }
 
     async fn replaced(&self, old: &Container, base: &EdgeBase) -> Result<(), Fault> {
@@ -173,9 +178,7 @@ impl Edge<'_> {
             },
             restart: true,
         };
-        // Whoever makes it, all may start it.
-        runner.make(cx, host, &spec).await?;
-        let container = runner.start_again(cx, host, name).await?;
+        let container = self.machine.made(&spec).await?;
         let listens = self.listening(&container, &version).await;
         if listens.is_err() {
             // The failure that is being told comes first.
