@@ -12,6 +12,7 @@ mod rollback;
 mod rollout;
 mod safety;
 mod slots;
+mod swarm;
 mod tolerance;
 mod unbuilt;
 
@@ -32,5 +33,6 @@ pub use rollback::{
 pub use rollout::{Again, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
 pub use safety::{Broken, Objection, WayBack, way_back};
 pub use slots::live_before;
+pub use swarm::ServiceOutline;
 pub use tolerance::{Question, Tolerance, tolerance};
-pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};
+pub use unbuilt::migrations as refuse_unbuilt_migrations;

@@ -134,7 +134,7 @@ async fn wake(
 }
 
 /// The new ones get no requests any more; those that run may end.
-async fn finish_answers(
+pub(super) async fn finish_answers(
     cx: &Cx,
     hands: &Hands,
     plan: &RolloutPlan,
