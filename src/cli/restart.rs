@@ -6,7 +6,9 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::deploy::{Wanted, new_rollback, reopen};
+use crate::model::fault::Fault;
 use crate::model::names::RoleName;
+use crate::model::project::{Environment, Strategy};
 use crate::model::release::{Release, ReleaseId};
 use crate::model::secret::Secret;
 use crate::plan::{self, Facts, ReadyRole, RestartRequest, RollbackPlan};
@@ -28,7 +30,7 @@ type Ready = IndexMap<RoleName, ReadyRole>;
 pub(crate) async fn run(args: &RestartArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = Consent::from_flags(globals.yes, None);
     on_environment("stagecraft restart", globals, ui, None, async |session| {
-        plan::refuse_unbuilt(&session.environment)?;
+        refuse_services(&session.environment)?;
         if args.dry_run {
             return dry_run(session, args).await;
         }
@@ -97,6 +99,22 @@ pub(crate) async fn finish(
         .roll_back(cx, release, &plan, &facts, &ready)
         .await;
     settle(session, result).await
+}
+
+/// Containers made anew take the place of others; a service updates itself.
+fn refuse_services(environment: &Environment) -> Result<(), Fault> {
+    if environment.rollout.strategy != Strategy::Swarm {
+        return Ok(());
+    }
+    Err(
+        Fault::config("`restart` is not built yet for `rollout.strategy: swarm`")
+            .because("its containers are placed by the engine, as tasks of services")
+            .state("nothing was changed")
+            .hint(format!(
+                "on a manager: `docker service update --force {}-ROLE`",
+                environment.prefix()
+            )),
+    )
 }
 
 /// Prints the plan. Takes no lock, writes nothing.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crate::database;
 use crate::docker::auth::Auth;
 use crate::docker::client::Engines;
-use crate::docker::{Delivery, builder, claims, pusher, runner, runner_of};
+use crate::docker::{Delivery, Span, builder, claims, pusher, runner, runner_of, services};
 use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
-use crate::model::project::Environment;
+use crate::model::project::{Environment, Strategy};
 use crate::ports::{
     Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy, Pusher,
-    RolloutStrategy, StateFolders,
+    RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -33,6 +33,7 @@ pub(crate) struct House {
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
+    pub(crate) services: Arc<dyn Services>,
     pub(crate) folders: Arc<dyn StateFolders>,
     pub(crate) proxy: Arc<dyn Proxy>,
     pub(crate) fetch: Arc<dyn Fetch>,
@@ -72,6 +73,10 @@ pub(crate) fn house(
         Arc::clone(&engines),
         Arc::clone(&auth),
         Arc::clone(&folders),
+        match environment.rollout.strategy {
+            Strategy::Swarm => Span::Swarm,
+            Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => Span::Host,
+        },
     );
     let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let fetch = Arc::clone(&prober) as Arc<dyn Fetch>;
@@ -97,6 +102,13 @@ pub(crate) fn house(
         Arc::clone(&runner),
         Arc::clone(&link),
     );
+    let hands = Hands {
+        runner: Arc::clone(&runner),
+        probe: Arc::clone(&prober) as Arc<dyn Probe>,
+        fetch: Arc::clone(&prober) as Arc<dyn Fetch>,
+        proxy: Arc::clone(&proxy),
+    };
+    let services = services(Arc::clone(&engines), Arc::clone(&auth));
     let state = environment.root.join(".stagecraft");
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
@@ -109,12 +121,11 @@ pub(crate) fn house(
         pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
-        strategy: rollout::fleet(Hands {
-            runner: Arc::clone(&runner),
-            probe: Arc::clone(&prober) as Arc<dyn Probe>,
-            fetch: Arc::clone(&prober) as Arc<dyn Fetch>,
-            proxy: Arc::clone(&proxy),
-        }),
+        strategy: match environment.rollout.strategy {
+            Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),
+            Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => rollout::fleet(hands),
+        },
+        services,
         proxy,
         probe: Arc::clone(&prober) as Arc<dyn Probe>,
         fetch: prober,

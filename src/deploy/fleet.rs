@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use crate::model::container::{Container, label};
 use crate::model::host::HostAddress;
 use crate::model::names::RoleName;
+use crate::model::project::Strategy;
 use crate::model::release::Release;
 use crate::model::route::Server;
 use crate::model::slot::Arrival;
@@ -15,6 +16,8 @@ use crate::plan::{
     Facts, HostOutline, ReadyRole, Recipe, RolloutOutline, SlotOutline, live_before,
 };
 use crate::ports::{HostStep, RolloutPlan, Slot};
+
+use super::swarm;
 
 pub(super) fn rollout_plan(
     recipe: &Recipe<'_>,
@@ -29,6 +32,9 @@ pub(super) fn rollout_plan(
         roles,
         before: live_before(&facts.history, environment, recipe.release),
     };
+    if environment.rollout.strategy == Strategy::Swarm {
+        return swarm::rollout_plan(recipe, outline, facts, roles, fleet.before);
+    }
     let batches = outline.batches.iter();
     RolloutPlan {
         release: recipe.release.clone(),
@@ -40,6 +46,7 @@ pub(super) fn rollout_plan(
         batches: batches
             .map(|batch| batch.iter().map(|host| fleet.step(host)).collect())
             .collect(),
+        swarm: None,
     }
 }
 

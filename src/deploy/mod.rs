@@ -17,6 +17,7 @@ mod observe;
 mod record;
 mod safety;
 mod standing;
+mod swarm;
 mod tolerance;
 
 pub use deployer::Deployer;

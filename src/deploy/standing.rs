@@ -211,6 +211,7 @@ mod tests {
                     }]
                 })
                 .collect(),
+            swarm: None,
         }
     }
 

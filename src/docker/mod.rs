@@ -9,12 +9,14 @@ mod image;
 mod push;
 mod runner;
 mod session;
+mod swarm;
 mod transfer;
 
 pub use build::builder;
 pub use claim::claims;
 pub use push::{Delivery, pusher};
-pub use runner::{runner, runner_of};
+pub use runner::{Span, runner, runner_of};
+pub use swarm::services;
 
 use crate::model::host::HostAddress;
 

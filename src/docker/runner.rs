@@ -41,6 +41,8 @@ mod refusal;
 mod seen;
 mod start;
 
+pub(super) use logs::each_line;
+
 /// How long work that a signal interrupts may take to come to a rest.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -48,7 +50,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// registries that hosts pull from.
 #[must_use]
 pub fn runner(engines: Arc<Engines>, auth: Arc<Auth>) -> Arc<dyn ContainerRunner> {
-    made(engines, auth, None)
+    made(engines, auth, None, Span::Host)
 }
 
 /// The same; every container says in which folder its host keeps the record.
@@ -57,29 +59,42 @@ pub fn runner_of(
     engines: Arc<Engines>,
     auth: Arc<Auth>,
     folders: Arc<dyn StateFolders>,
+    span: Span,
 ) -> Arc<dyn ContainerRunner> {
-    made(engines, auth, Some(folders))
+    made(engines, auth, Some(folders), span)
 }
 
 fn made(
     engines: Arc<Engines>,
     auth: Arc<Auth>,
     folders: Option<Arc<dyn StateFolders>>,
+    span: Span,
 ) -> Arc<dyn ContainerRunner> {
     Arc::new(Runner {
         engines,
         auth,
         folders,
+        span,
         confirmed: Mutex::default(),
         made: Mutex::default(),
         networks: tokio::sync::Mutex::default(),
     })
 }
 
+/// How far the networks reach that the runner makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// One host.
+    Host,
+    /// All nodes of the Swarm, whose manager makes them.
+    Swarm,
+}
+
 struct Runner {
     engines: Arc<Engines>,
     auth: Arc<Auth>,
     folders: Option<Arc<dyn StateFolders>>,
+    span: Span,
     /// Image ids that were seen to be the pinned image. An id is a hash of
     /// what it names, so this cannot go stale.
     confirmed: Mutex<HashSet<(HostAddress, Digest, String)>>,
@@ -360,12 +375,12 @@ impl ContainerRunner for Runner {
 }
 
 #[cfg(test)]
-mod testing {
+pub(super) mod testing {
     use crate::model::container::{ContainerSpec, Mount, PortBinding, StopPolicy};
     use crate::model::image::{Carriage, PinnedImage};
     use crate::model::secret::Secret;
 
-    pub(super) fn spec() -> ContainerSpec {
+    pub(in crate::docker) fn spec() -> ContainerSpec {
         let mount = |source: &str, target: &str, read_only| Mount {
             source: source.into(),
             target: target.into(),

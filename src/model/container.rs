@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::image::{Digest, PinnedImage};
 use super::secret::Secret;
+use super::service::Member;
 
 /// The labels that make a container ours. They are the hosts' own record of
 /// what runs where.
@@ -27,6 +28,8 @@ pub mod label {
     /// Ports of the container and where the host's loopback offers them:
     /// `3000=20017,9090=20018`.
     pub const LOOPBACK: &str = "stagecraft.loopback";
+    /// The engine's own, of what a Swarm made.
+    pub const SWARM_SERVICE: &str = "com.docker.swarm.service.name";
     /// Keyed fingerprint of the whole environment that it was made with.
     pub const ENV: &str = "stagecraft.env";
     /// Set on containers behind the proxy: their route, see
@@ -207,6 +210,9 @@ pub struct EngineFacts {
     pub platform: String,
     /// The containerd image store is in use (image ids are manifest digests).
     pub containerd_store: bool,
+    /// Its part in a Swarm, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Member>,
 }
 
 /// Whether an image on a host is the pinned one.

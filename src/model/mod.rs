@@ -17,4 +17,5 @@ pub mod release;
 pub mod route;
 pub mod schema;
 pub mod secret;
+pub mod service;
 pub mod slot;

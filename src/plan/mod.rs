@@ -16,6 +16,7 @@ mod safety;
 mod slots;
 mod standing;
 mod status;
+mod swarm;
 mod tolerance;
 mod unbuilt;
 
@@ -43,5 +44,6 @@ pub use status::{
     Asked, ContainerStatus, FleetStatus, Health, HostStatus, Page, ProxyState, ProxyStatus, Served,
     status,
 };
+pub use swarm::ServiceOutline;
 pub use tolerance::{Question, Tolerance, tolerance};
-pub use unbuilt::{migrations as refuse_unbuilt_migrations, rollout as refuse_unbuilt};
+pub use unbuilt::migrations as refuse_unbuilt_migrations;

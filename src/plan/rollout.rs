@@ -14,7 +14,7 @@ use crate::model::slot::{Arrival, Manner, OldOnes};
 
 use super::facts::Facts;
 use super::slots::{self, Layout};
-use super::unbuilt;
+use super::swarm::{self, ServiceOutline};
 
 /// One replica of one role on one host.
 #[derive(Debug, Clone, Serialize)]
@@ -65,6 +65,12 @@ pub struct HostOutline {
 pub struct RolloutOutline {
     pub strategy: Strategy,
     pub batches: Vec<Vec<HostOutline>>,
+    /// Of a Swarm, whose engine does the placing: there are no batches then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceOutline>,
+    /// Services that have no purpose any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<String>,
     pub pause_seconds: f64,
     /// What this strategy does not promise, in words.
     pub notes: Vec<String>,
@@ -99,7 +105,18 @@ pub fn outline(
     release: &ReleaseId,
     again: Option<Again<'_>>,
 ) -> Result<RolloutOutline, Fault> {
-    unbuilt::rollout(environment)?;
+    if environment.rollout.strategy == Strategy::Swarm {
+        let layout = swarm::layout(environment, roles, facts, release)?;
+        return Ok(RolloutOutline {
+            strategy: environment.rollout.strategy,
+            batches: vec![],
+            services: layout.services,
+            gone: layout.gone,
+            pause_seconds: environment.rollout.pause.as_secs_f64(),
+            notes: layout.notes,
+        });
+    }
+    swarm::left_the_swarm(environment, facts)?;
     let gate_note = gate_note(environment, roles)?;
     let layout = Layout::new(environment, roles, facts, release, again);
     let fleet: Vec<HostOutline> = environment
@@ -124,6 +141,8 @@ pub fn outline(
         strategy: environment.rollout.strategy,
         notes: gate_note.into_iter().chain(notes(&batches)).collect(),
         batches,
+        services: vec![],
+        gone: vec![],
         pause_seconds: environment.rollout.pause.as_secs_f64(),
     })
 }

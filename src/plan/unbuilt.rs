@@ -3,21 +3,7 @@
 //! would break a promise that the file makes.
 
 use crate::model::fault::Fault;
-use crate::model::project::{DatabaseSpec, Environment, OnFailure, Safety, Strategy};
-
-/// For everything that starts containers.
-///
-/// # Errors
-/// `Config`, naming the key.
-pub fn rollout(environment: &Environment) -> Result<(), Fault> {
-    match environment.rollout.strategy {
-        Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => Ok(()),
-        Strategy::Swarm => Err(refuse(
-            &format!("rollout.strategy: {}", environment.rollout.strategy.label()),
-            "set `rollout: { strategy: recreate }` or `rolling`",
-        )),
-    }
-}
+use crate::model::project::{DatabaseSpec, Environment, OnFailure, Safety};
 
 /// For everything that changes a database.
 ///

@@ -22,6 +22,7 @@ mod pusher;
 mod rollout;
 mod runner;
 mod schema;
+mod services;
 
 pub use builder::Builder;
 pub use claims::{Claimed, EngineClaims};
@@ -41,6 +42,10 @@ pub use migrator::Migrator;
 pub use probe::{Answer, Probe};
 pub use proxy::{Maintenance, Proxy};
 pub use pusher::Pusher;
-pub use rollout::{HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot};
+pub use rollout::{
+    HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, ServiceStep, Slot,
+    SwarmPlan,
+};
 pub use runner::{Attached, ContainerRunner, Content, FolderEntry, ImageCheck};
 pub use schema::schema_status;
+pub use services::Services;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,7 @@ use crate::model::names::RoleName;
 use crate::model::project::{Health, Rollout, SchemaGate};
 use crate::model::release::ReleaseId;
 use crate::model::route::{Route, Server};
+use crate::model::service::ServiceSpec;
 use crate::model::slot::{Arrival, Manner, OldOnes};
 
 use super::Cx;
@@ -60,6 +63,35 @@ pub struct RolloutPlan {
     pub gate: Option<SchemaGate>,
     /// In running order; hosts of one batch go at the same time.
     pub batches: Vec<Vec<HostStep>>,
+    /// Where the roles are services of a Swarm: the hosts above are its nodes,
+    /// without slots, for their proxies alone.
+    pub swarm: Option<SwarmPlan>,
+}
+
+/// What becomes of the services of a Swarm.
+#[derive(Debug, Clone)]
+pub struct SwarmPlan {
+    /// Takes the orders.
+    pub manager: HostAddress,
+    /// Hosts by their ids as nodes.
+    pub nodes: Vec<(String, HostAddress)>,
+    /// The labels of everything of this environment.
+    pub labels: BTreeMap<String, String>,
+    pub services: Vec<ServiceStep>,
+}
+
+/// One role as a service.
+#[derive(Debug, Clone)]
+pub struct ServiceStep {
+    pub role: RoleName,
+    /// Beside: a service of its own, next to the old release's. In place: the
+    /// same service is updated by the engine.
+    pub manner: Manner,
+    pub behind_proxy: Option<u16>,
+    pub new: ServiceSpec,
+    pub health: Health,
+    /// How the old release's tasks end, for what drains.
+    pub old_stop: StopPolicy,
 }
 
 /// What a finished rollout left running.

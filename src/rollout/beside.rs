@@ -157,7 +157,7 @@ pub(super) async fn olds_answer(cx: &Cx, hands: &Hands, step: &HostStep) -> Resu
 }
 
 /// The new ones get no requests any more; those that run may end.
-async fn finish_answers(
+pub(super) async fn finish_answers(
     cx: &Cx,
     hands: &Hands,
     plan: &RolloutPlan,

@@ -6,7 +6,8 @@
 //! differ. Which hosts go at the same time (`blue_green` and `recreate`: all of
 //! them; `rolling`: batch after batch), and for each slot whether the new
 //! container starts beside the old one or in its place. Three strategies would
-//! be three undos, and an undo is what must not differ.
+//! be three undos, and an undo is what must not differ. [`swarm`] is the other
+//! one: there the engine does the placing.
 //!
 //! ```text
 //! images, ports, proxies ready on every host; what will be replaced in place
@@ -27,12 +28,13 @@ mod health;
 mod in_place;
 mod retire;
 mod schema;
+mod swarm;
 mod traffic;
 mod watch;
 
 use std::sync::Arc;
 
-use crate::ports::{ContainerRunner, Fetch, Probe, Proxy, RolloutStrategy};
+use crate::ports::{ContainerRunner, Fetch, Probe, Proxy, RolloutStrategy, Services};
 
 /// What every step of a rollout works with.
 #[derive(Clone)]
@@ -47,4 +49,10 @@ pub struct Hands {
 #[must_use]
 pub fn fleet(hands: Hands) -> Arc<dyn RolloutStrategy> {
     Arc::new(fleet::Fleet { hands })
+}
+
+/// The strategy of hosts that are the nodes of a Swarm.
+#[must_use]
+pub fn swarm(hands: Hands, services: Arc<dyn Services>) -> Arc<dyn RolloutStrategy> {
+    Arc::new(swarm::Swarm { hands, services })
 }

@@ -48,7 +48,12 @@ pub(super) async fn host(
 
 /// Waits until the old ones have answered everything, then takes them out of
 /// the proxy.
-async fn leave(cx: &Cx, hands: &Hands, plan: &RolloutPlan, step: &HostStep) -> Result<(), Fault> {
+pub(super) async fn leave(
+    cx: &Cx,
+    hands: &Hands,
+    plan: &RolloutPlan,
+    step: &HostStep,
+) -> Result<(), Fault> {
     let Some(route) = traffic::route(plan, step) else {
         return Ok(());
     };

@@ -117,6 +117,7 @@ impl ContainerRunner for Fleet {
             version: "20.10".into(),
             platform: "linux/amd64".into(),
             containerd_store: false,
+            member: None,
         })
     }
 

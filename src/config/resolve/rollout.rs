@@ -27,7 +27,7 @@ pub(super) fn resolve(section: &file::Environment, found: &mut Findings) -> Roll
         ("batch", rollout.batch.given().map(|batch| batch.at)),
         ("pause", rollout.pause.given().map(|pause| pause.at)),
     ] {
-        if let (Some(at), false) = (at, strategy == Strategy::Rolling) {
+        if let (Some(at), false) = (at, has_batches(strategy)) {
             found.warning(
                 at,
                 format!(
@@ -48,5 +48,13 @@ pub(super) fn resolve(section: &file::Environment, found: &mut Findings) -> Roll
             .value()
             .map_or(Duration::ZERO, |pause| pause.0),
         keep: rollout.keep.or(2),
+    }
+}
+
+/// Whether hosts, or tasks, go one batch after the other.
+fn has_batches(strategy: Strategy) -> bool {
+    match strategy {
+        Strategy::Rolling | Strategy::Swarm => true,
+        Strategy::BlueGreen | Strategy::Recreate => false,
     }
 }

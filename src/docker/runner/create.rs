@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::body::{Purpose, create_body, owner, predefined};
 use super::refusal::{lacks_image, lacks_network, refused};
-use super::{Runner, life};
+use super::{Runner, Span, life};
 use crate::docker::client::{Call, Engine, fault, status};
 use crate::model::container::{Container, ContainerSpec, label};
 use crate::model::fault::Fault;
@@ -98,7 +98,11 @@ impl Runner {
         let call = Call::post("/networks/create").json(&json!({
             "Name": spec.network,
             "CheckDuplicate": true,
-            "Driver": "bridge",
+            "Driver": match self.span {
+                Span::Host => "bridge",
+                Span::Swarm => "overlay",
+            },
+            "Attachable": self.span == Span::Swarm,
             "Labels": owner(spec),
         }));
         match engine.done(call).await {

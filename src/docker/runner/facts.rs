@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::docker::client::{Call, Engine, fault};
 use crate::model::container::EngineFacts;
 use crate::model::fault::Fault;
+use crate::model::service::Member;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -18,6 +19,19 @@ struct Info {
     #[serde(default)]
     architecture: String,
     driver_status: Option<Vec<(String, String)>>,
+    swarm: Option<Swarm>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Swarm {
+    #[serde(default, rename = "NodeID")]
+    node: String,
+    #[serde(default)]
+    local_node_state: String,
+    #[serde(default)]
+    control_available: bool,
+    nodes: Option<u64>,
 }
 
 pub(super) async fn read(engine: &Engine) -> Result<EngineFacts, Fault> {
@@ -35,9 +49,18 @@ fn facts(info: Info) -> EngineFacts {
             .unwrap_or_default()
             .iter()
             .any(|(_, value)| value.starts_with("io.containerd.snapshotter")),
+        member: info.swarm.and_then(member),
         id: info.id,
         version: info.server_version,
     }
+}
+
+fn member(swarm: Swarm) -> Option<Member> {
+    (swarm.local_node_state == "active").then_some(Member {
+        node: swarm.node,
+        manager: swarm.control_available,
+        nodes: swarm.nodes.filter(|_| swarm.control_available),
+    })
 }
 
 /// The kernel's word as the word of image platforms.
@@ -55,6 +78,29 @@ fn architecture(kernel: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_active_node_is_a_member_of_a_swarm() {
+        let info = |json| facts(serde_json::from_value(json).unwrap()).member;
+        let part = |state: &str, manages: bool| {
+            info(
+                serde_json::json!({ "Swarm": { "NodeID": "n1", "LocalNodeState": state,
+                "ControlAvailable": manages, "Nodes": 3 } }),
+            )
+        };
+        assert_eq!(info(serde_json::json!({})), None);
+        assert_eq!(part("inactive", false), None);
+        assert_eq!(part("locked", true), None);
+        let member = |manager, nodes| {
+            Some(Member {
+                node: "n1".into(),
+                manager,
+                nodes,
+            })
+        };
+        assert_eq!(part("active", true), member(true, Some(3)));
+        assert_eq!(part("active", false), member(false, None));
+    }
 
     #[test]
     fn both_image_stores_and_the_platform_are_told_apart() {

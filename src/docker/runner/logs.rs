@@ -11,7 +11,7 @@ use crate::model::fault::Fault;
 use crate::ports::Cx;
 
 /// Reads a framed stream to its end.
-pub(super) async fn each_line<E>(
+pub(in crate::docker) async fn each_line<E>(
     mut stream: impl Stream<Item = Result<bytes::Bytes, E>> + Unpin,
     mut line: impl FnMut(String),
 ) -> Result<(), E> {

@@ -1,6 +1,7 @@
 //! A rollout's outline as text: host by host in the order in which it happens,
 //! and what is done once it is recorded.
 
+use crate::model::project::Strategy;
 use crate::model::slot::{Arrival, Manner, OldOnes};
 use crate::plan::{AtProxy, HostOutline, RolloutOutline, SlotOutline};
 
@@ -8,6 +9,9 @@ use super::super::words::plural;
 
 /// What the rollout does.
 pub(super) fn lines(outline: &RolloutOutline) -> Vec<String> {
+    if outline.strategy == Strategy::Swarm {
+        return services(outline);
+    }
     let hosts: usize = outline.batches.iter().map(Vec::len).sum();
     let mut lines = vec![format!(
         "{}: {} in {}",
@@ -33,6 +37,42 @@ pub(super) fn lines(outline: &RolloutOutline) -> Vec<String> {
             lines.extend(in_place.map(|slot| format!("{number}. {}: {}", host.host, one(slot))));
         }
     }
+    lines.extend(outline.notes.iter().map(|note| format!("note: {note}")));
+    lines
+}
+
+fn services(outline: &RolloutOutline) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}: {}, placed by the engine",
+        outline.strategy.label(),
+        plural(outline.services.len(), "service")
+    )];
+    for service in &outline.services {
+        let tasks = usize::try_from(service.tasks).unwrap_or(usize::MAX);
+        let each = match service.per_node {
+            Some(1) => ", one on each node".to_owned(),
+            Some(most) => format!(", at most {most} on each node"),
+            None => String::new(),
+        };
+        let ports: Vec<String> = service
+            .ports
+            .iter()
+            .map(|port| format!(", port {} to {}", port.host, port.container))
+            .collect();
+        let old = match (service.replaces.is_empty(), service.manner) {
+            (true, _) => ", nothing to replace".to_owned(),
+            (false, Manner::Beside) => format!(", beside {}", service.replaces.join(", ")),
+            (false, Manner::InPlace) => ", an update of what runs".to_owned(),
+        };
+        lines.push(format!(
+            "{}-{}: {}{each}{}{old}",
+            service.role,
+            service.replica,
+            plural(tasks, "task"),
+            ports.concat()
+        ));
+    }
+    lines.extend(outline.gone.iter().map(|name| format!("remove {name}")));
     lines.extend(outline.notes.iter().map(|note| format!("note: {note}")));
     lines
 }
