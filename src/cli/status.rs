@@ -2,15 +2,17 @@
 
 use serde_json::json;
 
-use crate::deploy::Wanted;
+use crate::deploy::{Wanted, ours};
 use crate::model::container::{Container, ContainerState, label};
+use crate::model::project::Strategy;
+use crate::model::service::Service;
 use crate::plan::Facts;
 use crate::ui::{Style, Table, Ui};
 
 use super::args::Globals;
 use super::failure::Failure;
 use super::keeper::Access;
-use super::session::on_environment;
+use super::session::{Session, on_environment};
 
 pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     on_environment("stagecraft status", globals, ui, None, async |session| {
@@ -26,21 +28,61 @@ pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
         }
         text.push('\n');
         text.push_str(&table(&facts, ui.options().stdout_style));
+        let services = services(session).await;
+        if !services.is_empty() {
+            text.push_str(&format!("\n\n{}", of_services(&services, ui.options().stdout_style)));
+        }
         let hosts: Vec<_> = facts
             .hosts
             .iter()
             .map(|host| json!({ "address": host.address, "engine": host.engine, "containers": host.containers }))
             .collect();
-        let document = json!({
+        let mut document = json!({
             "environment": session.environment.name,
             "live": live.map(|release| &release.id),
             "open": open.map(|release| &release.id),
             "hosts": hosts,
         });
+        if session.environment.rollout.strategy == Strategy::Swarm {
+            document["services"] = json!(services);
+        }
         ui.show(text.trim_end(), &document).await;
         Ok(())
     })
     .await
+}
+
+/// Of a Swarm. A manager that does not answer takes nothing from the rest.
+async fn services(session: &Session<'_>) -> Vec<Service> {
+    if session.environment.rollout.strategy != Strategy::Swarm {
+        return vec![];
+    }
+    let manager = &session.environment.primary().address;
+    let (cx, labels) = (&session.cx, ours(&session.environment));
+    match session.house.services.list(cx, manager, &labels).await {
+        Ok(services) => services,
+        Err(fault) => {
+            cx.warn(format!("the services were not read: {fault}"));
+            vec![]
+        }
+    }
+}
+
+fn of_services(services: &[Service], style: Style) -> String {
+    let mut table = Table::new(["SERVICE", "ROLE", "VERSION", "TASKS", "UPDATE"]);
+    for service in services {
+        table.row([
+            service.name.clone(),
+            service.label(label::ROLE).unwrap_or("-").to_owned(),
+            service.label(label::VERSION).unwrap_or("-").to_owned(),
+            service.replicas.to_string(),
+            service
+                .update
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |update| update.state.replace('_', " ")),
+        ]);
+    }
+    table.render(style, "")
 }
 
 fn table(facts: &Facts, style: Style) -> String {

@@ -41,6 +41,7 @@ mod runner;
 mod safety;
 mod schema_gate;
 mod secrets;
+mod swarm;
 mod two_users;
 
 #[path = "../support"]
