@@ -31,6 +31,7 @@ mod resume;
 mod roles;
 mod rollback;
 mod secrets;
+mod services;
 mod session;
 mod source;
 mod status;

@@ -21,6 +21,7 @@ use super::args::Globals;
 use super::deploy::style;
 use super::failure::Failure;
 use super::keeper::Access;
+use super::services;
 use super::session::{Session, on_environment};
 
 /// How long a container may take to say that it is well.
@@ -33,8 +34,13 @@ pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
             .await?;
         let asked = ask(session, &facts).await?;
         let status = plan::status(&session.environment, &facts, &asked);
-        let text = ui::status::text(&status, style(session));
-        ui.show(text.trim_end(), &json!(status)).await;
+        let mut text = ui::status::text(&status, style(session));
+        let mut document = json!(status);
+        if let Some(services) = services::of(session).await {
+            text.push_str(&format!("\n{}", services::table(&services, style(session))));
+            document["services"] = json!(services);
+        }
+        ui.show(text.trim_end(), &document).await;
         Ok(())
     })
     .await

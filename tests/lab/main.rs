@@ -44,6 +44,7 @@ mod runner;
 mod safety;
 mod schema_gate;
 mod secrets;
+mod swarm;
 mod switches;
 mod two_users;
 mod verbs;
