@@ -202,6 +202,7 @@ impl State {
         });
         Self {
             maps: all.collect(),
+            older: false,
             servers: vec![],
         }
     }
