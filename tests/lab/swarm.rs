@@ -85,7 +85,6 @@ fn services(shop: &Project) -> Vec<String> {
 }
 
 fn shows(run: Run) -> Run {
-    eprintln!("{run}");
     run
 }
 
