@@ -116,8 +116,12 @@ fn table(facts: &Facts, style: Style) -> String {
     table.render(style, "")
 }
 
-/// A one-off container that is being removed is no news.
+/// A one-off container that is being removed is no news, and neither is a task
+/// that a Swarm has ended.
 fn stays(container: &Container) -> bool {
+    if container.label(label::SWARM_SERVICE).is_some() {
+        return container.state == ContainerState::Running;
+    }
     container.label(label::JOB).is_none() || container.state != ContainerState::Other
 }
 

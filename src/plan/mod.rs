@@ -33,6 +33,6 @@ pub use rollback::{
 pub use rollout::{Again, HostOutline, ReadyRole, RolloutOutline, SlotOutline, outline};
 pub use safety::{Broken, Objection, WayBack, way_back};
 pub use slots::live_before;
-pub use swarm::ServiceOutline;
+pub use swarm::{ServiceOutline, nodes_pull};
 pub use tolerance::{Question, Tolerance, tolerance};
 pub use unbuilt::migrations as refuse_unbuilt_migrations;
