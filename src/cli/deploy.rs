@@ -33,6 +33,7 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
         async |session| {
             // An abort must not wait for a file that a later release brings.
             if !args.abort {
+                plan::nodes_pull(&session.environment)?;
                 session.judge_databases(&[])?;
             }
             if args.dry_run {

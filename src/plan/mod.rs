@@ -44,6 +44,6 @@ pub use status::{
     Asked, ContainerStatus, FleetStatus, Health, HostStatus, Page, ProxyState, ProxyStatus, Served,
     status,
 };
-pub use swarm::ServiceOutline;
+pub use swarm::{ServiceOutline, nodes_pull};
 pub use tolerance::{Question, Tolerance, tolerance};
 pub use unbuilt::migrations as refuse_unbuilt_migrations;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::model::container::{Container, PortBinding, label};
 use crate::model::fault::Fault;
 use crate::model::names::RoleName;
-use crate::model::project::{Environment, ImageSource, Role};
+use crate::model::project::{Environment, ImageSource, Role, Strategy};
 use crate::model::release::ReleaseId;
 use crate::model::service::UpdateOrder;
 use crate::model::slot::Manner;
@@ -116,8 +116,15 @@ pub(super) fn left_the_swarm(environment: &Environment, facts: &Facts) -> Result
     )))
 }
 
-/// The nodes pull by digest, and only a registry can be pulled from.
-fn nodes_pull(environment: &Environment) -> Result<(), Fault> {
+/// The nodes pull by digest, and only a registry can be pulled from. Asks no
+/// host.
+///
+/// # Errors
+/// `Config`: there is none.
+pub fn nodes_pull(environment: &Environment) -> Result<(), Fault> {
+    if environment.rollout.strategy != Strategy::Swarm {
+        return Ok(());
+    }
     let built = matches!(environment.source, ImageSource::Build(_));
     if environment.registry.is_some() || !built {
         return Ok(());

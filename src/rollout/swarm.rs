@@ -289,12 +289,12 @@ impl Swarm {
             let mut services = swarm.services.iter();
             services.any(|step| step.new.container.name == name)
         };
-        for old in known.iter().filter(|known| !stays(&known.name)) {
-            match self.services.remove(cx, &swarm.manager, &old.name).await {
-                Ok(()) => cx.step(format!("removed the service {}", old.name)),
-                Err(fault) => problems.push(fault.to_string()),
-            }
-        }
+        let old = known.iter().filter(|known| !stays(&known.name));
+        let patience = swarm.services.iter().map(|step| step.old_stop.timeout);
+        let patience = patience.max().unwrap_or_default();
+        let ends = old.map(|old| tasks::end(cx, self, plan, swarm, &old.name, patience));
+        let ended = join_all(ends).await.into_iter().filter_map(Result::err);
+        problems.extend(ended.map(|fault| fault.to_string()));
         problems
     }
 }

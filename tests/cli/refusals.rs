@@ -123,7 +123,7 @@ fn an_unknown_docker_context_is_named() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused_before_a_host_is_asked() {
+fn a_swarm_without_a_registry_is_refused_before_a_host_is_asked() {
     let refused = |from: &str, to: &str| {
         let sandbox = Sandbox::with(&SHOP.replace(from, to));
         assert_eq!(sandbox.run("check").code, 0, "the configuration is valid");
@@ -133,11 +133,11 @@ fn what_is_not_built_yet_is_refused_before_a_host_is_asked() {
     shows!(refused("    hosts:", &rollout("swarm")), @r#"
         exit 10
         --- stderr
-        error: `rollout.strategy: swarm` is not built yet in this version
-          caused by: the configuration is valid, but this version cannot do what it asks for
+        error: `rollout.strategy: swarm` needs `project.registry`
+          caused by: the nodes of a Swarm pull the image themselves, whenever the engine places a task on them
 
         state: nothing was changed
-        hint: set `rollout: { strategy: recreate }` or `rolling`
+        hint: set `project.registry` to an image repository that every node reaches
         "#);
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 
 use serde_json::json;
 
-use crate::support::lab::{Host, Project, Run, engine, lab};
+use crate::support::lab::{Breakage, Host, Project, engine, lab};
 
 const NODES: [u8; 3] = [1, 2, 4];
 
@@ -84,10 +84,6 @@ fn services(shop: &Project) -> Vec<String> {
     ))
 }
 
-fn shows(run: Run) -> Run {
-    run
-}
-
 #[test]
 fn a_host_in_no_swarm_is_refused_with_the_command_that_makes_one() {
     let shop = on_the_swarm(Project::new("no-swarm").on(&[3]).behind_the_proxy());
@@ -110,11 +106,11 @@ fn behind_the_proxy_a_swarm_deploys_undoes_and_rolls_back_without_losing_a_reque
     shop.runs(&["deploy", "--env", "prod", "--dry-run", "--image", &v1])
         .succeeds()
         .saying(&["swarm: 2 services", "one on each node"]);
-    shows(shop.ships_image(&v1, "v1")).succeeds();
+    shop.ships_image(&v1, "v1").succeeds();
     shop.serves("v1");
 
     let load = shop.load().rate(100).starts();
-    shows(shop.ships_image(&v2, "v2")).succeeds();
+    shop.ships_image(&v2, "v2").succeeds();
     shop.serves("v2");
     let two = services(&shop);
     assert_eq!(two.len(), 2, "{two:?}");
@@ -126,7 +122,7 @@ fn behind_the_proxy_a_swarm_deploys_undoes_and_rolls_back_without_losing_a_reque
 
     // One that never gets healthy, before any traffic moves.
     shop.is_patient_for("2s");
-    shows(shop.ships_image(&v9, "v9"))
+    shop.ships_image(&v9, "v9")
         .fails_with(23)
         .saying(&["did not become healthy", "taken back on every host"]);
     shop.is_patient_for("20s");
@@ -135,29 +131,62 @@ fn behind_the_proxy_a_swarm_deploys_undoes_and_rolls_back_without_losing_a_reque
 
     // One that fails in the engine's own update, after the traffic has moved.
     with_worker(&mut shop, "/bin/false");
-    shows(shop.ships_image(&v1, "v1-again"))
-        .fails_with(23)
-        .saying(&["worker", "looking for work", "taken back on every host"]);
+    shop.ships_image(&v1, "v1-again").fails_with(23).saying(&[
+        "worker",
+        "looking for work",
+        "taken back on every host",
+    ]);
     with_worker(&mut shop, "/bin/true");
     shop.serves("v2");
     assert_eq!(services(&shop), two);
 
-    shows(shop.runs(&["rollback", "--env", "prod"])).succeeds();
+    // The deployer dies, before the traffic moves and in the middle of the
+    // engine's own update: an abort looks and finds what is to be done.
+    for (image, version, step) in [
+        (&v9, "v9", "made the service"),
+        (&v1, "v1", "told the service"),
+    ] {
+        let words = [
+            "deploy",
+            "--env",
+            "prod",
+            "--version",
+            version,
+            "--image",
+            image,
+        ];
+        let mut run = shop.starts(&words);
+        run.until_step(step);
+        run.is_killed();
+        shop.runs(&["deploy", "--env", "prod", "--abort"])
+            .succeeds();
+        shop.serves("v2");
+        assert_eq!(services(&shop), two);
+    }
+
+    shop.runs(&["rollback", "--env", "prod"]).succeeds();
     shop.serves("v1");
     let load = load.ends();
     load.lost_nothing().saw_only(&["v1", "v2"]);
 
-    shows(shop.runs(&["status", "--env", "prod"]))
+    shop.runs(&["status", "--env", "prod"])
         .succeeds()
         .saying(&["worker", "v1", "SERVICE"]);
     shop.runs(&["logs", "--env", "prod", "--role", "worker"])
         .succeeds()
         .saying(&["looking for work"]);
     shop.runs(&[
-        "exec", "--env", "prod", "--role", "worker", "--", "cat", "/www/up",
+        "exec",
+        "--env",
+        "prod",
+        "--role",
+        "worker",
+        "--",
+        "echo",
+        "from the task",
     ])
     .succeeds()
-    .saying(&["v1"]);
+    .saying(&["from the task"]);
     drop((shop, swarm));
 }
 
@@ -181,19 +210,19 @@ fn without_a_proxy_a_swarm_replaces_tasks_on_their_port_and_goes_back_after_a_fa
     shop.set("/project/registry_password_env", json!("HUB_PASSWORD"));
     shop.variable("HUB_USER", &lab("LAB_REGISTRY_USER"));
     shop.variable("HUB_PASSWORD", &lab("LAB_REGISTRY_PASSWORD"));
-    shows(shop.deploy("v1")).succeeds();
+    shop.deploy("v1").succeeds();
     shop.serves("v1");
-    shows(shop.deploy("v2")).succeeds();
+    shop.deploy("v2").succeeds();
     shop.serves("v2");
     let before = services(&shop);
-    shop.breaks(crate::support::lab::Breakage::DiesAtOnce);
-    shows(shop.deploy("v3"))
+    shop.breaks(Breakage::DiesAtOnce);
+    shop.deploy("v3")
         .fails_with(23)
         .saying(&["cannot find my way", "taken back on every host"]);
     shop.serves("v2");
     assert_eq!(services(&shop), before);
     shop.serves_well();
-    shows(shop.runs(&["rollback", "--env", "prod"])).succeeds();
+    shop.runs(&["rollback", "--env", "prod"]).succeeds();
     shop.serves("v1");
     drop((shop, swarm));
 }

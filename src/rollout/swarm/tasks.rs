@@ -15,7 +15,7 @@ use crate::model::slot::Manner;
 use crate::ports::{Cx, RolloutPlan, ServiceStep, SwarmPlan};
 
 use super::super::health;
-use super::Swarm;
+use super::{Swarm, steps};
 
 /// Between two looks: a manager tells nobody when a task is up.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const PLACING: Duration = Duration::from_secs(60);
 /// How long the engine watches a changed task, with room.
 const WATCHED: Duration = Duration::from_secs(5);
+/// What an engine may need for the end of a task, beyond its own time.
+const ENDING: Duration = Duration::from_secs(15);
 const LOG_LINES: usize = 20;
 
 /// A task that runs and is healthy.
@@ -176,6 +178,40 @@ pub(super) async fn back(
     }
 }
 
+/// Removes a service and sees its tasks end: until then they hold their ports
+/// and their names.
+///
+/// # Errors
+/// The engine's refusal; tasks that still run after their time.
+pub(super) async fn end(
+    cx: &Cx,
+    on: &Swarm,
+    plan: &RolloutPlan,
+    swarm: &SwarmPlan,
+    name: &str,
+    patience: Duration,
+) -> Result<(), Fault> {
+    on.services.remove(cx, &swarm.manager, name).await?;
+    let deadline = Instant::now() + patience + ENDING;
+    let mut labels = swarm.labels.clone();
+    labels.insert(label::SWARM_SERVICE.to_owned(), name.to_owned());
+    loop {
+        let lists = steps(plan).map(|step| on.hands.runner.list(cx, &step.host, &labels));
+        let left = try_join_all(lists).await?.concat();
+        let Some(runs) = left.iter().find(|container| container.running()) else {
+            cx.step(format!("removed the service {name}"));
+            return Ok(());
+        };
+        if Instant::now() >= deadline {
+            return Err(Fault::failed(format!(
+                "the service {name} is removed, and its task {} still runs",
+                runs.name
+            )));
+        }
+        pause(cx, deadline).await?;
+    }
+}
+
 /// The service as it is now.
 ///
 /// # Errors
@@ -280,7 +316,6 @@ fn late(step: &ServiceStep, tasks: &[Task], up: usize) -> Fault {
         fault = fault.because(error);
     }
     fault.hint(format!(
-        "see where it stands while it tries: `docker service ps --no-trunc {name}`, filter `{}`",
-        label::RELEASE
+        "see its tasks, on a manager, while it is tried: `docker service ps --no-trunc {name}`"
     ))
 }

@@ -46,7 +46,11 @@ impl Swarm {
         // ones that answer.
         if failure.not_undone.is_empty() {
             let new = of_manner(swarm, Manner::Beside);
-            let ends = new.map(|step| self.end(cx, swarm, step));
+            let ends = new.map(|step| {
+                let container = &step.new.container;
+                let (name, patience) = (&container.name, container.stop.timeout);
+                tasks::end(cx, self, plan, swarm, name, patience)
+            });
             let ended = join_all(ends).await.into_iter().filter_map(Result::err);
             problems.extend(ended.map(|fault| fault.to_string()));
         }
@@ -77,12 +81,9 @@ impl Swarm {
         if now.label(label::RELEASE) == Some(ours) {
             match &now.labels_before {
                 None => {
-                    self.services
-                        .remove(cx, manager, name)
-                        .await
-                        .map_err(said)?;
-                    cx.step(format!("removed the service {name}"));
-                    return Ok(());
+                    let patience = step.new.container.stop.timeout;
+                    let ended = tasks::end(cx, self, plan, swarm, name, patience).await;
+                    return ended.map_err(said);
                 }
                 Some(before)
                     if before
@@ -116,10 +117,5 @@ impl Swarm {
         let step = &fronts::host(cx, &self.hands, plan, swarm, step).await?;
         traffic::back(cx, &self.hands, plan, step).await?;
         beside::finish_answers(cx, &self.hands, plan, step).await
-    }
-
-    async fn end(&self, cx: &Cx, swarm: &SwarmPlan, step: &ServiceStep) -> Result<(), Fault> {
-        let name = &step.new.container.name;
-        self.services.remove(cx, &swarm.manager, name).await
     }
 }
