@@ -153,6 +153,17 @@ impl Container {
         self.labels.get(key).map(String::as_str)
     }
 
+    /// Whether it is what a record calls by this name: itself, or the task that
+    /// a Swarm made in place of one that ended.
+    #[must_use]
+    pub fn stands_for(&self, name: &str) -> bool {
+        let task_of = |service| {
+            let rest = name.strip_prefix(service);
+            rest.is_some_and(|rest: &str| rest.starts_with('.'))
+        };
+        self.name == name || self.label(label::SWARM_SERVICE).is_some_and(task_of)
+    }
+
     /// Where its host reaches a port of it: on the host's own loopback, or on
     /// the container's network where the port is not published.
     #[must_use]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::model::project::Environment;
+use crate::model::project::{Environment, Strategy};
 use crate::model::release::Release;
 
 use super::facts::Facts;
@@ -51,7 +51,12 @@ pub(super) fn amiss(environment: &Environment, facts: &Facts, status: &FleetStat
 /// Nothing is under way: every host should run the live release.
 fn settled(environment: &Environment, live: &Release, status: &FleetStatus) -> Vec<Amiss> {
     let env = &environment.name;
-    let anew = || vec![format!("stagecraft restart --env {env}")];
+    let anew = || match environment.rollout.strategy {
+        Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => {
+            vec![format!("stagecraft restart --env {env}")]
+        }
+        Strategy::Swarm => vec![format!("stagecraft deploy --env {env}")],
+    };
     let mut amiss = vec![];
     let serves = by_version(status);
     let mixed = serves.len() > 1;
@@ -71,7 +76,7 @@ fn settled(environment: &Environment, live: &Release, status: &FleetStatus) -> V
                 .for_each(|what| say(what, anew())),
             None => {}
         }
-        let missing = missing(host, live);
+        let missing = missing(status, host, live);
         if !missing.is_empty() {
             let what = format!(
                 "{} of {} should run on {at}",
@@ -194,14 +199,20 @@ fn traffic(host: &HostStatus, live: &Release) -> Option<String> {
     })
 }
 
-/// Containers of the live release that do not run.
-fn missing<'a>(host: &HostStatus, live: &'a Release) -> Vec<&'a str> {
+/// Containers of the live release that do not run. A Swarm's task may run on
+/// any host.
+fn missing<'a>(status: &FleetStatus, host: &HostStatus, live: &'a Release) -> Vec<&'a str> {
     let recorded = live.hosts.get(&host.address);
     let names = recorded.map_or(&[][..], |recorded| &recorded.containers);
     let runs = |name: &&String| {
-        host.containers
-            .iter()
-            .any(|one| one.container.name == **name && one.container.running())
+        let here = host.containers.iter();
+        let mut here = here.filter(|one| one.container.running());
+        let everywhere = status.hosts.iter().flat_map(|host| &host.containers);
+        let mut tasks = everywhere.filter(|one| one.container.running());
+        here.any(|one| one.container.name == **name)
+            || tasks.any(|one| {
+                one.container.stands_for(name) && one.release.as_deref() == Some(live.id.as_str())
+            })
     };
     let missing = names.iter().filter(|name| !runs(name));
     missing.map(String::as_str).collect()

@@ -89,7 +89,9 @@ pub fn standing(
 /// Whether a release's record names it; where it names nothing for the host,
 /// the container's own label counts.
 fn owns(release: &Release, host: &HostAddress, container: &Container) -> bool {
-    match release.hosts.get(host) {
+    // A Swarm's engine makes tasks anew, wherever it likes.
+    let placed = container.label(label::SWARM_SERVICE).is_some();
+    match release.hosts.get(host).filter(|_| !placed) {
         Some(here) => here.containers.contains(&container.name),
         None => container.label(label::RELEASE) == Some(release.id.as_str()),
     }

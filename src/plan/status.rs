@@ -136,7 +136,12 @@ pub fn status(environment: &Environment, facts: &Facts, asked: &Asked) -> FleetS
 
 fn host(environment: &Environment, facts: &Facts, known: &HostFacts, asked: &Asked) -> HostStatus {
     let word = |container: &Container, key| container.label(key).map(str::to_owned);
-    let containers = known.containers.iter().map(|container| {
+    // Tasks that ended are the Swarm's own memory, and no way back.
+    let ended = |container: &&Container| {
+        container.label(label::SWARM_SERVICE).is_some() && !container.running()
+    };
+    let containers = known.containers.iter().filter(|one| !ended(one));
+    let containers = containers.map(|container| {
         let key = (known.address.clone(), container.name.clone());
         ContainerStatus {
             standing: standing(&facts.history, &environment.name, &known.address, container),
@@ -181,7 +186,12 @@ fn proxy(environment: &Environment, known: &HostFacts, asked: &Asked) -> Option<
     let served = |servers: Vec<Server>| {
         let served = servers.into_iter().map(|server| {
             let mut all = known.containers.iter();
-            let found = all.find(|container| container.name == server.name);
+            let found =
+                all.find(|container| container.running() && container.stands_for(&server.name));
+            let found = found.or_else(|| {
+                let mut all = known.containers.iter();
+                all.find(|container| container.name == server.name)
+            });
             Served {
                 version: found.and_then(|found| Some(found.label(label::VERSION)?.to_owned())),
                 server,
