@@ -89,7 +89,8 @@ fn secrets_come_from_a_file_or_a_command_too_and_the_environment_wins() {
         .fails_with(10)
         .saying(&["FOURTH", "FIFTH"]);
     let after = shop.footprint();
-    let passing = ["stagecraft.yml", ".lock"];
+    // Taking the lock and letting it go again is all that was done.
+    let passing = ["stagecraft.yml", ".lock", "/released"];
     let same = |line: &&String| !passing.iter().any(|name| line.ends_with(name));
     let (before, after) = (before.iter().filter(same), after.iter().filter(same));
     assert_eq!(before.collect::<Vec<_>>(), after.collect::<Vec<_>>());
