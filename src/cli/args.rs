@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     Releases(ReleasesArgs),
     Rollback(RollbackArgs),
+    Restart(RestartArgs),
+    Maintenance(MaintenanceArgs),
     Status(StatusArgs),
     Logs(LogsArgs),
     Exec(ExecArgs),
@@ -290,7 +292,33 @@ pub(crate) struct RollbackArgs {
     pub(crate) approve: Option<String>,
 }
 
-/// Show what runs where
+/// Make the live release's containers anew; behind the proxy no request is lost
+#[derive(Debug, Args)]
+pub(crate) struct RestartArgs {
+    /// Only this role; may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) role: Vec<RoleName>,
+    /// Print the plan and change nothing at all
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Answer every request with a page, or let them reach the application again
+#[derive(Debug, Args)]
+pub(crate) struct MaintenanceArgs {
+    #[command(subcommand)]
+    pub(crate) command: MaintenanceCommand,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum MaintenanceCommand {
+    /// Answer every request with a page; containers go on running
+    On,
+    /// Let requests reach the application again
+    Off,
+}
+
+/// Show what runs where, who gets the traffic, and what is amiss
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {}
 

@@ -1,9 +1,43 @@
-//! What `--role` and `--host` choose, when that is no container.
+//! What `--role` and `--host` choose: the containers of the slot that serves.
 
+use crate::model::container::Container;
 use crate::model::fault::Fault;
+use crate::model::host::HostAddress;
 use crate::model::names::RoleName;
 use crate::model::project::Environment;
+use crate::plan::{Facts, HostFacts, Standing, standing};
 use crate::ui::words;
+
+/// The containers that serve or should, with their hosts: those of the live
+/// release, then those of one that is being rolled out; where the record knows
+/// none of them, whatever runs. Kept ones are asleep, and never chosen.
+pub(crate) fn in_use<'a>(
+    environment: &Environment,
+    facts: &'a Facts,
+    wanted: impl Fn(&HostFacts, &Container) -> bool,
+) -> Vec<(&'a HostAddress, &'a Container)> {
+    let all: Vec<(Standing, &HostAddress, &Container)> = facts
+        .hosts
+        .iter()
+        .flat_map(|host| host.containers.iter().map(move |one| (host, one)))
+        .filter(|(host, one)| wanted(host, one))
+        .map(|(host, one)| {
+            let at = &host.address;
+            let stands = standing(&facts.history, &environment.name, at, one);
+            (stands, at, one)
+        })
+        .collect();
+    let of = |standing: Standing| {
+        let all = all.iter().filter(move |(known, ..)| *known == standing);
+        all.map(|(_, host, one)| (*host, *one))
+    };
+    let mut chosen: Vec<_> = of(Standing::Live).chain(of(Standing::New)).collect();
+    if chosen.is_empty() {
+        let others = of(Standing::Leaving).chain(of(Standing::Stray));
+        chosen.extend(others.filter(|(_, one)| one.running()));
+    }
+    chosen
+}
 
 /// Why nothing was found: a name that the configuration does not have, or
 /// nothing that runs. Asked afterwards, because a role that left the

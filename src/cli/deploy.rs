@@ -128,6 +128,7 @@ async fn deploy(
     .await?;
     let mut release = new_deploy(environment, &plan, &session.origin());
     let key = session.keeper.make_key(key).await?;
+    let ready = fingerprints::imprint(ready, key.as_ref());
     fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .deploy(cx, release, &plan, &facts, &ready)

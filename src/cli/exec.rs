@@ -10,7 +10,7 @@ use crate::model::container::label;
 use crate::ui::Ui;
 
 use super::args::{ExecArgs, Globals};
-use super::choice::found_nothing;
+use super::choice::{found_nothing, in_use};
 use super::failure::Failure;
 use super::keeper::Access;
 use super::session::on_environment;
@@ -25,24 +25,14 @@ pub(crate) async fn run(args: &ExecArgs, globals: &Globals, ui: &Ui) -> Result<u
             .role
             .as_ref()
             .or_else(|| session.environment.roles.keys().next());
-        let found = facts
-            .hosts
-            .iter()
-            .filter(|host| {
-                args.host
-                    .as_ref()
-                    .is_none_or(|wanted| host.address.as_str() == wanted)
-            })
-            .flat_map(|host| {
-                host.containers
-                    .iter()
-                    .map(move |container| (host, container))
-            })
-            .find(|(_, container)| {
-                container.running()
-                    && role.is_some_and(|role| container.label(label::ROLE) == Some(role.as_str()))
-            });
-        let Some((host, container)) = found else {
+        let on = args.host.as_deref();
+        let chosen = in_use(&session.environment, &facts, |host, container| {
+            let of = container.label(label::ROLE);
+            container.running()
+                && on.is_none_or(|wanted| host.address.as_str() == wanted)
+                && role.is_some_and(|role| of == Some(role.as_str()))
+        });
+        let Some((host, container)) = chosen.first() else {
             let host = args.host.as_deref();
             return Err(found_nothing(&session.environment, role, host).into());
         };
@@ -51,24 +41,18 @@ pub(crate) async fn run(args: &ExecArgs, globals: &Globals, ui: &Ui) -> Result<u
         let exit = session
             .house
             .runner
-            .exec(
-                &session.cx,
-                &host.address,
-                &container.name,
-                &command,
-                deadline,
-            )
+            .exec(&session.cx, host, &container.name, &command, deadline)
             .await
             .map_err(|fault| {
                 fault.state(format!(
                     "the command may have begun in `{}` on {}",
-                    container.name, host.address
+                    container.name, host
                 ))
             })?;
         let text = exit.tail.join("\n");
         ui.show(
             &text,
-            &json!({ "host": host.address, "container": container.name, "exit": exit }),
+            &json!({ "host": host, "container": container.name, "exit": exit }),
         )
         .await;
         Ok(u8::try_from(exit.code.clamp(0, 255)).unwrap_or(1))

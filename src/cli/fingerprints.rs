@@ -36,6 +36,26 @@ pub(crate) fn sign(
     }
 }
 
+/// Gives each role the fingerprint of its whole environment: a container that
+/// was kept with another one is made anew. Without a key there is none.
+pub(crate) fn imprint(
+    mut roles: IndexMap<RoleName, ReadyRole>,
+    key: Option<&Secret>,
+) -> IndexMap<RoleName, ReadyRole> {
+    for ready in roles.values_mut() {
+        ready.print = key.map(|key| {
+            let mut env: Vec<(&String, &Secret)> = ready.env.iter().collect();
+            env.sort_by_key(|(name, _)| *name);
+            let whole: String = env
+                .iter()
+                .map(|(name, value)| fingerprint(key, name, value))
+                .collect();
+            fingerprint(key, "", &Secret::new(whole))
+        });
+    }
+    roles
+}
+
 /// The names whose value is not the one of the records, each once.
 pub(crate) fn changed(
     records: &IndexMap<RoleName, RoleRecord>,
@@ -94,6 +114,51 @@ fn fingerprint(key: &Secret, name: &str, value: &Secret) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::project::{Health, HealthCheck, Role};
+
+    fn ready(env: &[(&str, &str)]) -> IndexMap<RoleName, ReadyRole> {
+        let name: RoleName = "web".parse().expect("a name");
+        let role = Role {
+            name: name.clone(),
+            port: None,
+            publish: None,
+            command: None,
+            health: Health {
+                check: HealthCheck::None,
+                timeout: std::time::Duration::ZERO,
+                interval: std::time::Duration::ZERO,
+            },
+            replicas: 1,
+            volumes: vec![],
+            stop: crate::model::container::StopPolicy::default(),
+            overlap: true,
+        };
+        let env = env.iter();
+        let env = env.map(|(name, value)| ((*name).to_owned(), Secret::new(*value)));
+        let ready = ReadyRole {
+            role,
+            env: env.collect(),
+            print: None,
+        };
+        IndexMap::from([(name, ready)])
+    }
+
+    #[test]
+    fn an_environment_s_fingerprint_depends_on_every_value_and_not_on_their_order() {
+        let key = Secret::new("k");
+        let of = |env: &[(&str, &str)]| imprint(ready(env), Some(&key))[0].print.clone();
+        let one = of(&[("A", "1"), ("B", "2")]);
+        assert!(one.is_some());
+        assert_eq!(one, of(&[("B", "2"), ("A", "1")]));
+        for other in [
+            of(&[("A", "1")]),
+            of(&[("A", "1"), ("B", "3")]),
+            of(&[("A", "2"), ("B", "1")]),
+        ] {
+            assert_ne!(one, other);
+        }
+        assert_eq!(imprint(ready(&[("A", "1")]), None)[0].print, None);
+    }
 
     #[test]
     fn a_fingerprint_depends_on_key_name_and_value_and_shows_none_of_them() {

@@ -7,11 +7,12 @@ use crate::deploy::Wanted;
 use crate::model::container::{Container, label};
 use crate::model::fault::FaultKind;
 use crate::model::host::HostAddress;
+use crate::model::project::Environment;
 use crate::plan::Facts;
 use crate::ui::Ui;
 
 use super::args::{Globals, LogsArgs};
-use super::choice::found_nothing;
+use super::choice::{found_nothing, in_use};
 use super::failure::Failure;
 use super::keeper::Access;
 use super::session::{Session, on_environment};
@@ -21,7 +22,7 @@ pub(crate) async fn run(args: &LogsArgs, globals: &Globals, ui: &Ui) -> Result<(
         let facts = session
             .observe(&session.cx, Wanted::Hosts, Access::Read)
             .await?;
-        let chosen = chosen(&facts, args);
+        let chosen = chosen(&session.environment, &facts, args);
         if chosen.is_empty() {
             let (role, host) = (args.role.as_ref(), args.host.as_deref());
             return Err(found_nothing(&session.environment, role, host).into());
@@ -35,26 +36,17 @@ pub(crate) async fn run(args: &LogsArgs, globals: &Globals, ui: &Ui) -> Result<(
     .await
 }
 
-fn chosen<'a>(facts: &'a Facts, args: &LogsArgs) -> Vec<(&'a HostAddress, &'a Container)> {
-    facts
-        .hosts
-        .iter()
-        .filter(|host| {
-            args.host
-                .as_ref()
-                .is_none_or(|wanted| host.address.as_str() == wanted)
-        })
-        .flat_map(|host| {
-            host.containers
-                .iter()
-                .map(move |container| (&host.address, container))
-        })
-        .filter(|(_, container)| {
-            args.role
-                .as_ref()
-                .is_none_or(|role| container.label(label::ROLE) == Some(role.as_str()))
-        })
-        .collect()
+fn chosen<'a>(
+    environment: &Environment,
+    facts: &'a Facts,
+    args: &LogsArgs,
+) -> Vec<(&'a HostAddress, &'a Container)> {
+    let (on, of) = (args.host.as_deref(), args.role.as_ref());
+    in_use(environment, facts, |host, container| {
+        let role = container.label(label::ROLE);
+        on.is_none_or(|wanted| host.address.as_str() == wanted)
+            && of.is_none_or(|wanted| role == Some(wanted.as_str()))
+    })
 }
 
 async fn tail(

@@ -4,6 +4,7 @@
 //! command on an environment shares, `keeper` keeps the record here and on the
 //! hosts, `failure` knows the exit codes.
 
+mod acme;
 mod approval;
 mod args;
 mod check;
@@ -21,13 +22,16 @@ mod judged;
 mod keeper;
 mod lock;
 mod logs;
+mod maintenance;
 mod man;
 mod migrate;
 mod releases;
+mod restart;
 mod resume;
 mod roles;
 mod rollback;
 mod secrets;
+mod services;
 mod session;
 mod source;
 mod status;
@@ -115,6 +119,8 @@ async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8, Failure> {
         Command::Migrate(args) => return migrate::run(args, globals, ui).await,
         Command::Releases(args) => releases::run(args, globals, ui).await?,
         Command::Rollback(args) => rollback::run(args, globals, ui).await?,
+        Command::Restart(args) => restart::run(args, globals, ui).await?,
+        Command::Maintenance(args) => maintenance::run(args, globals, ui).await?,
         Command::Status(_) => status::run(globals, ui).await?,
         Command::Logs(args) => logs::run(args, globals, ui).await?,
         Command::Exec(args) => return exec::run(args, globals, ui).await,

@@ -13,6 +13,7 @@ use super::deploy::{deployer, settle, style};
 use super::failure::Failure;
 use super::fingerprints;
 use super::keeper::Access;
+use super::restart;
 use super::roles;
 use super::rollback;
 use super::session::Session;
@@ -55,6 +56,7 @@ pub(crate) async fn finish(
     reopen(&mut release)?;
     // What is still to be started gets today's values.
     let key = session.keeper.key().await?;
+    let ready = fingerprints::imprint(ready, key.as_ref());
     fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .deploy(cx, release, &today, &facts, &ready)
@@ -85,6 +87,9 @@ async fn finish_rollback(
     consent: &Consent,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
+    if release.restarts() {
+        return restart::finish(session, cx, release, consent).await;
+    }
     let facts = session.observe(cx, Wanted::Rollback, Access::Write).await?;
     let request = RollbackRequest {
         release: release.id.clone(),
@@ -95,8 +100,10 @@ async fn finish_rollback(
             None => SchemaCheck::Refuse,
         },
     };
-    let target = plan::rollback_target(environment, &facts, &request)?;
+    let target = plan::resumed_target(&facts, &release)?;
+    let key = session.keeper.key().await?;
     let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+    let ready = fingerprints::imprint(ready, key.as_ref());
     let plan = plan::rollback(environment, &facts, &request, target, &ready)?;
     let question = format!("finish {} ({})", release.id, release.version);
     let approval = rollback::approve(session, &plan, &question, consent).await?;
@@ -105,7 +112,6 @@ async fn finish_rollback(
         release.forced = Some(forced);
     }
     // What is still to be started gets today's values.
-    let key = session.keeper.key().await?;
     fingerprints::sign(&mut release, &ready, key.as_ref());
     let result = deployer(session)
         .roll_back(cx, release, &plan, &facts, &ready)
@@ -120,7 +126,11 @@ pub(crate) async fn undo(session: &Session<'_>, cx: &Cx) -> Result<Release, Fail
     let found = plan::abortable(&facts.history, environment)?;
     let release = found.release;
     let ready = roles::of_today(environment, &*session.house.values).await?;
-    let outline = plan::outline(environment, &environment.roles, &facts, &release.id, None)?;
+    let only = &release.plan.roles;
+    let mut roles = environment.roles.clone();
+    roles.retain(|name, _| only.is_empty() || only.contains(name));
+    let limited = facts.limited_to(only);
+    let outline = plan::outline(environment, &roles, &limited, &release.id, None)?;
     for migration in &release.migrations {
         cx.warn(format!(
             "migration {} of `{}` stays: {}",

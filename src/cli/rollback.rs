@@ -39,6 +39,7 @@ pub(crate) async fn run(args: &RollbackArgs, globals: &Globals, ui: &Ui) -> Resu
                 let request = request(&facts, args);
                 let target = plan::rollback_target(environment, &facts, &request)?;
                 let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+                let ready = fingerprints::imprint(ready, key.as_ref());
                 let mut plan = plan::rollback(environment, &facts, &request, target, &ready)?;
                 say_other_values(&mut plan, &ready, key.as_ref());
                 session.warn_all(&plan.warnings);
@@ -96,6 +97,7 @@ async fn dry_run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failu
     let target = plan::rollback_target(environment, &facts, &request)?;
     // What a rollback would stop at is said here too.
     let ready = roles::of_record(&target.roles, &*session.house.values).await?;
+    let ready = fingerprints::imprint(ready, key.as_ref());
     let mut plan = plan::rollback(environment, &facts, &request, target, &ready)?;
     say_other_values(&mut plan, &ready, key.as_ref());
     session.warn_all(&plan.warnings);

@@ -18,6 +18,7 @@ use crate::proxy;
 use crate::rollout::{self, Hands};
 use crate::ssh::{EnvironmentLock, Folders, HostFiles, Links};
 
+use super::acme;
 use super::evidence::Witnessed;
 use super::secrets::Masker;
 
@@ -36,6 +37,7 @@ pub(crate) struct House {
     pub(crate) folders: Arc<dyn StateFolders>,
     pub(crate) proxy: Arc<dyn Proxy>,
     pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) probe: Arc<dyn Probe>,
     /// Itself, not as the port: `lock release` is beyond the port.
     pub(crate) lock: EnvironmentLock,
 }
@@ -52,7 +54,8 @@ pub(crate) fn registry() -> Result<Registry, Fault> {
 }
 
 /// # Errors
-/// This machine's private folder for connections cannot be made.
+/// This machine's private folder for connections cannot be made, or its
+/// variables name no ACME server.
 pub(crate) fn house(
     environment: &Arc<Environment>,
     values: Arc<dyn Connections>,
@@ -77,7 +80,8 @@ pub(crate) fn house(
     );
     let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let fetch = Arc::clone(&prober) as Arc<dyn Fetch>;
-    let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch);
+    let acme = acme::acme(environment)?;
+    let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch, acme);
     let delivery = Delivery {
         registry: environment.registry.clone(),
         hosts: environment
@@ -123,6 +127,7 @@ pub(crate) fn house(
         },
         services,
         proxy,
+        probe: Arc::clone(&prober) as Arc<dyn Probe>,
         fetch: prober,
         runner,
         folders,

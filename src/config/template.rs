@@ -57,9 +57,10 @@ roles:
   #   command: [bin/jobs]
 
 {databases}
-# Without a proxy the role publishes its port, and each host pauses for a moment
-# while its container is replaced; `rolling` takes the hosts batch by batch.
-# rollout: {{ strategy: rolling, batch: 1 }}
+# With a proxy on each host no request is lost when a release takes over, and
+# `stagecraft maintenance on` shows a page. Without one the role publishes its
+# port, and each host pauses for a moment while its container is replaced.
+# proxy: {{ hosts: [{project}.example.com], role: web }}
 
 environments:
   # Any key above can be overridden in an environment.

@@ -119,7 +119,7 @@ impl Deployer<'_> {
     ) -> Result<Release, Stopped> {
         let back = async {
             let mut journal = Journal::open(cx, self.ledger, release);
-            let reason = format!("rollback to {}", plan.target);
+            let reason = plan.reason();
             for phase in [Phase::Build, Phase::Push, Phase::MigratePre] {
                 journal.skip(phase, &reason)?;
             }
@@ -137,7 +137,9 @@ impl Deployer<'_> {
             journal
                 .run(Phase::Rollout, async |cx, release| {
                     self.pusher.deliver(cx, &plan.image).await?;
-                    self.roll_out(cx, release, &rollout).await
+                    let report = self.roll_out(cx, release, &rollout).await?;
+                    stays(release, plan);
+                    Ok(report)
                 })
                 .await?;
             journal.skip(Phase::MigratePost, &reason)?;
@@ -253,6 +255,19 @@ impl Deployer<'_> {
             cx.warn(format!("an old container stays behind: {problem}"));
         }
         Ok(())
+    }
+}
+
+/// What a restart left as it was belongs to the release all the same.
+fn stays(release: &mut Release, plan: &RollbackPlan) {
+    for (host, names) in &plan.stays {
+        let record = release.hosts.entry(host.clone());
+        let record = record.or_insert_with(|| HostRecord {
+            digest: plan.image.digest.to_string(),
+            containers: vec![],
+            slot: plan.target.to_string(),
+        });
+        record.containers.extend(names.iter().cloned());
     }
 }
 

@@ -11,6 +11,7 @@ mod abort;
 mod deployer;
 mod fleet;
 mod journal;
+mod maintenance;
 mod migrate;
 mod observe;
 mod record;
@@ -21,6 +22,7 @@ mod tolerance;
 
 pub use deployer::Deployer;
 pub use journal::{Journal, Stopped};
+pub use maintenance::{Posted, maintenance, refuse_without_proxy};
 pub use migrate::record_run;
 pub use observe::{Observer, Wanted, one_history, ours};
 pub use record::{Origin, close_cut_off, new_deploy, new_migration, new_rollback, reopen};

@@ -93,6 +93,7 @@ pub fn new_rollback(environment: &Environment, plan: &RollbackPlan, origin: &Ori
         record.internal_port = gate.map(|gate| gate.port);
     }
     release.plan.id.clone_from(&plan.id);
+    release.plan.roles.clone_from(&plan.only);
     release
 }
 

@@ -62,6 +62,11 @@ impl Engines {
         })
     }
 
+    /// The hosts themselves.
+    pub(super) fn link(&self) -> &dyn HostLink {
+        &*self.link
+    }
+
     /// The engine of a host. Connects at the first request, not here.
     ///
     /// # Errors

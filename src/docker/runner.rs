@@ -35,6 +35,7 @@ mod job;
 mod life;
 mod lines;
 mod logs;
+mod ports;
 mod pull;
 mod refusal;
 mod seen;
@@ -332,7 +333,8 @@ impl ContainerRunner for Runner {
 
     async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault> {
         let engine = self.on(host)?;
-        cx.or_interrupted(life::taken_ports(&engine)).await
+        cx.or_interrupted(ports::taken(&engine, self.engines.link()))
+            .await
     }
 
     async fn logs(

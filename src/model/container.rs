@@ -37,6 +37,11 @@ pub mod label {
     pub const ROUTE: &str = "stagecraft.route";
     /// Set on the proxy itself: the version of what it is made of.
     pub const PROXY: &str = "stagecraft.proxy";
+    /// Set on a TLS edge: the version of what it is made of.
+    pub const EDGE: &str = "stagecraft.edge";
+    /// Set on a TLS edge: where it asks for certificates, see
+    /// [`super::super::route::Acme`].
+    pub const ACME: &str = "stagecraft.acme";
     /// Set on one-off containers; the work that they do.
     pub const JOB: &str = "stagecraft.job";
 
@@ -146,6 +151,17 @@ impl Container {
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(String::as_str)
+    }
+
+    /// Whether it is what a record calls by this name: itself, or the task that
+    /// a Swarm made in place of one that ended.
+    #[must_use]
+    pub fn stands_for(&self, name: &str) -> bool {
+        let task_of = |service| {
+            let rest = name.strip_prefix(service);
+            rest.is_some_and(|rest: &str| rest.starts_with('.'))
+        };
+        self.name == name || self.label(label::SWARM_SERVICE).is_some_and(task_of)
     }
 
     /// Where its host reaches a port of it: on the host's own loopback, or on

@@ -101,9 +101,11 @@ impl History {
             .collect()
     }
 
+    /// Rolled back from. A restart leaves nothing.
     fn left(&self, environment: &EnvironmentName) -> Vec<&ReleaseId> {
         self.of(environment)
             .filter(|release| release.kind == ReleaseKind::Rollback && release.rolled_out())
+            .filter(|release| !release.restarts())
             .filter_map(|release| release.previous_id.as_ref())
             .collect()
     }
@@ -217,6 +219,19 @@ mod tests {
             history.rollback_target(&prod()).map(|r| r.id.as_str()),
             Some(A)
         );
+    }
+
+    #[test]
+    fn a_restart_leaves_nothing_and_stands_for_what_it_restarted() {
+        let history = History::new(vec![
+            release(A, ReleaseKind::Deploy, None, None),
+            release(B, ReleaseKind::Rollback, Some(A), Some(A)),
+            release(C, ReleaseKind::Rollback, Some(B), Some(B)),
+            release(D, ReleaseKind::Deploy, Some(C), None),
+        ]);
+        let target = history.rollback_target(&prod());
+        assert_eq!(target.map(|release| release.id.as_str()), Some(A));
+        assert_eq!(history.targets(&prod()).len(), 1);
     }
 
     #[test]

@@ -223,6 +223,9 @@ pub struct PlanRecord {
     /// files were in an image that was not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub awaited: Vec<DatabaseName>,
+    /// A restart of these roles alone; none: of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RoleName>,
 }
 
 /// Who overruled the judgement of the schema, and what it said.
@@ -347,6 +350,25 @@ impl Release {
         matches!(self.kind, ReleaseKind::Deploy | ReleaseKind::Rollback)
             && self.phase(Phase::Rollout).status == Status::Completed
             && !self.undone
+    }
+
+    /// The live release with its containers made anew: a rollback onto what was
+    /// live already.
+    #[must_use]
+    pub fn restarts(&self) -> bool {
+        self.kind == ReleaseKind::Rollback
+            && self.target_id.is_some()
+            && self.target_id == self.previous_id
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        if self.restarts() {
+            "restart"
+        } else {
+            self.kind.label()
+        }
     }
 
     /// May be a rollback's target: live once, nothing failed, not marked bad.

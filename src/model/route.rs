@@ -52,6 +52,35 @@ pub enum Certificate {
     Files,
 }
 
+/// Where certificates are asked for, if not where Caddy asks by itself. What
+/// is empty was not said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Acme {
+    /// The server's directory, a URL.
+    pub directory: String,
+    /// Certificates that the server itself is trusted by, as PEM.
+    pub authority: String,
+    /// Whom the server may write to.
+    pub email: String,
+}
+
+impl Acme {
+    /// Whether anything was said.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// The value of [`label::ACME`].
+impl fmt::Display for Acme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_string(self).map_err(|_| fmt::Error)?;
+        f.write_str(&json)
+    }
+}
+
 impl Route {
     /// What the label of a container says that listens on `port`.
     #[must_use]

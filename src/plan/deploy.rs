@@ -179,7 +179,7 @@ pub fn deploy(
             .collect(),
         breaking: vec![],
         risks: vec![],
-        warnings: warnings(facts),
+        warnings: warnings(environment, facts),
         migrations: facts.migrations.clone(),
     };
     ask_live(&mut plan, environment, facts);
@@ -393,8 +393,8 @@ fn ask_live(plan: &mut DeployPlan, environment: &Environment, facts: &Facts) {
     }
 }
 
-fn warnings(facts: &Facts) -> Vec<String> {
-    let mut warnings = vec![];
+fn warnings(environment: &Environment, facts: &Facts) -> Vec<String> {
+    let mut warnings: Vec<String> = facts.in_maintenance(environment).into_iter().collect();
     if facts.source.dirty {
         warnings.push("the working tree has changes that are in no commit".to_owned());
     }

@@ -9,6 +9,7 @@ use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::MigrationPlan;
 use crate::model::names::{DatabaseName, RoleName};
+use crate::model::project::Environment;
 use crate::model::release::ReleaseId;
 use crate::model::route::Traffic;
 
@@ -67,5 +68,43 @@ impl Facts {
     #[must_use]
     pub fn host(&self, address: &HostAddress) -> Option<&HostFacts> {
         self.hosts.iter().find(|host| host.address == *address)
+    }
+
+    /// As if there were only the containers of these roles; none: of all.
+    #[must_use]
+    pub fn limited_to(&self, roles: &[RoleName]) -> Facts {
+        let mut facts = self.clone();
+        if roles.is_empty() {
+            return facts;
+        }
+        for host in &mut facts.hosts {
+            host.containers.retain(|container| {
+                let of = container.label(label::ROLE);
+                roles.iter().any(|role| of == Some(role.as_str()))
+            });
+        }
+        facts
+    }
+
+    /// That nobody sees what runs now, where it is so.
+    #[must_use]
+    pub fn in_maintenance(&self, environment: &Environment) -> Option<String> {
+        let on = |host: &&HostFacts| {
+            let traffic = host.traffic.as_ref();
+            traffic.is_some_and(|traffic| traffic.maintenance)
+        };
+        let hosts: Vec<&str> = self
+            .hosts
+            .iter()
+            .filter(on)
+            .map(|host| host.address.as_str())
+            .collect();
+        (!hosts.is_empty()).then(|| {
+            format!(
+                "maintenance is on at {}, and stays on: end it with `stagecraft maintenance off --env {}`",
+                hosts.join(", "),
+                environment.name
+            )
+        })
     }
 }

@@ -42,7 +42,7 @@ pub fn open_release_fault(environment: &Environment, found: &Interrupted) -> Fau
     let mut fault = Fault::refused(format!(
         "release `{}` ({} {}) {}",
         release.id,
-        release.kind.label(),
+        release.label(),
         release.version,
         match release.phase(found.at).status {
             Status::Failed => "is not at its end",

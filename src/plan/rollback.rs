@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::model::fault::Fault;
 use crate::model::history::History;
+use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::names::{EnvironmentName, ProjectName, RoleName};
 use crate::model::project::{Environment, Role};
@@ -16,6 +17,7 @@ use super::facts::Facts;
 use super::identity::plan_id;
 use super::rollout::{Again, ReadyRole, RolloutOutline, outline};
 use super::safety::{self, Applied, Objection};
+use super::slots::live_before;
 
 #[must_use]
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +47,32 @@ pub struct RollbackPlan {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overruled: Vec<Objection>,
     pub warnings: Vec<String>,
+    /// A restart of these roles alone; none: of all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<RoleName>,
+    /// What of the target runs on, as it is.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub stays: IndexMap<HostAddress, Vec<String>>,
+}
+
+impl RollbackPlan {
+    /// The containers of the live release are made anew: see
+    /// [`restart`](super::restart::restart).
+    #[must_use]
+    pub fn restarts(&self) -> bool {
+        self.from == self.target
+    }
+
+    /// Why nothing is built, pushed or migrated.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let what = if self.restarts() {
+            "restart of"
+        } else {
+            "rollback to"
+        };
+        format!("{what} {}", self.target)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -81,16 +109,21 @@ pub fn rollback_target<'a>(
     }
 }
 
-fn live<'a>(environment: &Environment, facts: &'a Facts) -> Result<&'a Release, Fault> {
-    facts.history.live(&environment.name).ok_or_else(|| {
-        Fault::refused(format!("nothing is live in `{}`", environment.name))
-            .because("no release of this environment has completed its rollout")
-            .state("nothing was changed")
-            .hint(format!(
-                "run `stagecraft deploy --env {}`",
-                environment.name
-            ))
-    })
+/// # Errors
+/// `Refused`: nothing is.
+pub(super) fn live<'a>(environment: &Environment, facts: &'a Facts) -> Result<&'a Release, Fault> {
+    let live = facts.history.live(&environment.name);
+    live.ok_or_else(|| nothing_live(environment))
+}
+
+fn nothing_live(environment: &Environment) -> Fault {
+    Fault::refused(format!("nothing is live in `{}`", environment.name))
+        .because("no release of this environment has completed its rollout")
+        .state("nothing was changed")
+        .hint(format!(
+            "run `stagecraft deploy --env {}`",
+            environment.name
+        ))
 }
 
 /// Lays the chosen target out. `ready` are its roles with today's values.
@@ -104,7 +137,9 @@ pub fn rollback(
     target: &Release,
     ready: &IndexMap<RoleName, ReadyRole>,
 ) -> Result<RollbackPlan, Fault> {
-    let live = live(environment, facts)?;
+    // The rollback itself may be live by now, when it is resumed.
+    let live = live_before(&facts.history, environment, &request.release)
+        .ok_or_else(|| nothing_live(environment))?;
     let Some(image) = target.image.clone() else {
         return Err(
             Fault::refused(format!("release `{}` has no recorded image", target.id))
@@ -153,6 +188,8 @@ pub fn rollback(
         records: target.roles.clone(),
         overruled,
         warnings,
+        only: vec![],
+        stays: IndexMap::new(),
     };
     plan.id = plan_id(
         &(
@@ -166,6 +203,25 @@ pub fn rollback(
         Some(&request.release),
     );
     Ok(plan)
+}
+
+/// The target of a rollback that was cut off: chosen then, and brought back as
+/// far as it came.
+///
+/// # Errors
+/// `Refused`: the record does not have it any more.
+pub fn resumed_target<'a>(facts: &'a Facts, release: &Release) -> Result<&'a Release, Fault> {
+    let target = release.target_id.as_ref();
+    target.and_then(|id| facts.history.find(id)).ok_or_else(|| {
+        Fault::refused(format!(
+            "the target of `{}` is in no record any more",
+            release.id
+        ))
+        .hint(format!(
+            "undo it: `stagecraft deploy --env {} --abort`",
+            release.environment
+        ))
+    })
 }
 
 fn chosen<'a>(
@@ -293,7 +349,7 @@ fn refused(
 }
 
 fn warnings(environment: &Environment, facts: &Facts, target: &Release) -> Vec<String> {
-    let mut warnings = vec![];
+    let mut warnings: Vec<String> = facts.in_maintenance(environment).into_iter().collect();
     for (database, why) in &facts.unread {
         warnings.push(format!(
             "`{database}` was not read ({why}): what is applied comes from the records of earlier releases"

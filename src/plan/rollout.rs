@@ -38,9 +38,21 @@ pub struct SlotOutline {
     pub replaces: Vec<String>,
 }
 
+/// What a rollout finds of a host's proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AtProxy {
+    /// Nothing of this rollout stands behind it.
+    NotNeeded,
+    Ready,
+    /// It does not run, or does not know the environment: it will.
+    Missing,
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub struct HostOutline {
     pub host: HostAddress,
+    pub proxy: AtProxy,
     pub slots: Vec<SlotOutline>,
     pub old_ones: OldOnes,
     /// Containers that run and no longer belong here.

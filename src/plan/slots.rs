@@ -14,7 +14,7 @@ use crate::model::release::{Release, ReleaseId};
 use crate::model::slot::{Arrival, Manner, OldOnes};
 
 use super::facts::{Facts, HostFacts};
-use super::rollout::{Again, HostOutline, SlotOutline, published};
+use super::rollout::{Again, AtProxy, HostOutline, SlotOutline, published};
 
 pub(super) struct Layout<'a> {
     environment: &'a Environment,
@@ -52,7 +52,7 @@ impl<'a> Layout<'a> {
                 slots.push(self.slot(role, replica, known, std::mem::take(&mut old)));
             }
         }
-        let kept = self.kept(&known.address);
+        let kept = self.kept(known);
         let (leftovers, outdated) = known
             .containers
             .iter()
@@ -85,6 +85,7 @@ impl<'a> Layout<'a> {
         };
         HostOutline {
             host: known.address.clone(),
+            proxy: at_proxy(&slots, known),
             slots,
             old_ones: if self.environment.keeps_slots() {
                 OldOnes::Kept
@@ -169,20 +170,32 @@ impl<'a> Layout<'a> {
     ) -> Option<&'k Container> {
         let ready = self.again?.ready.get(&role.name)?;
         let replica = replica.to_string();
-        known.containers.iter().find(|container| {
+        let own = known.containers.iter().filter(|container| {
             self.comes_back(container, &known.address)
                 && container.label(label::JOB).is_none()
                 && container.label(label::ROLE) == Some(role.name.as_str())
                 && container.label(label::REPLICA) == Some(replica.as_str())
                 && container.label(label::ENV) == ready.print.as_deref()
-        })
+        });
+        // Of several the newest: their names differ in the release alone.
+        own.max_by_key(|container| &container.name)
     }
 
     fn comes_back(&self, container: &Container, host: &HostAddress) -> bool {
+        let mut same = self.history.of(&self.environment.name);
+        same.any(|release| {
+            let recorded = release.hosts.get(host);
+            self.brings(release)
+                && recorded.is_some_and(|host| host.containers.contains(&container.name))
+        }) && !self.of_before(container, host)
+    }
+
+    /// Whether it is what comes back: the target, or one that brought its image
+    /// back before and may have made containers of its own.
+    fn brings(&self, release: &Release) -> bool {
         self.again.is_some_and(|again| {
-            let recorded = again.target.hosts.get(host);
-            recorded.is_some_and(|host| host.containers.contains(&container.name))
-                && !self.of_before(container, host)
+            let same = |known: &Release| known.id == again.target.id;
+            same(release) || same(self.history.image_release(release))
         })
     }
 
@@ -193,7 +206,7 @@ impl<'a> Layout<'a> {
 
     /// The containers of the last `rollout.keep` slots that were good, the one
     /// that is left now among them.
-    fn kept(&self, host: &HostAddress) -> BTreeSet<&'a str> {
+    fn kept(&self, known: &HostFacts) -> BTreeSet<&'a str> {
         let mut kept: BTreeSet<&str> = BTreeSet::new();
         if !self.environment.keeps_slots() {
             return kept;
@@ -202,14 +215,14 @@ impl<'a> Layout<'a> {
         let earlier = self.history.of(&self.environment.name).rev();
         for release in earlier.filter(|earlier| earlier.id != *self.release) {
             let live = self.before.is_some_and(|before| before.id == release.id);
-            let Some(here) = release.hosts.get(host).filter(|_| live || release.good()) else {
+            let recorded = release.hosts.get(&known.address);
+            let Some(here) = recorded.filter(|_| live || release.good()) else {
                 continue;
             };
-            let comes_back = self
-                .again
-                .is_some_and(|again| again.target.id == release.id);
-            let names = || here.containers.iter().map(String::as_str);
-            if comes_back || names().all(|name| kept.contains(name)) {
+            // What is gone takes no place.
+            let there = |name: &&str| known.containers.iter().any(|known| known.name == *name);
+            let names = || here.containers.iter().map(String::as_str).filter(there);
+            if self.brings(release) || names().all(|name| kept.contains(name)) {
                 continue;
             }
             if slots == self.environment.rollout.keep {
@@ -219,6 +232,16 @@ impl<'a> Layout<'a> {
             kept.extend(names());
         }
         kept
+    }
+}
+
+fn at_proxy(slots: &[SlotOutline], known: &HostFacts) -> AtProxy {
+    if slots.iter().all(|slot| slot.behind_proxy.is_none()) {
+        return AtProxy::NotNeeded;
+    }
+    match &known.traffic {
+        Some(_) => AtProxy::Ready,
+        None => AtProxy::Missing,
     }
 }
 

@@ -192,7 +192,8 @@ pub trait ContainerRunner: Send + Sync {
     ) -> Result<Option<String>, Fault>;
 
     /// Ports of the host that any container publishes, or keeps for when it is
-    /// started again ([`label::LOOPBACK`]), whosever it is. Read-only.
+    /// started again ([`label::LOOPBACK`]), whosever it is, and those where
+    /// other programs listen. Read-only.
     async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault>;
 
     /// The last lines of its log, standard output and error together.

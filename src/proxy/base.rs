@@ -64,29 +64,72 @@ impl Base {
 
 impl Base {
     fn config(&self) -> String {
-        let rules = |scheme: &str, redirect: &str| {
-            include_str!("rules.cfg")
-                .trim_end()
-                .replace("@SCHEME@", scheme)
-                .replace("@REDIRECT@\n", redirect)
-        };
         let http = include_str!("haproxy.cfg").trim_end();
         let Some(port) = self.https_port else {
-            return http.replace("@HTTP_RULES@", &rules("http", ""));
+            let rules = Rules::of("http").text();
+            return http.replace("@HTTP_RULES@", &rules);
         };
-        let redirect = include_str!("redirect.cfg").replace(
-            "@SUFFIX@",
-            &match port {
-                443 => String::new(),
-                port => format!(":{port}"),
-            },
-        );
+        let suffix = match port {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        let asked = include_str!("asked.cfg");
+        let http_rules = Rules {
+            asked: &asked.replace("@LOOKUP@\n", &lookup("http-request")),
+            redirect: &include_str!("redirect.cfg").replace("@SUFFIX@", &suffix),
+            challenges: "    use_backend challenges if { var(txn.challenge) -m bool }\n",
+            ..Rules::of("http")
+        };
+        let edge_rules = Rules {
+            port: &port.to_string(),
+            ..Rules::of("https")
+        };
         let https = include_str!("https.cfg")
             .trim_end()
             .replace("@HTTPS@", &port.to_string())
-            .replace("@HTTPS_RULES@", &rules("https", ""));
-        http.replace("@HTTP_RULES@", &rules("http", &redirect)) + "\n" + &https
+            .replace("@TLS_LOOKUP@\n", &lookup("tcp-request content"))
+            .replace("@HTTPS_RULES@", &Rules::of("https").text())
+            .replace("@EDGE_RULES@", &edge_rules.text());
+        http.replace("@HTTP_RULES@", &http_rules.text()) + "\n\n" + &https
     }
+}
+
+/// What one of the frontends says of requests where others do not.
+struct Rules<'a> {
+    scheme: &'a str,
+    /// That the client came to.
+    port: &'a str,
+    asked: &'a str,
+    redirect: &'a str,
+    challenges: &'a str,
+}
+
+impl<'a> Rules<'a> {
+    fn of(scheme: &'a str) -> Self {
+        Self {
+            scheme,
+            port: "%[dst_port]",
+            asked: "",
+            redirect: "",
+            challenges: "",
+        }
+    }
+
+    fn text(&self) -> String {
+        include_str!("rules.cfg")
+            .trim_end()
+            .replace("@SCHEME@", self.scheme)
+            .replace("@PORT@", self.port)
+            .replace("@ASKED@\n", self.asked)
+            .replace("@REDIRECT@\n", self.redirect)
+            .replace("@CHALLENGES@\n", self.challenges)
+    }
+}
+
+/// Who has the certificate of a name: the exact one, then one label as a star,
+/// then any name.
+fn lookup(verb: &str) -> String {
+    include_str!("lookup.cfg").replace("@VERB@", verb)
 }
 
 /// On one line, without a quote: it stands inside one.

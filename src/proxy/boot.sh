@@ -5,7 +5,9 @@ made=/tmp/stagecraft
 kept=/data/routes
 sockets=/run/stagecraft-proxy
 rm -rf "$made" /data/taken
-mkdir -p "$made" "$kept" /data/certificates "$sockets" || exit 1
+mkdir -p "$made" "$kept" /data/certificates "$sockets/edge" || exit 1
+# The edge is root; nobody else is to speak for it.
+chown haproxy "$sockets/edge" && chmod 700 "$sockets/edge" || exit 1
 
 # A predecessor that still serves left what it knows, for one start only: its
 # listening sockets are taken over, so that no connection is refused.
@@ -38,7 +40,7 @@ read_route() {
         limit) number "$a" || return 1; limit=$a ;;
         timeout) number "$a" || return 1; timeout=$a ;;
         maintenance) maintenance=1 ;;
-        secure) secure=1 ;;
+        secure) case $a in files | auto | internal) secure=$a ;; *) return 1 ;; esac ;;
         end) ended=1 ;;
         *) return 1 ;;
         esac
@@ -47,7 +49,7 @@ read_route() {
 }
 
 cd "$made" || exit 1
-for map in names owners live kept maintenance secure limits timeouts; do : >"$map.map"; done
+for map in names owners live kept maintenance secure tls limits timeouts; do : >"$map.map"; done
 cat >about.map <<'END'
 @ABOUT@
 END
@@ -66,7 +68,10 @@ for file in "$from"/*; do
     echo "$pair $key" >>owners.map
     printf %s "$names" | while read -r name; do echo "$name $pair"; done >>names.map
     [ -z "$maintenance" ] || echo "$pair 1" >>maintenance.map
-    [ -z "$secure" ] || echo "$pair 1" >>secure.map
+    if [ -n "$secure" ]; then
+        echo "$pair $secure" >>secure.map
+        printf %s "$names" | while read -r name; do echo "${name%%/*} $secure.$pair"; done >>tls.map
+    fi
     [ -z "$limit" ] || echo "$pair $limit" >>limits.map
     [ -z "$timeout" ] || echo "$pair $timeout" >>timeouts.map
     if [ -n "$servers" ]; then
@@ -107,4 +112,15 @@ done >>haproxy.cfg
 if [ -s /proc/net/if_inet6 ]; then export STAGECRAFT_IPV6=1; fi
 haproxy -c -q -f haproxy.cfg || exit 1
 ln -sfn "@VERSION@.sock" "$sockets/admin.sock"
+# Where TLS is taken, a predecessor's clients come over once there is somebody.
+rm -f "$sockets/@VERSION@.tls.sock" "$sockets/edge/@VERSION@.sock"
+if grep -q '^frontend edge' haproxy.cfg; then
+    (
+        until [ -S "$sockets/@VERSION@.tls.sock" ] && [ -S "$sockets/edge/@VERSION@.sock" ]; do
+            sleep 0.1
+        done
+        ln -sfn "@VERSION@.tls.sock" "$sockets/tls.sock"
+        ln -sfn "@VERSION@.sock" "$sockets/edge/http.sock"
+    ) &
+fi
 exec haproxy -db -f haproxy.cfg ${before:+-x "$sockets/$before"}

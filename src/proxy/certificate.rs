@@ -16,8 +16,6 @@ use crate::ports::{ContainerRunner, Cx, HostLink};
 use super::files::sh;
 use super::machine::NAME;
 use super::runtime::{Command, ask};
-use super::state::{Map, State};
-use super::traffic::obey;
 
 const LIST: &str = "/tmp/stagecraft/certificates";
 
@@ -27,33 +25,16 @@ pub(super) async fn level(
     runner: &dyn ContainerRunner,
     cx: &Cx,
     host: &HostAddress,
-    state: &State,
-    pair: &str,
     route: &Route,
 ) -> Result<(), Fault> {
-    let secure = state.value(Map::Secure, pair).is_some();
     match &route.proxy.tls {
         Tls::Files { cert, key } => {
             let pem = read(cert, key)?;
             give(link, host, &route.key, &pem).await?;
-            keep(runner, cx, host, &route.key, pem).await?;
-            let redirect = (!secure).then(|| Map::Secure.add(pair, "1"));
-            obey(link, host, redirect.as_slice()).await
+            keep(runner, cx, host, &route.key, pem).await
         }
         // Its names stay reachable by HTTPS until the route is kept.
         Tls::Off | Tls::Auto | Tls::Internal => Ok(()),
-    }
-}
-
-/// What this proxy cannot do is refused before anything is started.
-pub(super) fn supported(route: &Route) -> Result<(), Fault> {
-    match route.proxy.tls {
-        Tls::Off | Tls::Files { .. } => Ok(()),
-        Tls::Auto | Tls::Internal => Err(Fault::refused(format!(
-            "`{}` asks for a certificate that the proxy cannot get yet",
-            route.key
-        ))
-        .hint("give it one of your own: `tls: { cert: …, key: … }` in `proxy`")),
     }
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 use crate::model::command_line::CommandLine;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::model::route::{Certificate, RouteLabel, Server};
+use crate::model::route::{RouteLabel, Server};
 use crate::ports::{ContainerRunner, Cx};
 
 use super::names::keys;
+use super::secure;
 use super::state::{Map, State};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,7 +50,7 @@ impl RouteFile {
                 &keys(route),
                 &limits,
                 servers,
-                route.tls != Certificate::Off,
+                secure::word(route.tls),
             ),
         }
     }
@@ -57,7 +58,7 @@ impl RouteFile {
     /// As the pair stands.
     pub(super) fn of(state: &State, pair: &str, servers: &[Server]) -> Self {
         let limits = [("limit", Map::Limits), ("timeout", Map::Timeouts)];
-        let secure = state.value(Map::Secure, pair).is_some();
+        let secure = state.value(Map::Secure, pair);
         let limits = limits.map(|(word, map)| (word, state.value(map, pair).map(str::to_owned)));
         Self {
             key: state.owner(pair).unwrap_or_default().to_owned(),
@@ -79,7 +80,7 @@ fn text(
     names: &[String],
     limits: &[(&str, Option<String>)],
     servers: &[Server],
-    secure: bool,
+    secure: Option<&str>,
 ) -> String {
     let mut text = "stagecraft 1\n".to_owned();
     for name in names {
@@ -96,8 +97,8 @@ fn text(
     if state.value(Map::Maintenance, pair).is_some() {
         text.push_str("maintenance\n");
     }
-    if secure {
-        text.push_str("secure\n");
+    if let Some(whose) = secure {
+        text.push_str(&format!("secure {whose}\n"));
     }
     text.push_str("end\n");
     text

@@ -20,12 +20,15 @@ use super::runtime::Silent;
 use super::state::{Map, State, read};
 use super::{rebuild, replace};
 
-pub(super) const NAME: &str = "stagecraft-proxy";
+/// Of its container.
+pub const NAME: &str = "stagecraft-proxy";
 pub(super) const FOLDER: &str = "/run/stagecraft-proxy";
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Of its log, in a fault.
 const LAST_WORDS: usize = 20;
+/// How long what another command has begun may take.
+const SOON: Duration = Duration::from_secs(3);
 /// What another command does at the same time may be in the way.
 const ATTEMPTS: usize = 5;
 
@@ -104,7 +107,7 @@ impl Machine<'_> {
             ))
             .hint("use that version, or a later one"));
         }
-        if format < FORMAT {
+        if format < FORMAT || state.older {
             return Ok(Fit::Replace(
                 "it was started by an older stagecraft".to_owned(),
             ));
@@ -147,12 +150,12 @@ impl Machine<'_> {
 
     /// It runs and does not answer: it may have begun a moment ago.
     async fn awaken(&self, found: &Container, silent: Silent) -> Result<Option<State>, Fault> {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline {
-            if read(self.link, self.host).await.is_ok() {
-                return Ok(None);
-            }
-            self.pause().await?;
+        if self.answers_soon().await? {
+            return Ok(None);
+        }
+        // Somebody may have cleared the folder up.
+        if self.link_to(found).await.is_ok() && self.answers_soon().await? {
+            return Ok(None);
         }
         let last = self.last_words(&found.id).await;
         Err(silent
@@ -164,6 +167,17 @@ impl Machine<'_> {
             )))
     }
 
+    async fn answers_soon(&self) -> Result<bool, Fault> {
+        let deadline = Instant::now() + SOON;
+        while Instant::now() < deadline {
+            if read(self.link, self.host).await.is_ok() {
+                return Ok(true);
+            }
+            self.pause().await?;
+        }
+        Ok(false)
+    }
+
     /// A replacement that was cut off has left the old one without the link
     /// to its socket and without its name: both are given back.
     async fn relink(&self) -> Result<bool, Fault> {
@@ -171,15 +185,30 @@ impl Machine<'_> {
         let Some(old) = old else {
             return Ok(false);
         };
-        let version = old.label(label::PROXY).unwrap_or_default();
-        let script = format!("ln -sfn {version}.sock {FOLDER}/admin.sock");
-        let words = vec!["sh", "-c", script.as_str()];
-        let what = "reach the proxy that runs";
-        sh(self.runner, self.cx, self.host, &old.id, words, what).await?;
+        // Or it goes on: then the new one comes in a moment.
+        let deadline = Instant::now() + SOON;
+        while Instant::now() < deadline {
+            if self.stirred().await? {
+                return Ok(true);
+            }
+        }
+        self.link_to(&old).await?;
         self.runner
             .rename(self.cx, self.host, &old.id, NAME)
             .await?;
         Ok(true)
+    }
+
+    /// The links by which its sockets are found.
+    async fn link_to(&self, proxy: &Container) -> Result<(), Fault> {
+        let version = proxy.label(label::PROXY).unwrap_or_default();
+        let script = format!(
+            "cd {FOLDER} && ln -sfn {version}.sock admin.sock &&
+             ln -sfn {version}.tls.sock tls.sock && ln -sfn {version}.sock edge/http.sock"
+        );
+        let words = vec!["sh", "-c", script.as_str()];
+        let what = "reach the proxy that runs";
+        sh(self.runner, self.cx, self.host, &proxy.id, words, what).await
     }
 
     /// All containers of proxies, running or not.

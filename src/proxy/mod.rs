@@ -23,8 +23,10 @@
 //! `stagecraft.route` is a [`RouteLabel`], and the published loopback port of
 //! the port it names is where the proxy sends to.
 //!
-//! TLS with a certificate of one's own ends here too ([`certificate`]); the
-//! first environment that wants it makes the proxy take `https_port`. Names are
+//! TLS with a certificate of one's own ends here too ([`certificate`]), that
+//! with one that is asked for in Caddy ([`edge`]); [`secure`] knows which name
+//! has which. The first environment that wants TLS makes the proxy take
+//! `https_port`. Names are
 //! added when a route is ensured and taken away only when it is
 //! kept: until the fleet is confirmed, the old release answers under its own.
 
@@ -35,40 +37,46 @@ use async_trait::async_trait;
 use crate::model::container::ContainerState;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::model::route::{Certificate, Route, RouteLabel, Server, Traffic};
+use crate::model::route::{Acme, Route, RouteLabel, Server, Traffic};
 use crate::ports::{ContainerRunner, Cx, Fetch, HostLink, Maintenance, Proxy};
 
 mod base;
 mod certificate;
 mod claim;
 mod confirm;
+mod edge;
 mod files;
 mod machine;
 mod names;
 mod rebuild;
 mod replace;
 mod runtime;
+mod secure;
 mod start;
 mod state;
 mod traffic;
 
 use files::{RouteFile, names_of, write};
-use machine::{Machine, NAME};
+pub use machine::NAME;
+
+use machine::Machine;
 use runtime::Command;
 use state::{Map, State, list, read};
 use traffic::obey;
 
-/// The proxies of all hosts.
+/// The proxies of all hosts. `acme`: of those that are to ask for certificates.
 #[must_use]
 pub fn proxies(
     link: Arc<dyn HostLink>,
     runner: Arc<dyn ContainerRunner>,
     fetch: Arc<dyn Fetch>,
+    acme: Acme,
 ) -> Arc<dyn Proxy> {
     Arc::new(HaProxy {
         link,
         runner,
         fetch,
+        acme,
     })
 }
 
@@ -76,6 +84,7 @@ struct HaProxy {
     link: Arc<dyn HostLink>,
     runner: Arc<dyn ContainerRunner>,
     fetch: Arc<dyn Fetch>,
+    acme: Acme,
 }
 
 impl HaProxy {
@@ -124,7 +133,6 @@ impl Proxy for HaProxy {
         route: &Route,
         serving: &[Server],
     ) -> Result<(), Fault> {
-        certificate::supported(route)?;
         let link = &*self.link;
         let machine = Machine {
             link,
@@ -139,7 +147,9 @@ impl Proxy for HaProxy {
         if state.value(Map::Timeouts, &pair).is_none() {
             obey(link, host, &limits(&state, &pair, &known)).await?;
         }
-        certificate::level(link, &*self.runner, cx, host, &state, &pair, route).await?;
+        edge::running(&machine, route, &self.acme).await?;
+        certificate::level(link, &*self.runner, cx, host, route).await?;
+        secure::ensure(link, host, &state, &pair, &known).await?;
         if state.serving(&pair).is_empty() && !serving.is_empty() {
             traffic::switch(link, host, &state, &pair, serving).await?;
         }
@@ -186,9 +196,7 @@ impl Proxy for HaProxy {
         self.write(cx, host, file).await?;
         let names = names::keys(&known);
         let mut commands = limits(&state, pair, &known);
-        if known.tls == Certificate::Off && state.value(Map::Secure, pair).is_some() {
-            commands.push(Map::Secure.del(pair));
-        }
+        commands.extend(secure::others(&state, pair, &known));
         let old = names_of(&state, pair).into_iter();
         let gone = old.filter(|name| !names.contains(name));
         commands.extend(gone.map(|name| Map::Names.del(&name)));

@@ -11,6 +11,7 @@ use super::claim;
 use super::files::{RouteFile, write};
 use super::machine::{Machine, NAME};
 use super::names::keys;
+use super::secure;
 use super::state::{Map, State, list, read};
 use super::traffic::{obey, switch};
 
@@ -43,6 +44,7 @@ pub(super) async fn rebuild(machine: &Machine<'_>, state: &State) -> Result<Stat
         let pair = claim::pair(link, host, &state, &route.key).await?;
         claim::names(link, host, &state, &pair, &route).await?;
         obey(link, host, &super::limits(&state, &pair, &route)).await?;
+        secure::ensure(link, host, &state, &pair, &route).await?;
         switch(link, host, &state, &pair, &servers).await?;
         state = read(link, host)
             .await

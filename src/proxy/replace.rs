@@ -91,8 +91,10 @@ async fn give_back(machine: &Machine<'_>, old: &str, state: &State) -> Result<()
         runner.remove(cx, host, &new.id).await?;
     }
     let version = state.value(Map::About, "version").unwrap_or_default();
-    let script =
-        format!("rm -rf /data/handover && ln -sfn {version}.sock /run/stagecraft-proxy/admin.sock");
+    let script = format!(
+        "rm -rf /data/handover && cd /run/stagecraft-proxy && ln -sfn {version}.sock admin.sock &&
+         ln -sfn {version}.tls.sock tls.sock && ln -sfn {version}.sock edge/http.sock"
+    );
     let what = "go on with the proxy that runs";
     sh(runner, cx, host, old, vec!["sh", "-c", &script], what).await?;
     runner.rename(cx, host, old, NAME).await

@@ -45,6 +45,13 @@ impl Silent {
 #[derive(Clone)]
 pub(super) struct Command(String);
 
+#[cfg(test)]
+impl Command {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Command {
     pub(super) fn new(words: &[&str]) -> Self {
         let words: Vec<String> = words.iter().map(|word| escaped(word)).collect();

@@ -76,14 +76,22 @@ impl Machine<'_> {
         {
             runner.remove(cx, host, &found.id).await?;
         }
-        // Whoever makes it, all may start it.
-        runner.make(cx, host, &spec).await?;
+        self.made(&spec).await
+    }
+
+    /// A container of that name, running. Whoever makes it, all may start it.
+    pub(super) async fn made(&self, spec: &ContainerSpec) -> Result<Container, Fault> {
+        let Self {
+            runner, cx, host, ..
+        } = *self;
+        let name = &spec.name;
+        runner.make(cx, host, spec).await?;
         let deadline = Instant::now() + STARTS;
         // An engine gives a name away before it knows the container by it.
-        while Instant::now() < deadline && runner.inspect(cx, host, NAME).await?.is_none() {
+        while Instant::now() < deadline && runner.inspect(cx, host, name).await?.is_none() {
             self.pause().await?;
         }
-        runner.start_again(cx, host, NAME).await
+        runner.start_again(cx, host, name).await
     }
 
     /// Waits until that very container answers; removes it when it does not.

@@ -26,15 +26,17 @@ pub(super) enum Map {
     Kept,
     /// Pairs that show the maintenance page.
     Maintenance,
-    /// Pairs whose requests belong on HTTPS.
+    /// Pairs whose requests belong on HTTPS → whose their certificate is.
     Secure,
+    /// Name → whose its certificate is, a dot, pair.
+    Tls,
     /// Pair → bytes of a body.
     Limits,
     /// Pair → milliseconds until an answer begins.
     Timeouts,
 }
 
-pub(super) const MAPS: [Map; 9] = [
+pub(super) const MAPS: [Map; 10] = [
     Map::About,
     Map::Names,
     Map::Owners,
@@ -42,6 +44,7 @@ pub(super) const MAPS: [Map; 9] = [
     Map::Kept,
     Map::Maintenance,
     Map::Secure,
+    Map::Tls,
     Map::Limits,
     Map::Timeouts,
 ];
@@ -57,6 +60,7 @@ impl Map {
             Map::Kept => "/tmp/stagecraft/kept.map",
             Map::Maintenance => "/tmp/stagecraft/maintenance.map",
             Map::Secure => "/tmp/stagecraft/secure.map",
+            Map::Tls => "/tmp/stagecraft/tls.map",
             Map::Limits => "/tmp/stagecraft/limits.map",
             Map::Timeouts => "/tmp/stagecraft/timeouts.map",
         }
@@ -72,6 +76,11 @@ impl Map {
 
     pub(super) fn set(self, key: &str, value: &str) -> Command {
         Command::new(&["set", "map", self.file(), key, value])
+    }
+
+    /// That very entry, others of its key not.
+    pub(super) fn del_entry(self, entry: &Entry) -> Command {
+        self.del(&format!("#{}", entry.reference))
     }
 
     /// All entries of that key.
@@ -103,8 +112,13 @@ pub(super) struct Standing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct State {
     maps: Vec<Vec<Entry>>,
+    /// It lacks a map: it was started by an older version of this program.
+    pub(super) older: bool,
     pub(super) servers: Vec<Standing>,
 }
+
+/// How HAProxy answers where it does not know a map.
+const NO_SUCH_MAP: &str = "Unknown map";
 
 pub(super) async fn read(link: &dyn HostLink, host: &HostAddress) -> Result<State, Silent> {
     let mut commands: Vec<Command> = MAPS.into_iter().map(Map::show).collect();
@@ -115,8 +129,16 @@ pub(super) async fn read(link: &dyn HostLink, host: &HostAddress) -> Result<Stat
 
 fn parse(answers: &[String]) -> Option<State> {
     let (servers, maps) = answers.split_last()?;
+    let is_there = |map: &String| !map.starts_with(NO_SUCH_MAP);
+    // What is no proxy of ours has none of them.
+    maps.first().filter(|about| is_there(about))?;
+    let known = |map: &String| match is_there(map) {
+        true => entries(map),
+        false => Some(vec![]),
+    };
     Some(State {
-        maps: maps.iter().map(|map| entries(map)).collect::<Option<_>>()?,
+        maps: maps.iter().map(known).collect::<Option<_>>()?,
+        older: !maps.iter().all(is_there),
         servers: standing(servers)?,
     })
 }
@@ -163,6 +185,27 @@ fn standing(answer: &str) -> Option<Vec<Standing>> {
         })
     };
     lines.filter(|line| !line.is_empty()).map(server).collect()
+}
+
+#[cfg(test)]
+impl State {
+    /// One map's entries, in their order.
+    pub(super) fn of(map: Map, entries: &[(&str, &str)]) -> Self {
+        let entry = |(number, (key, value)): (usize, &(&str, &str))| Entry {
+            reference: format!("0x{number}"),
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let all = MAPS.iter().map(|known| match *known == map {
+            true => entries.iter().enumerate().map(entry).collect(),
+            false => vec![],
+        });
+        Self {
+            maps: all.collect(),
+            older: false,
+            servers: vec![],
+        }
+    }
 }
 
 impl State {
@@ -267,4 +310,23 @@ fn read_list(list: &str) -> Vec<Server> {
     let mut servers: Vec<Server> = list.split(',').filter_map(server).collect();
     servers.sort();
     servers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_lacks_a_map_is_an_older_one_of_ours() {
+        let mut answers = vec![String::new(); MAPS.len()];
+        answers[0] = "0x1 format 1".to_owned();
+        answers.push("1\n# be_name srv_name srv_admin_state srv_port".to_owned());
+        assert!(!parse(&answers).unwrap().older);
+        answers[3] = "Unknown map identifier. Please use #<id> or <name>.".to_owned();
+        let state = parse(&answers).unwrap();
+        assert!(state.older);
+        assert_eq!(state.value(Map::About, "format"), Some("1"));
+        answers[0] = answers[3].clone();
+        assert_eq!(parse(&answers), None);
+    }
 }

@@ -52,17 +52,27 @@ pub(super) async fn switch(
 /// it down and goes to an old one.
 fn fill(state: &State, backend: &str, wanted: &[Server], before: &[Server]) -> Vec<Command> {
     let mut commands = vec![];
+    let stands_by = |server: &Server| before.contains(server) && !wanted.contains(server);
     for standing in state.of_backend(backend) {
-        if standing.stands_by || !wanted.contains(&standing.server) {
+        let stays = match standing.stands_by {
+            true => stands_by(&standing.server),
+            false => wanted.contains(&standing.server),
+        };
+        if !stays {
             commands.extend(forgotten(backend, standing));
         }
     }
-    for server in before.iter().filter(|server| !wanted.contains(server)) {
+    for server in before.iter().filter(|server| stands_by(server)) {
         let name = format!("{backend}/{STANDS_BY}{}", server.name);
         let address = format!("127.0.0.1:{}", server.port);
-        let mut add = vec!["add", "server", &name, &address, "backup"];
-        add.extend(SERVER.split(' '));
-        commands.push(Command::new(&add));
+        let stands = state
+            .of_backend(backend)
+            .any(|standing| standing.server == *server && standing.stands_by);
+        if !stands {
+            let mut add = vec!["add", "server", &name, &address, "backup"];
+            add.extend(SERVER.split(' '));
+            commands.push(Command::new(&add));
+        }
         commands.push(Command::new(&["enable", "health", &name]));
         commands.push(Command::new(&["set", "server", &name, "health", "up"]));
         commands.push(Command::new(&["enable", "server", &name]));
@@ -109,7 +119,9 @@ pub(super) async fn forget_others(
     let mut commands = vec![];
     for backend in backends(pair) {
         for standing in state.of_backend(&backend) {
-            if standing.stands_by || !serving.contains(&standing.server) {
+            // After a way back, those that serve stand by in the backend that
+            // was left: a request that waits there to be tried again needs them.
+            if !serving.contains(&standing.server) {
                 commands.extend(forgotten(&backend, standing));
             }
         }

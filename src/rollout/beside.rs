@@ -112,7 +112,11 @@ pub(super) async fn undo(
         return Err(failures.join("; "));
     }
     let had = traffic::back(cx, hands, plan, step).await.map_err(said)?;
-    finish_answers(cx, hands, plan, step).await.map_err(said)?;
+    match had {
+        Had::Users | Had::Nobody => finish_answers(cx, hands, plan, step).await.map_err(said)?,
+        // What it still knows of the new ones is forgotten by the next switch.
+        Had::NobodyItSeems => {}
+    }
     let ends = slots(step).map(|slot| end(cx, hands, step, slot, had));
     try_join_all(ends).await.map_err(said)?;
     Ok(())
@@ -131,6 +135,25 @@ async fn wake(
         Some(now) if now.running() => Ok(()),
         Some(_) | None => in_place::start_old(cx, hands, step, slot, old).await,
     }
+}
+
+/// Old ones that were left running may have come back with their host a
+/// moment ago: they are waited for.
+///
+/// # Errors
+/// One is not healthy.
+pub(super) async fn olds_answer(cx: &Cx, hands: &Hands, step: &HostStep) -> Result<(), Fault> {
+    let cx = &cx.on_host(&step.host);
+    let olds = slots(step).flat_map(|slot| slot.old.iter().map(move |old| (slot, old)));
+    try_join_all(olds.map(|(slot, old)| async move {
+        let (runner, probe, host) = (&*hands.runner, &*hands.probe, &step.host);
+        match runner.inspect(cx, host, &old.name).await? {
+            Some(now) => health::wait(cx, runner, probe, host, &now, &slot.old_health).await,
+            None => Err(Fault::failed(format!("container `{}` is gone", old.name))),
+        }
+    }))
+    .await?;
+    Ok(())
 }
 
 /// The new ones get no requests any more; those that run may end.
@@ -177,7 +200,7 @@ pub(super) async fn finish_answers(
 async fn end(cx: &Cx, hands: &Hands, step: &HostStep, slot: &Slot, had: Had) -> Result<(), Fault> {
     let (runner, name) = (&hands.runner, &slot.new.name);
     let stop = match (slot.arrival, had) {
-        (Arrival::Made, Had::Nobody) => at_once(),
+        (Arrival::Made, Had::Nobody | Had::NobodyItSeems) => at_once(),
         (Arrival::StartedAgain, _) | (_, Had::Users) => slot.new.stop.clone(),
     };
     runner.stop(cx, &step.host, name, &stop).await?;

@@ -5,16 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::model::fault::{Fault, FaultKind};
-use crate::model::host::HostAddress;
 use crate::model::project::Strategy;
 use crate::model::slot::Manner;
-use crate::ports::{
-    Cx, HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy, Slot,
-};
+use crate::ports::{Cx, HostStep, RolloutFailure, RolloutPlan, RolloutReport, RolloutStrategy};
 
-use super::{Hands, aside, beside, health, in_place, retire, schema, traffic};
+use super::{Hands, aside, beside, in_place, retire, schema, traffic, watch};
 
 /// The hosts that were changed, or may have been.
 #[derive(Default)]
@@ -49,7 +47,18 @@ impl RolloutStrategy for Fleet {
         let settled = all.iter();
         join_all(settled.map(|step| in_place::settle(&deaf, &self.hands, step))).await;
         let fault = Fault::new(FaultKind::UndoFailed, "some hosts could not be put back");
-        let failure = self.undone(cx, plan, &all, fault).await;
+        let mut failure = self.undone(cx, plan, &all, fault).await;
+        let proofs = all
+            .iter()
+            .map(|step| beside::olds_answer(&deaf, &self.hands, step));
+        for (step, proof) in all.iter().zip(join_all(proofs).await) {
+            if let (true, Err(reason)) = (failure.undone.contains(&step.host), proof) {
+                failure.undone.retain(|host| *host != step.host);
+                failure
+                    .not_undone
+                    .push((step.host.clone(), reason.to_string()));
+            }
+        }
         match failure.not_undone.is_empty() {
             true => Ok(()),
             false => Err(failure),
@@ -90,7 +99,7 @@ impl Fleet {
                 self.make_room(cx, plan, batch).await?;
             }
         }
-        self.confirm(cx, plan).await?;
+        watch::confirm(cx, &self.hands, plan).await?;
         self.keep(cx, plan).await
     }
 
@@ -172,7 +181,7 @@ impl Fleet {
             for slot in slots.filter(|slot| gate.asks(&slot.role)) {
                 let (host, name) = (&step.host, &slot.new.name);
                 let found = self.hands.runner.inspect(cx, host, name).await?;
-                asked.push((host.clone(), found.ok_or_else(|| gone(host, name))?));
+                asked.push((host.clone(), found.ok_or_else(|| watch::gone(host, name))?));
             }
         }
         // A batch may have none, and a release has one manner for the role.
@@ -226,9 +235,24 @@ impl Fleet {
                     })
                 }
             });
-        let result = all_or_stop(&stop, hosts).await;
+        let done = CancellationToken::new();
+        let change = async {
+            let result = all_or_stop(&stop, hosts).await;
+            done.cancel();
+            result
+        };
+        // Users are at the new release by now, and what changes in place may
+        // take its time.
+        let watch = async {
+            let death = done
+                .run_until_cancelled(watch::death(cx, &self.hands, batch))
+                .await;
+            stop.token().cancel();
+            death
+        };
+        let (result, death) = tokio::join!(change, watch);
         touched.doubtful.append(&mut lock(&doubtful));
-        result
+        death.map_or(result, Err)
     }
 
     /// A fleet that rolls may have no room for two slots everywhere: the old
@@ -255,32 +279,6 @@ impl Fleet {
         }))
         .await?;
         Ok(())
-    }
-
-    /// Every new container still runs, once more, after all are healthy.
-    async fn confirm(&self, cx: &Cx, plan: &RolloutPlan) -> Result<(), Fault> {
-        let slots = plan.batches.iter().flatten();
-        let slots = slots.flat_map(|step| step.slots.iter().map(move |slot| (step, slot)));
-        try_join_all(slots.map(|(step, slot)| self.still_runs(cx, step, slot))).await?;
-        Ok(())
-    }
-
-    async fn still_runs(&self, cx: &Cx, step: &HostStep, slot: &Slot) -> Result<(), Fault> {
-        let runner = &*self.hands.runner;
-        match runner.inspect(cx, &step.host, &slot.new.name).await? {
-            Some(container) if container.running() => Ok(()),
-            Some(container) => Err(health::explain(
-                cx,
-                runner,
-                &step.host,
-                &container,
-                Some(&container),
-                "ended after it was healthy",
-                "healthy",
-            )
-            .await),
-            None => Err(gone(&step.host, &slot.new.name)),
-        }
     }
 
     /// The whole fleet is confirmed: from now on a reboot brings the new
@@ -340,12 +338,6 @@ impl Fleet {
             (Err(one), Err(two)) => Err(format!("{one}; {two}")),
         }
     }
-}
-
-fn gone(host: &HostAddress, name: &str) -> Fault {
-    Fault::failed(format!(
-        "container `{name}` on {host} is gone after it was healthy"
-    ))
 }
 
 /// Does all of it at once. The first failure stops the others at their next

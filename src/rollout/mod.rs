@@ -30,6 +30,7 @@ mod retire;
 mod schema;
 mod swarm;
 mod traffic;
+mod watch;
 
 use std::sync::Arc;
 

@@ -151,6 +151,8 @@ fn path(route: &Route, step: &HostStep) -> String {
 pub(super) enum Had {
     Users,
     Nobody,
+    /// Nobody, as it looks from outside: the proxy takes no commands.
+    NobodyItSeems,
 }
 
 /// Moves this host's traffic to the old containers, where it is not there, and
@@ -176,7 +178,9 @@ pub(super) async fn back(
             if old.is_empty() {
                 return Ok(Had::Nobody);
             }
-            proxy.ensure(cx, host, route, old).await?;
+            if let Err(fault) = proxy.ensure(cx, host, route, old).await {
+                return serves_yet(cx, hands, route, step, fault).await;
+            }
             look().await?.unwrap_or_default()
         }
     };
@@ -196,6 +200,29 @@ pub(super) async fn back(
         proxy.keep(cx, host, route, old).await?;
     }
     Ok(had)
+}
+
+/// A proxy that takes no commands may well serve: where its traffic never left
+/// the old containers, there is nothing to put back.
+///
+/// # Errors
+/// `fault`, where they do not get the requests.
+async fn serves_yet(
+    cx: &Cx,
+    hands: &Hands,
+    route: &Route,
+    step: &HostStep,
+    fault: Fault,
+) -> Result<Had, Fault> {
+    let (proxy, path, old) = (&hands.proxy, path(route, step), &step.old_servers);
+    let asked = proxy.confirm(cx, &step.host, route, &path, old).await;
+    if asked.is_err() {
+        return Err(fault);
+    }
+    cx.warn(format!(
+        "{fault}; the old release gets all requests through it, as before"
+    ));
+    Ok(Had::NobodyItSeems)
 }
 
 /// Waits until these have no request open any more, at most for `patience`.

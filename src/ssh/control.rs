@@ -190,17 +190,32 @@ fn base() -> PathBuf {
 /// database's, which is not `HOME` in many containers of CI. Empty (`HOME`
 /// counts then) where this user has no name.
 fn login_name() -> String {
-    let output = std::process::Command::new("id").arg("-un").output();
-    output
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map(|name| name.trim().to_owned())
-        .filter(|name| {
-            name.chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
-        })
-        .unwrap_or_default()
+    static NAME: OnceLock<String> = OnceLock::new();
+    let asked = || known_name().or_else(asked_name);
+    let usable = |name: &String| {
+        name.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+    };
+    let name = NAME.get_or_init(|| asked().filter(usable).unwrap_or_default());
+    name.clone()
+}
+
+/// From the password file; most users stand there.
+fn known_name() -> Option<String> {
+    let id = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    })
+}
+
+/// From a directory service.
+fn asked_name() -> Option<String> {
+    let output = std::process::Command::new("id").arg("-un").output().ok()?;
+    let name = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| name.trim().to_owned())
 }
 
 fn private_folder(prefix: &str, base: &Path) -> io::Result<TempDir> {

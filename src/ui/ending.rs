@@ -8,13 +8,14 @@ use crate::model::migration::MigrationOutcome;
 use crate::model::release::{Outcome, Release, ReleaseKind};
 
 use super::releases::version;
-use super::words::{plural, printable};
+use super::words::{and_list, plural, printable};
 
 /// The last word of a deploy, a rollback, an abort or a `migrate run`.
 /// `databases`: how many the environment has.
 #[must_use]
 pub fn text(history: &History, release: &Release, databases: usize) -> String {
     let mut text = match (release.kind, release.outcome) {
+        (ReleaseKind::Rollback, Outcome::Done) if release.restarts() => restarted(release),
         (ReleaseKind::Deploy | ReleaseKind::Rollback, Outcome::Done) => live(release),
         (ReleaseKind::Migrate | ReleaseKind::Restore, Outcome::Done) => applied(release),
         (_, Outcome::Aborted) => aborted(history, release),
@@ -22,7 +23,7 @@ pub fn text(history: &History, release: &Release, databases: usize) -> String {
             format!("{} is {}", named(release), release.outcome.label())
         }
     };
-    if release.kind == ReleaseKind::Rollback && databases > 0 {
+    if release.kind == ReleaseKind::Rollback && !release.restarts() && databases > 0 {
         text += &format!(
             "\nthe databases were not rolled back: {} runs against today's schema and data",
             release.version
@@ -37,6 +38,16 @@ fn named(release: &Release) -> String {
 
 fn live(release: &Release) -> String {
     format!("{} is live in {}", named(release), release.environment)
+}
+
+fn restarted(release: &Release) -> String {
+    let roles: Vec<String> = release.plan.roles.iter().map(ToString::to_string).collect();
+    let what = match roles.as_slice() {
+        [] => version(release),
+        _ => format!("{} of {}", and_list(&roles), version(release)),
+    };
+    let (id, environment) = (&release.id, &release.environment);
+    format!("{what} was restarted in {environment}; it is live as {id}")
 }
 
 fn aborted(history: &History, release: &Release) -> String {
@@ -95,6 +106,16 @@ mod tests {
             ending("rel-20260116-130000000", |_| {}),
             "rel-20260116-130000000 (v1.4) is live in staging\n\
              the databases were not rolled back: v1.4 runs against today's schema and data"
+        );
+    }
+
+    #[test]
+    fn a_restart_is_no_rollback() {
+        assert_eq!(
+            ending("rel-20260116-130000000", |release| {
+                release.previous_id = release.target_id.clone();
+            }),
+            "v1.4 was restarted in staging; it is live as rel-20260116-130000000"
         );
     }
 

@@ -20,6 +20,7 @@ mod prompt;
 pub mod releases;
 pub mod report;
 mod screen;
+pub mod status;
 mod style;
 mod table;
 pub mod words;

@@ -1,18 +1,18 @@
 //! Plans as text: what a deploy or a rollback would do, phase by phase.
 
+mod rollout;
+
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::model::names::RoleName;
 use crate::model::phase::Phase;
-use crate::model::project::Strategy;
-use crate::model::slot::Manner;
 use crate::plan::{
-    DeployPlan, MigrateStep, Objection, PlannedMigration, PushStep, RollbackPlan, RolloutOutline,
-    Step,
+    DeployPlan, MigrateStep, Objection, PlannedMigration, PushStep, RollbackPlan, Step,
 };
 
 use super::style::Style;
-use super::words::{plural, printable};
+use super::words::{and_list, plural, printable};
 
 /// The whole of a deploy's plan.
 #[must_use]
@@ -39,7 +39,12 @@ pub fn deploy(plan: &DeployPlan, style: Style) -> String {
         Phase::MigratePre,
         &migrations(&plan.migrate_pre),
     );
-    phase(&mut text, style, Phase::Rollout, &rollout(&plan.rollout));
+    phase(
+        &mut text,
+        style,
+        Phase::Rollout,
+        &rollout::lines(&plan.rollout),
+    );
     phase(
         &mut text,
         style,
@@ -50,7 +55,7 @@ pub fn deploy(plan: &DeployPlan, style: Style) -> String {
         &mut text,
         style,
         Phase::Finalize,
-        &["record the release, remove the old containers".to_owned()],
+        &rollout::afterwards(&plan.rollout),
     );
     if !plan.left_manual.is_empty() {
         phase_named(
@@ -71,18 +76,32 @@ pub fn deploy(plan: &DeployPlan, style: Style) -> String {
 /// The whole of a rollback's plan.
 #[must_use]
 pub fn rollback(plan: &RollbackPlan, style: Style) -> String {
-    let mut text = format!(
-        "{}\n",
-        style.bold(&format!(
-            "roll back {} in {}",
-            plan.project, plan.environment
-        ))
-    );
-    let _ = writeln!(text, "  from        {} ({})", plan.from_version, plan.from);
-    let _ = writeln!(text, "  to          {} ({})", plan.version, plan.target);
-    let _ = writeln!(text, "  image       {}", plan.image.digest);
-    let _ = writeln!(text, "  databases   not rolled back, and not migrated");
-    phase(&mut text, style, Phase::Rollout, &rollout(&plan.rollout));
+    let verb = match plan.restarts() {
+        true => "restart",
+        false => "roll back",
+    };
+    let heading = format!("{verb} {} in {}", plan.project, plan.environment);
+    let mut text = format!("{}\n", style.bold(&heading));
+    if plan.restarts() {
+        let _ = writeln!(text, "  live now    {} ({})", plan.version, plan.target);
+        if !plan.only.is_empty() {
+            let _ = writeln!(
+                text,
+                "  roles       {}",
+                and_list(plan.only.iter().map(RoleName::as_str))
+            );
+        }
+        let _ = writeln!(text, "  image       {}", plan.image.digest);
+    } else {
+        let _ = writeln!(text, "  from        {} ({})", plan.from_version, plan.from);
+        let _ = writeln!(text, "  to          {} ({})", plan.version, plan.target);
+        let _ = writeln!(text, "  image       {}", plan.image.digest);
+        let _ = writeln!(text, "  databases   not rolled back, and not migrated");
+    }
+    let lines = rollout::lines(&plan.rollout);
+    phase(&mut text, style, Phase::Rollout, &lines);
+    let lines = rollout::afterwards(&plan.rollout);
+    phase(&mut text, style, Phase::Finalize, &lines);
     if !plan.overruled.is_empty() {
         let lines: Vec<String> = plan.overruled.iter().map(objection).collect();
         phase_named(&mut text, style, "overruled by --force-schema", &lines);
@@ -190,90 +209,4 @@ fn one(migration: &PlannedMigration) -> String {
         "{}: {} ({count}, {how}{note})",
         migration.database, migration.id
     )
-}
-
-fn rollout(outline: &RolloutOutline) -> Vec<String> {
-    if outline.strategy == Strategy::Swarm {
-        return services(outline);
-    }
-    let hosts: usize = outline.batches.iter().map(Vec::len).sum();
-    let mut lines = vec![format!(
-        "{}: {} in {}",
-        outline.strategy.label(),
-        plural(hosts, "host"),
-        batches(outline.batches.len())
-    )];
-    for (index, batch) in outline.batches.iter().enumerate() {
-        for host in batch {
-            for slot in &host.slots {
-                let ports: Vec<String> = slot
-                    .ports
-                    .iter()
-                    .map(|port| format!(", port {} to {}", port.host, port.container))
-                    .collect();
-                let old = if slot.replaces.is_empty() {
-                    ", nothing to replace".to_owned()
-                } else {
-                    format!(", in place of {}", slot.replaces.join(", "))
-                };
-                lines.push(format!(
-                    "{}. {}: {}-{}{}{old}",
-                    index + 1,
-                    host.host,
-                    slot.role,
-                    slot.replica,
-                    ports.concat()
-                ));
-            }
-            for left in &host.leftovers {
-                lines.push(format!("{}. {}: remove {left}", index + 1, host.host));
-            }
-        }
-    }
-    lines.extend(outline.notes.iter().map(|note| format!("note: {note}")));
-    lines
-}
-
-fn services(outline: &RolloutOutline) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{}: {}, placed by the engine",
-        outline.strategy.label(),
-        plural(outline.services.len(), "service")
-    )];
-    for service in &outline.services {
-        let tasks = usize::try_from(service.tasks).unwrap_or(usize::MAX);
-        let each = match service.per_node {
-            Some(1) => ", one on each node".to_owned(),
-            Some(most) => format!(", at most {most} on each node"),
-            None => String::new(),
-        };
-        let ports: Vec<String> = service
-            .ports
-            .iter()
-            .map(|port| format!(", port {} to {}", port.host, port.container))
-            .collect();
-        let old = match (service.replaces.is_empty(), service.manner) {
-            (true, _) => ", nothing to replace".to_owned(),
-            (false, Manner::Beside) => format!(", beside {}", service.replaces.join(", ")),
-            (false, Manner::InPlace) => ", an update of what runs".to_owned(),
-        };
-        lines.push(format!(
-            "{}-{}: {}{each}{}{old}",
-            service.role,
-            service.replica,
-            plural(tasks, "task"),
-            ports.concat()
-        ));
-    }
-    lines.extend(outline.gone.iter().map(|name| format!("remove {name}")));
-    lines.extend(outline.notes.iter().map(|note| format!("note: {note}")));
-    lines
-}
-
-fn batches(count: usize) -> String {
-    if count == 1 {
-        "1 batch".to_owned()
-    } else {
-        format!("{count} batches")
-    }
 }

@@ -46,7 +46,7 @@ pub fn list(history: &History, environment: Option<&EnvironmentName>, style: Sty
         table.row([
             release.id.as_str(),
             shown,
-            release.kind.label(),
+            release.label(),
             &version(release),
             &time(release.timestamp),
             &outcome(release),
@@ -179,7 +179,7 @@ fn fields(history: &History, release: &Release, style: Style) -> String {
     let fields = [
         ("release", release.id.to_string()),
         ("environment", release.environment.to_string()),
-        ("kind", release.kind.label().to_owned()),
+        ("kind", release.label().to_owned()),
         ("version", version(release)),
         ("commit", release.commit_sha.clone().unwrap_or_default()),
         ("time", format!("{} UTC", time(release.timestamp))),

@@ -116,7 +116,7 @@ fn every_command_has_a_page_of_the_manual() {
     shows!(sandbox.run("man pages"), @r#"
         exit 0
         --- stdout
-        wrote 26 pages into pages; read one with `man pages/stagecraft.1`
+        wrote 30 pages into pages; read one with `man pages/stagecraft.1`
         "#);
     let page = sandbox.read("pages/stagecraft-migrate-create.1");
     assert!(page.contains("Create a new migration file"), "{page}");
@@ -143,6 +143,10 @@ fn every_command_has_a_page_of_the_manual() {
         stagecraft-releases-mark-bad.1
         stagecraft-releases-rebuild.1
         stagecraft-rollback.1
+        stagecraft-restart.1
+        stagecraft-maintenance.1
+        stagecraft-maintenance-on.1
+        stagecraft-maintenance-off.1
         stagecraft-status.1
         stagecraft-logs.1
         stagecraft-exec.1

@@ -37,12 +37,28 @@ fn without_an_engine_a_deploy_is_13_and_says_how_to_get_one() {
 }
 
 #[test]
+fn without_a_proxy_there_is_no_page_to_show_and_nobody_is_asked() {
+    assert_eq!(shop().run("maintenance off --env prod").code, 10);
+    shows!(shop().run("maintenance on --env prod"), @r#"
+        exit 10
+        --- stderr
+        error: `prod` has no proxy that could answer instead of the application
+          caused by: without the key `proxy` a role publishes its port itself
+
+        state: nothing was changed
+        hint: write `proxy: { hosts: [...] }` and run `stagecraft deploy --env prod`
+        "#);
+}
+
+#[test]
 fn without_an_engine_every_command_that_needs_one_is_13() {
     let sandbox = shop();
     for command in [
         "deploy --env prod --dry-run",
         "rollback --env prod",
         "rollback --env prod --dry-run",
+        "restart --env prod",
+        "restart --env prod --dry-run",
         "status --env prod",
         "logs --env prod",
         "exec --env prod -- true",

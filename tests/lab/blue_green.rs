@@ -2,29 +2,18 @@
 //! any traffic moves, and no request is lost on the way there or back.
 //!
 //! A host has one proxy, and the tests of the proxy itself disturb that of
-//! host 2: the third host here is the one that is lent to one test at a time.
+//! host 2. A third host is the one that is lent to one test at a time.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::lab::{Breakable, Host, PATIENCE, Project, Running, engine, says, within};
-
-/// Behind the proxies of three hosts, `v1` live and `v2` in the registry.
-fn live(name: &str, third: &Breakable) -> (Project, String) {
-    let hosts = [1, 4, third.host.0];
-    let mut shop = Project::new(name).on(&hosts).behind_the_proxy();
-    shop.set("/roles/web/volumes", json!(["data:/data"]));
-    let (v1, v2) = (shop.prebuilt("v1"), shop.prebuilt("v2"));
-    shop.ships_image(&v1, "v1").succeeds();
-    shop.serves("v1");
-    (shop, v2)
-}
+use crate::support::lab::{Host, PATIENCE, Project, engine, says, within};
 
 #[test]
 fn deploys_and_rollbacks_under_load_lose_nothing() {
     let third = Host::alone();
-    let (mut shop, v2) = live("under-load", &third);
+    let (mut shop, v2) = Project::live_behind_the_proxy("under-load", &[1, 4, third.host.0]);
     // Its containers run for a while, and nobody ever gets to see it.
     shop.file("www/sick", "");
     let sick = shop.prebuilt("v9");
@@ -57,38 +46,12 @@ fn deploys_and_rollbacks_under_load_lose_nothing() {
 
 const ROUNDS: usize = 20;
 
-/// Begins to deploy `v2`. The copy of the first host takes its time, and all
-/// others wait for it, healthy.
-fn waits_at_the_barrier(shop: &Project, v2: &str, others: &[Host]) -> Running {
-    write_on(shop, Host(1), "delay", "6");
-    let words = ["deploy", "--env", "prod", "--version", "v2", "--image", v2];
-    let mut run = shop.starts(&words);
-    let mut waiting: Vec<String> = others.iter().map(|host| host.address()).collect();
-    while !waiting.is_empty() {
-        let event = run.until("a copy is healthy", |event| {
-            let text = event["text"].as_str().unwrap_or_default();
-            text.contains("is healthy")
-        });
-        waiting.retain(|address| event["host"] != *address.as_str());
-    }
-    run
-}
-
-/// What the copies of one host find in their volume.
-fn write_on(shop: &Project, host: Host, file: &str, text: &str) {
-    engine(host.0).sh(&format!(
-        "folder=$(docker volume inspect -f '{{{{.Mountpoint}}}}' {}-prod-data) && echo {text} > $folder/{file}",
-        shop.name
-    ));
-}
-
 #[test]
 fn a_new_container_that_dies_before_the_switch_brings_the_old_release_back_everywhere() {
-    let third = Host::alone();
-    let (shop, v2) = live("one-dies", &third);
+    let (shop, v2) = Project::live_behind_the_proxy("one-dies", &[1, 4]);
     let before = shop.containers(Host(4));
     let load = shop.load().starts();
-    let run = waits_at_the_barrier(&shop, &v2, &[Host(4), third.host]);
+    let run = shop.waits_at_the_barrier(&v2, &[Host(4)]);
     engine(4).sh(&format!(
         "docker ps -q --filter label=stagecraft.project={} --filter label=stagecraft.version=v2 | xargs docker kill",
         shop.name
@@ -101,7 +64,7 @@ fn a_new_container_that_dies_before_the_switch_brings_the_old_release_back_every
     let load = load.ends();
     load.lost_nothing().saw_only(&["v1", "v2"]);
     load.websockets_survived();
-    for host in 0..3 {
+    for host in 0..2 {
         assert_eq!(load.serves(host).as_deref(), Some("v1"), "{load}");
     }
     shop.is_whole();
@@ -118,9 +81,9 @@ fn a_new_container_that_dies_before_the_switch_brings_the_old_release_back_every
 #[test]
 fn a_host_that_dies_at_the_barrier_loses_no_request_of_the_others() {
     let victim = Host::alone();
-    let (shop, v2) = live("host-dies", &victim);
+    let (shop, v2) = Project::live_behind_the_proxy("host-dies", &[1, 4, victim.host.0]);
     let load = shop.load().starts();
-    let run = waits_at_the_barrier(&shop, &v2, &[Host(4), victim.host]);
+    let run = shop.waits_at_the_barrier(&v2, &[Host(4), victim.host]);
     victim.suffers("kill", &[]);
     let killed = Instant::now();
     let run = run.ends().fails_with(30);
@@ -152,8 +115,7 @@ fn a_host_that_dies_at_the_barrier_loses_no_request_of_the_others() {
 
 #[test]
 fn what_fails_after_the_switch_takes_everybody_back() {
-    let third = Host::alone();
-    let (mut shop, v2) = live("after-switch", &third);
+    let (mut shop, v2) = Project::live_behind_the_proxy("after-switch", &[1, 4]);
     // It may not run twice, so it changes when traffic has moved already.
     let worker = |proof: &str| {
         json!({
@@ -169,7 +131,6 @@ fn what_fails_after_the_switch_takes_everybody_back() {
         json!([
             { "address": Host(1).address(), "roles": ["primary", "web", "worker"] },
             { "address": Host(4).address(), "roles": ["web"] },
-            { "address": third.host.address(), "roles": ["web"] },
         ]),
     );
     shop.ships_image(&shop.live_image(), "v1").succeeds();
@@ -185,7 +146,7 @@ fn what_fails_after_the_switch_takes_everybody_back() {
         .saw_only(&["v1", "v2"])
         .saw(&["v1", "v2"]);
     load.websockets_survived();
-    for host in 0..3 {
+    for host in 0..2 {
         assert_eq!(load.serves(host).as_deref(), Some("v1"), "{load}");
     }
     let running = |name: &String| name.ends_with(" running");
@@ -196,8 +157,7 @@ fn what_fails_after_the_switch_takes_everybody_back() {
 
 #[test]
 fn a_rollback_starts_what_was_kept_and_nothing_else() {
-    let third = Host::alone();
-    let (mut shop, v2) = live("back-at-once", &third);
+    let (mut shop, v2) = Project::live_behind_the_proxy("back-at-once", &[1, 4]);
     // The application's own end is not what is measured.
     shop.set("/env/clear/GRACE", json!("0"));
     shop.ships_image(&v2, "v2").succeeds();
@@ -225,7 +185,7 @@ fn a_rollback_starts_what_was_kept_and_nothing_else() {
         .collect();
     assert_eq!(before, after);
     // What it takes is measured by `tests/bench/run rollback`.
-    says(&format!("rollbacks on three hosts: {times:.2?}"));
+    says(&format!("rollbacks on two hosts: {times:.2?}"));
 }
 
 fn ids(shop: &Project, host: Host) -> Vec<String> {

@@ -78,11 +78,11 @@ fn a_plan_is_printed_and_nothing_is_changed() {
         main: 0001_notes.sql (1 statement, one transaction)
         rollout
         recreate: 1 host in 1 batch
-        1. local: web-1, port [PORT] to 3000, nothing to replace
+        1. local: make web-1, port [PORT] to 3000, nothing to replace
         post-deploy migrations
         skipped: nothing pending
         finalize
-        record the release, remove the old containers
+        record the release
         plan id  [PLAN]
         --- stderr
         nothing was changed, and no lock was taken (--dry-run)
@@ -148,8 +148,8 @@ fn deploys_and_a_rollback_end_with_what_is_live() {
         --- stdout
         live: rel-YYYYMMDD-HHMMSSmmm (v2)
 
-        HOST  ROLE  VERSION  STATE  PORTS  CONTAINER
-        local  web  v2  running  [PORT]:3000  shop-########-local-web-1-rel-YYYYMMDD-HHMMSSmmm
+        HOST  SLOT  ROLE  VERSION  STATE  HEALTH  PORTS  CONTAINER
+        local  live  web  v2  running  healthy  [PORT]:3000  shop-########-local-web-1-rel-YYYYMMDD-HHMMSSmmm
         "#);
     let run = shop.run("rollback --env local");
     shows!(Run { stderr: String::new(), ..run }, @r#"

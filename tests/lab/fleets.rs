@@ -133,7 +133,7 @@ fn what_somebody_removed_by_hand_is_made_again() {
     other
         .runs(&back)
         .fails_with(23)
-        .saying(&["image", "serves"]);
+        .saying(&["image", "is still live"]);
     shop.serves("v2");
     other.deploy("v3").succeeds();
     shop.serves("v3");

@@ -21,12 +21,15 @@ mod sandbox;
 
 mod bad_days;
 mod bad_hosts;
+mod bad_proxies;
+mod bad_switches;
 mod blue_green;
 mod build;
 mod cli_local;
 mod cut_off;
 mod database;
 mod deploys;
+mod edge;
 mod fingerprints;
 mod fleets;
 mod image_files;
@@ -42,7 +45,9 @@ mod safety;
 mod schema_gate;
 mod secrets;
 mod swarm;
+mod switches;
 mod two_users;
+mod verbs;
 
 #[path = "../support"]
 mod support {

@@ -290,7 +290,7 @@ async fn a_transaction_of_the_files_own_is_undone_whole_and_begun_again() {
         .write("0001_t.sql", &file("insert into nope values (1)"));
     let ran = server.project.run().await;
     assert!(
-        ran.fault().state[0].starts_with("the first 1 statement of"),
+        ran.fault().state[0].starts_with("the first statement of"),
         "{:?}",
         ran.fault()
     );

@@ -128,7 +128,7 @@ async fn each_environment_answers_under_its_own_names_and_paths_alone() {
     }
     for (name, path, who) in [
         ("shop.example.com", "/", "shop"),
-        ("SHOP.example.com:18080", "/x", "shop"),
+        ("SHOP.example.com:80", "/x", "shop"),
         ("shop.example.com.", "/apix", "shop"),
         ("shop.example.com", "/api", "api"),
         ("shop.example.com", "/api/", "api"),
@@ -164,7 +164,7 @@ async fn each_environment_answers_under_its_own_names_and_paths_alone() {
     elsewhere.proxy.http_port = HTTP + 1;
     let fault = proxy.ensure(cx, host, &elsewhere, &[]).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Refused);
-    assert!(fault.hints[0].contains("http_port: 18080"), "{fault:?}");
+    assert!(fault.hints[0].contains("http_port: 80"), "{fault:?}");
 
     // A renamed environment has both names until the new ones are kept.
     let renamed = route("shop", &["store.example.com"], None);
@@ -435,14 +435,14 @@ async fn an_application_hears_the_truth_about_its_clients_and_nobody_overtaxes_i
     let lies = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n\
                 X-Forwarded-Host: evil\r\nX-Stagecraft-Probe: 1\r\n";
     let got = stand
-        .get_with("shop.example.com:18080", "/headers", lies)
+        .get_with("shop.example.com:80", "/headers", lies)
         .await;
     for truth in [
         "x-forwarded-for: 10.213.7.1\n",
         "x-forwarded-proto: http\n",
-        "x-forwarded-host: shop.example.com:18080\n",
-        "x-forwarded-port: 18080",
-        "host: shop.example.com:18080",
+        "x-forwarded-host: shop.example.com:80\n",
+        "x-forwarded-port: 80",
+        "host: shop.example.com:80",
     ] {
         assert!(got.body.contains(truth), "{truth}: {got:?}");
     }
@@ -518,7 +518,7 @@ async fn a_proxy_that_cannot_run_or_answer_is_explained() {
     ));
     let fault = proxy.ensure(cx, host, &shop, &[]).await.unwrap_err();
     stand.sh("kill $(cat /tmp/squatter)");
-    assert!(fault.what.contains("port 18080"), "{fault:?}");
+    assert!(fault.what.contains("port 80 "), "{fault:?}");
     assert!(fault.hints[0].contains("ss -ltnp"), "{fault:?}");
     assert_eq!(
         stand.sh("docker ps -aq --filter label=stagecraft.proxy"),

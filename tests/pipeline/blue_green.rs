@@ -164,6 +164,21 @@ async fn a_kept_slot_that_is_gone_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_kept_slot_that_was_made_with_other_values_is_made_anew() {
+    let mut stage = Stage::behind_proxies();
+    stage.print = Some("one".into());
+    stage.deploy("v1").await.unwrap();
+    stage.deploy("v2").await.unwrap();
+    stage.print = Some("two".into());
+    stage.fleet.with(|state| state.actions.clear());
+    stage.roll_back(None).await.unwrap();
+    stage.proxies.answer_with("v1", &HOSTS);
+    let actions = stage.fleet.with(|state| state.actions.clone());
+    let again = actions.iter().any(|action| action.contains("start again"));
+    assert!(!again, "{actions:#?}");
+}
+
+#[tokio::test]
 async fn a_kept_slot_that_does_not_get_healthy_goes_back_to_sleep() {
     let mut stage = live_v1().await;
     stage.deploy("v2").await.unwrap();

@@ -18,6 +18,10 @@ pub(crate) struct State {
     pub(crate) refuses: BTreeSet<String>,
     /// Hosts where the new container dies in the moment of the switch.
     pub(crate) deadly: BTreeSet<String>,
+    /// Hosts whose proxy takes no page.
+    pub(crate) silent: BTreeSet<String>,
+    /// Hosts whose proxy takes one, and no other.
+    pub(crate) once: BTreeSet<String>,
     /// Hosts that die in the moment of the switch.
     pub(crate) last_words: BTreeSet<String>,
     /// Every change of traffic, in order.
@@ -201,7 +205,15 @@ impl Proxy for Proxies {
         mode: Maintenance,
     ) -> Result<(), Fault> {
         self.reach(host)?;
+        if self.with(|state| state.silent.contains(host.as_str())) {
+            return Err(Fault::unreachable(format!(
+                "the proxy on `{host}` does not answer"
+            )));
+        }
         self.with(|state| {
+            if state.once.remove(host.as_str()) {
+                state.silent.insert(host.to_string());
+            }
             let traffic = state.traffic.entry(host.to_string()).or_default();
             traffic.maintenance = mode == Maintenance::On;
         });

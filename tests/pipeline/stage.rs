@@ -40,6 +40,8 @@ pub(crate) struct Stage {
     pub(crate) environment: Environment,
     pub(crate) fleet: Fleet,
     pub(crate) proxies: Proxies,
+    /// Of every role's environment today.
+    pub(crate) print: Option<String>,
     pub(crate) history: History,
     pub(crate) shop: Arc<Shop>,
     pub(crate) cancel: CancellationToken,
@@ -209,6 +211,7 @@ impl Stage {
         Self {
             environment: environment(),
             proxies: Proxies::of(&fleet),
+            print: None,
             fleet,
             history: History::default(),
             shop: Arc::new(Shop::default()),
@@ -294,7 +297,7 @@ impl Stage {
                     ReadyRole {
                         role: role.clone(),
                         env: IndexMap::new(),
-                        print: None,
+                        print: self.print.clone(),
                     },
                 )
             })

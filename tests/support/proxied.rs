@@ -18,7 +18,7 @@ use stagecraft::docker::client::Engines;
 use stagecraft::http::Prober;
 use stagecraft::model::host::HostAddress;
 use stagecraft::model::project::{Proxy as ProxySpec, Tls};
-use stagecraft::model::route::{Route, Server};
+use stagecraft::model::route::{Acme, Route, Server};
 use stagecraft::ports::{ContainerRunner, Cx, HostLink, Proxy, ReverseForward};
 use stagecraft::ssh::Links;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,9 +26,9 @@ use tokio::net::{TcpStream, UnixListener};
 use tokio::task::JoinHandle;
 
 use super::build::{cx, lab};
-use super::lab::engine;
+use super::lab::{engine, proxy_of_host_2};
 
-pub const HTTP: u16 = 18_080;
+pub(crate) use super::lab::HTTP;
 
 /// Host 2 and its proxy, for one test at a time.
 pub struct Stand {
@@ -43,7 +43,7 @@ pub struct Stand {
 
 impl Stand {
     pub async fn new() -> Self {
-        let lock = File::create("/tmp/stagecraft-lab/run/proxy-host2").unwrap();
+        let lock = proxy_of_host_2();
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock));
         let lock = lock.await.unwrap().unwrap();
         let link: Arc<dyn HostLink> = Links::new().unwrap();
@@ -51,7 +51,12 @@ impl Stand {
         let runner = stagecraft::docker::runner(Engines::new(Arc::clone(&link)), Arc::new(nobody));
         let fetch = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
         let stand = Self {
-            proxy: stagecraft::proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch),
+            proxy: stagecraft::proxy::proxies(
+                Arc::clone(&link),
+                Arc::clone(&runner),
+                fetch,
+                Acme::default(),
+            ),
             link,
             runner,
             host: lab("LAB_HOST2_ALIAS").parse().unwrap(),

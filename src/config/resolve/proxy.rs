@@ -37,6 +37,17 @@ pub(super) fn resolve(
             .error(at.at, "`tls: auto` needs names to ask certificates for")
             .help("name them in `hosts`");
     }
+    if tls == Tls::Auto {
+        let stars = proxy.hosts.value().map_or(&[][..], |hosts| &hosts.0);
+        for host in stars.iter().filter(|host| host.value.starts_with("*.")) {
+            found
+                .error(
+                    host.at,
+                    "`tls: auto` cannot get a certificate for a name with a star",
+                )
+                .help("name each host, or give a certificate: `tls: { cert: …, key: … }`");
+        }
+    }
     for image in [&proxy.image, &proxy.edge_image]
         .into_iter()
         .filter_map(|image| image.given())

@@ -262,6 +262,18 @@ fn blue_green_without_a_proxy_and_certificates_without_names_are_refused() {
         messages(&format!("{SMALL}proxy: {{ tls: auto }}\n")),
         ["`tls: auto` needs names to ask certificates for"]
     );
+    assert_eq!(
+        messages(&format!(
+            "{SMALL}proxy: {{ tls: auto, hosts: [a.example.com, '*.example.com'] }}\n"
+        )),
+        ["`tls: auto` cannot get a certificate for a name with a star"]
+    );
+    let internal = "proxy: { tls: internal, hosts: ['*.example.com'] }";
+    assert!(
+        Case::new(format!("{SMALL}{internal}\n"))
+            .load("prod")
+            .is_ok()
+    );
 }
 
 #[test]

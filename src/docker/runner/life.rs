@@ -1,7 +1,7 @@
 //! Looking at containers, stopping and removing them. One that is gone is an
 //! answer, not an error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -11,7 +11,7 @@ use super::body::whole_seconds;
 use super::seen::Seen;
 use super::{container_path, logs};
 use crate::docker::client::{Call, Engine, fault, status};
-use crate::model::container::{Container, Exit, StopPolicy, label};
+use crate::model::container::{Container, Exit, StopPolicy};
 use crate::model::fault::Fault;
 
 /// The lines that a container leaves behind when it did not end well.
@@ -63,36 +63,6 @@ pub(super) async fn list(
     let mut containers: Vec<Container> = try_join_all(looks).await?.into_iter().flatten().collect();
     containers.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(containers)
-}
-
-/// From the list alone: running containers show their ports there, and ours
-/// carry the others in a label.
-pub(super) async fn taken_ports(engine: &Engine) -> Result<BTreeSet<u16>, Fault> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Listed {
-        ports: Option<Vec<Published>>,
-        labels: Option<BTreeMap<String, String>>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Published {
-        public_port: Option<u16>,
-    }
-    let listed: Vec<Listed> = engine
-        .json(Call::get("/containers/json").query("all", "1"))
-        .await
-        .map_err(|error| fault(engine.host(), "cannot list containers", error))?;
-    let mut taken = BTreeSet::new();
-    for container in listed {
-        let published = container.ports.unwrap_or_default();
-        taken.extend(published.iter().filter_map(|port| port.public_port));
-        let labels = container.labels.unwrap_or_default();
-        let reserved = labels.get(label::LOOPBACK).map_or("", String::as_str);
-        let pairs = reserved.split(',').filter_map(|pair| pair.split_once('='));
-        taken.extend(pairs.filter_map(|(_, host)| host.parse::<u16>().ok()));
-    }
-    Ok(taken)
 }
 
 pub(super) async fn stop(

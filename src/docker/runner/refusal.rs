@@ -16,7 +16,15 @@ pub(super) fn lacks_image(error: &Error) -> bool {
 
 /// The network that was named is not there.
 pub(super) fn lacks_network(error: &Error) -> bool {
-    said(error, 404).is_some_and(|text| text.contains("network") && !names_image(&text))
+    let missing = |text: String| text.contains("network") && !names_image(&text);
+    // An engine in a Swarm asks its manager too, and hands its answer on.
+    let of_a_swarm = |error: &Error| match error {
+        Error::DockerResponseServerError { message, .. } => {
+            message.contains("Could not attach to network") && message.contains("not found")
+        }
+        _ => false,
+    };
+    said(error, 404).is_some_and(missing) || of_a_swarm(error)
 }
 
 /// By whole phrases: a project, and so its network, may be called `images`.

@@ -39,6 +39,8 @@ pub(crate) struct Checkout {
     variables: BTreeMap<String, String>,
     configuration: Value,
     hosts: Vec<u8>,
+    /// What nobody else may have meanwhile.
+    locks: Vec<fs::File>,
 }
 
 impl Checkout {
@@ -64,6 +66,7 @@ impl Checkout {
             variables: BTreeMap::new(),
             configuration,
             hosts: vec![],
+            locks: vec![],
         };
         checkout.file("Dockerfile", DOCKERFILE);
         checkout.serves_well();
@@ -82,6 +85,7 @@ impl Checkout {
             variables: self.variables.clone(),
             configuration: self.configuration.clone(),
             hosts: self.hosts.clone(),
+            locks: vec![],
         };
         let copied = Command::new("cp")
             .args(["-a", "."])
@@ -110,6 +114,11 @@ impl Checkout {
             })
             .collect();
         self.set("/environments/prod/hosts", json!(hosts));
+    }
+
+    /// Keeps a lock as long as it lives.
+    pub(super) fn holds(&mut self, lock: fs::File) {
+        self.locks.push(lock);
     }
 
     pub(crate) fn hosts(&self) -> Vec<Host> {

@@ -12,6 +12,7 @@
 //! unique, and is removed when the project goes out of scope.
 
 mod checkout;
+mod edge;
 mod engine;
 mod host;
 mod project;
@@ -20,9 +21,11 @@ mod run;
 mod running;
 
 pub(crate) use checkout::{Breakage, Checkout};
-pub(crate) use engine::{engine, here};
+pub(crate) use edge::{Authority, Tunnel};
+pub(crate) use engine::{Engine, engine, here};
 pub(crate) use host::{Breakable, Host, Sshd, lab};
 pub(crate) use project::Project;
+pub(crate) use proxied::{HTTP, proxy_of_host_2};
 pub(crate) use run::Run;
 pub(crate) use running::{Running, processes_of};
 

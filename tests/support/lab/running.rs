@@ -104,6 +104,19 @@ impl Running {
         });
     }
 
+    /// Waits until that was done on each of these hosts.
+    #[track_caller]
+    pub(crate) fn until_step_on(&mut self, hosts: &[super::Host], text: &str) {
+        let mut missing: Vec<String> = hosts.iter().map(|host| host.address()).collect();
+        while !missing.is_empty() {
+            let event = self.until(text, |event| {
+                let step = event["text"].as_str().unwrap_or_default();
+                step.contains(text)
+            });
+            missing.retain(|address| event["host"] != *address.as_str());
+        }
+    }
+
     /// Ends it in the middle, so that it can do nothing more.
     #[track_caller]
     pub(crate) fn is_killed(mut self) -> Run {

@@ -113,6 +113,13 @@ impl Report {
         self.seen.failed.values().sum()
     }
 
+    /// From the first failure to the last.
+    pub(crate) fn failed_for(&self) -> Duration {
+        let times = self.seen.failures.iter().map(|failure| failure.at);
+        let (first, last) = (times.clone().min(), times.max());
+        last.unwrap_or_default() - first.unwrap_or_default()
+    }
+
     pub(crate) fn failures_of(&self, kind: Kind) -> u32 {
         let of_kind = self.seen.failed.iter().filter(|((_, one), _)| *one == kind);
         of_kind.map(|(_, count)| count).sum()
