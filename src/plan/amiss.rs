@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::model::container::label;
 use crate::model::project::{Environment, Strategy};
 use crate::model::release::Release;
 
@@ -208,7 +209,10 @@ fn missing<'a>(status: &FleetStatus, host: &HostStatus, live: &'a Release) -> Ve
         let here = host.containers.iter();
         let mut here = here.filter(|one| one.container.running());
         let everywhere = status.hosts.iter().flat_map(|host| &host.containers);
-        let mut tasks = everywhere.filter(|one| one.container.running());
+        let mut tasks = everywhere
+            .filter(|one| one.container.running())
+            // Hosts whose containers are placed here all have one of that name.
+            .filter(|one| one.container.label(label::SWARM_SERVICE).is_some());
         here.any(|one| one.container.name == **name)
             || tasks.any(|one| {
                 one.container.stands_for(name) && one.release.as_deref() == Some(live.id.as_str())
