@@ -48,7 +48,7 @@ fn refused(result: Result<RolloutOutline, Fault>, kind: FaultKind, words: &str) 
 #[tokio::test]
 async fn a_role_behind_the_proxy_gets_a_service_a_replica_beside_the_old_one() {
     let mut stage = stage();
-    stage.environment.roles["web"].replicas = 2;
+    stage.environment.roles[0].replicas = 2;
     let facts = one_swarm(&stage).await;
     let outline = outline(&stage, &facts).unwrap();
     assert_eq!(outline.services.len(), 2);
@@ -89,7 +89,7 @@ async fn a_role_without_the_proxy_is_one_service_that_the_engine_updates() {
             ("shop-prod-worker", 2, (UpdateOrder::StartFirst, None)),
         ]
     );
-    stage.environment.roles["worker"].overlap = false;
+    stage.environment.roles[1].overlap = false;
     let services = outline(&stage, &facts).unwrap().services;
     assert_eq!(services[1].order, UpdateOrder::StopFirst);
 }
@@ -123,10 +123,10 @@ async fn what_the_engine_cannot_place_is_no_valid_plan() {
     stage.environment.hosts[2].roles.clear();
     refuses(&stage, "not a role of every host");
     stage.environment.hosts[2].roles = web;
-    stage.environment.roles["web"].overlap = false;
+    stage.environment.roles[0].overlap = false;
     refuses(&stage, "`overlap` is false");
     stage.environment.proxy = None;
-    stage.environment.roles["web"].replicas = 2;
+    stage.environment.roles[0].replicas = 2;
     refuses(&stage, "`replicas` is more than 1");
 }
 
