@@ -17,3 +17,4 @@ mod rollbacks;
 mod safety;
 mod stage;
 mod status;
+mod swarm;
