@@ -139,10 +139,13 @@ impl Push {
     ) -> Result<Option<BuiltImage>, Fault> {
         let named = registry_of(&parts.repository) != "docker.io";
         let may_be = match refusal {
-            Refusal::Unknown | Refusal::Login => true,
-            Refusal::Unreachable | Refusal::PlainHttp | Refusal::Certificate | Refusal::Other => {
-                !named
-            }
+            Refusal::Unknown => true,
+            // The public registry asks for a login where it knows no such name.
+            Refusal::Login
+            | Refusal::Unreachable
+            | Refusal::PlainHttp
+            | Refusal::Certificate
+            | Refusal::Other => !named,
         };
         if !may_be || parts.digest.is_some() {
             return Ok(None);
