@@ -6,6 +6,7 @@
 //! speaks to them over the container's input and output.
 //! Invariant: no message shows a URL's password.
 
+mod claim;
 mod dial;
 mod ledger;
 mod mysql;
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::ports::{
-    ContainerRunner, Cx, Database, Databases, Dialect, HostLink, Job, Route, SessionOptions,
+    ContainerRunner, Cx, Database, Databases, Dialect, HostLink, Job, Route, SessionOptions, Who,
 };
 
 pub use remote::helper;
@@ -47,7 +48,7 @@ struct Opener {
 #[async_trait]
 impl Databases for Opener {
     async fn route(&self, job: &Job<'_>) -> Result<Route, Fault> {
-        let url = connection(job).await?;
+        let url = connection(job, Who::Migrator).await?;
         Ok(route::way(job.database.via, &url, job.host)?.route(url.dialect()))
     }
 
@@ -57,7 +58,7 @@ impl Databases for Opener {
         job: &Job<'_>,
         options: &SessionOptions,
     ) -> Result<Box<dyn Database>, Fault> {
-        let url = connection(job).await?;
+        let url = connection(job, options.who).await?.at(&options.which);
         let way = route::way(job.database.via, &url, job.host)?;
         match (way, &url.place) {
             (Way::Direct, Place::Server(server)) if job.host.is_local() => {
@@ -97,18 +98,18 @@ impl Opener {
 }
 
 /// The URL past a pooler where there is one: a lock belongs to one session.
-async fn connection(job: &Job<'_>) -> Result<ConnectionUrl, Fault> {
+async fn connection(job: &Job<'_>, who: Who) -> Result<ConnectionUrl, Fault> {
     let database = job.database;
-    let variable = database
-        .direct_connection_env
-        .as_ref()
-        .or(database.connection_env.as_ref())
-        .ok_or_else(|| {
-            Fault::config(format!(
-                "`databases.{}.connection_env` is not set",
-                database.name
-            ))
-        })?;
+    let direct = match who {
+        Who::Migrator => database.direct_connection_env.as_ref(),
+        Who::Application => None,
+    };
+    let variable = direct.or(database.connection_env.as_ref()).ok_or_else(|| {
+        Fault::config(format!(
+            "`databases.{}.connection_env` is not set",
+            database.name
+        ))
+    })?;
     ConnectionUrl::parse(variable, &job.values.get(variable).await?)
 }
 

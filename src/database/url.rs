@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::model::fault::Fault;
 use crate::model::secret::Secret;
-use crate::ports::Dialect;
+use crate::ports::{Dialect, Which};
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -71,6 +71,17 @@ impl ConnectionUrl {
             Place::Server(server) => server.dialect,
             Place::File(_) => Dialect::Sqlite,
         }
+    }
+
+    /// Another database of the same server, or another file beside this one.
+    pub(super) fn at(mut self, which: &Which) -> Self {
+        if let Which::Other(name) = which {
+            match &mut self.place {
+                Place::Server(server) => server.database.clone_from(name),
+                Place::File(path) => path.set_file_name(name),
+            }
+        }
+        self
     }
 
     /// # Errors
@@ -242,6 +253,17 @@ mod tests {
         };
         assert_eq!(server.password.as_ref().map(Secret::reveal), Some("p@ss"));
         assert_eq!(server.parameter(&["sslmode"]), Some("require"));
+    }
+
+    #[test]
+    fn another_database_is_one_of_the_same_server_or_a_file_beside() {
+        let other = Which::Other("shop_copy".into());
+        let at = |text: &str| parse(text).expect("a URL").at(&other).to_string();
+        assert_eq!(
+            at("postgres://app@db:6432/shop?sslmode=require"),
+            "postgres://app@db:6432/shop_copy"
+        );
+        assert_eq!(at("sqlite:///data/app.db"), "sqlite:/data/shop_copy");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod deploy;
 mod facts;
 mod gate;
 mod identity;
+mod image;
 mod materialise;
 mod restart;
 mod resume;
@@ -21,12 +22,11 @@ mod tolerance;
 mod unbuilt;
 
 pub use amiss::Amiss;
-pub use deploy::{
-    BuildStep, DeployPlan, DeployRequest, MigrateStep, PlannedMigration, PushStep, Step, deploy,
-};
+pub use deploy::{DeployPlan, DeployRequest, MigrateStep, PlannedMigration, Step, deploy};
 pub use facts::{Facts, HostFacts, SourceFacts};
 pub use gate::{Verdict, gate};
 pub use identity::plan_id;
+pub use image::PushStep;
 pub use materialise::{Recipe, role_record};
 pub use restart::{RestartRequest, restart};
 pub use resume::{

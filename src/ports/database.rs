@@ -79,6 +79,33 @@ pub struct SessionOptions {
     pub application_name: String,
     /// Nothing may be written through it.
     pub read_only: bool,
+    #[serde(default)]
+    pub who: Who,
+    #[serde(default)]
+    pub which: Which,
+}
+
+/// As whom a session logs in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// By `direct_connection_env` where it is set.
+    #[default]
+    Migrator,
+    /// By `connection_env`, as the application does.
+    Application,
+}
+
+/// Which database of the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// The one that the URL names.
+    #[default]
+    Configured,
+    /// The one of this name; for SQLite the file of this name in the same
+    /// folder.
+    Other(String),
 }
 
 /// Why the server refused a text.

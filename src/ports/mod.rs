@@ -30,7 +30,7 @@ pub use connections::{Connections, Lookup};
 pub use cx::{Cx, Reporter};
 pub use database::{
     Claim, Database, Databases, Dialect, Hold, LedgerRow, Route, SessionOptions, SqlError,
-    SqlErrorKind,
+    SqlErrorKind, Which, Who,
 };
 pub use engine::{Begun, Ended, Engine, Job, Kept};
 pub use fetch::{Fetch, Fetched, Get};

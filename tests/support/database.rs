@@ -18,7 +18,7 @@ use stagecraft::model::project::{
 use stagecraft::model::secret::Secret;
 use stagecraft::ports::{
     Claim, Connections, ContainerRunner, Cx, Database, Databases, HostLink, Job, LedgerRow, Route,
-    SessionOptions,
+    SessionOptions, Which, Who,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -190,6 +190,8 @@ impl Bench {
                 session_sql: vec![],
                 application_name: "stagecraft/rel-1".to_owned(),
                 read_only: false,
+                who: Who::Migrator,
+                which: Which::Configured,
             },
         }
     }

@@ -4,21 +4,16 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::model::fault::{Fault, FaultKind};
+use crate::model::fault::Fault;
 use crate::ports::{Claim, Cx, Hold};
 
+use super::super::claim::{self, Patience};
 use super::{Postgres, watch};
 
-const POLL: Duration = Duration::from_millis(200);
-
 impl Postgres {
-    /// Three keys in one question: the entry's (taken by another session: an
-    /// earlier one of ours is not over yet), the step's (taken: another entry of
-    /// this step holds the lock) and the lock itself. What a refused attempt
-    /// got is kept for the next one.
+    /// See [`claim::hold`].
     pub(super) async fn poll_lock(
         &mut self,
         cx: &Cx,
@@ -33,36 +28,23 @@ impl Postgres {
             self::key(&format!("{}\0{}", claim.step, claim.entry)),
             self::key(&claim.step.to_string()),
         );
-        let deadline = Instant::now() + wait;
+        let patience = Patience::new(wait);
         loop {
             let answer = self.texts(&question).await?;
-            let taken = |index: usize| {
+            let has = |index: usize| {
                 let column = answer.first().and_then(|row| row.get(index));
                 column.is_some_and(|text| text.as_deref() == Some("t"))
             };
-            match (taken(0), taken(1), taken(2)) {
-                (true, _, true) => return Ok(Hold::Own),
-                (true, false, false) => return Ok(Hold::Shared),
-                (true, true, false) | (false, _, _) => {}
+            if let Some(hold) = claim::hold(&[has(0), has(1), has(2)]) {
+                return Ok(hold);
             }
-            if Instant::now() >= deadline {
+            if patience.is_over() {
                 let client = self.second.as_ref().map_or(&self.wire, |second| second);
                 let holder = watch::holder(&client.client, key).await;
-                let what = format!(
-                    "the database {} is locked by another migration",
-                    self.connector.dialer.server
-                );
-                return Err(Fault::new(FaultKind::Locked, what).because(format!(
-                    "held by {}",
-                    holder.as_deref().unwrap_or("a session that is gone by now")
-                )));
+                let database = &self.connector.dialer.server;
+                return Err(claim::locked(database, holder.as_deref()));
             }
-            let next = deadline.min(Instant::now() + POLL);
-            cx.or_interrupted(async {
-                tokio::time::sleep_until(next).await;
-                Ok(())
-            })
-            .await?;
+            patience.pause(cx).await?;
         }
     }
 

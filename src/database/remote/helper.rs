@@ -84,7 +84,7 @@ async fn perform(cx: &Cx, session: &mut Option<Box<dyn Database>>, request: Requ
         } => {
             let opening = async {
                 same_version(&version)?;
-                let url = ConnectionUrl::parse(&variable, &Secret::new(url))?;
+                let url = ConnectionUrl::parse(&variable, &Secret::new(url))?.at(&options.which);
                 open_here(&url, Path::new(""), &options).await
             };
             return match opening.await {

@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::time::Instant;
 
-use crate::model::fault::{Fault, FaultKind};
+use crate::model::fault::Fault;
 use crate::ports::{Claim, Cx, Hold};
 
+use super::super::claim::{self, Patience};
 use super::open::beside;
-
-const POLL: Duration = Duration::from_millis(200);
 
 /// A lock that is held, or shared with another session of the step.
 pub(super) struct Lock {
@@ -36,7 +34,7 @@ pub(super) async fn acquire(
     claim: &Claim,
     wait: Duration,
 ) -> Result<Lock, Fault> {
-    let deadline = Instant::now() + wait;
+    let patience = Patience::new(wait);
     let own = beside(&real(database), ".stagecraft-lock");
     loop {
         let holder = match attempt(&own, who, claim)? {
@@ -64,19 +62,10 @@ pub(super) async fn acquire(
                 Attempt::Held(other) => waits_for = other.who,
             }
         }
-        if Instant::now() >= deadline {
-            return Err(Fault::new(
-                FaultKind::Locked,
-                format!("the database {} is locked", database.display()),
-            )
-            .because(format!("held by {}", waits_for.trim())));
+        if patience.is_over() {
+            return Err(claim::locked(database.display(), Some(waits_for.trim())));
         }
-        let next = deadline.min(Instant::now() + POLL);
-        cx.or_interrupted(async {
-            tokio::time::sleep_until(next).await;
-            Ok(())
-        })
-        .await?;
+        patience.pause(cx).await?;
     }
 }
 

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::model::fault::FaultKind;
+use crate::ports::{Which, Who};
 
 fn cx() -> (Cx, CancellationToken) {
     let token = CancellationToken::new();
@@ -18,6 +19,8 @@ fn options(read_only: bool) -> SessionOptions {
         session_sql: vec![],
         application_name: "stagecraft/test".to_owned(),
         read_only,
+        who: Who::Migrator,
+        which: Which::Configured,
     }
 }
 

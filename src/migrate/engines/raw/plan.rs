@@ -7,7 +7,7 @@ use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, MigrationSpec};
-use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions};
+use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Which, Who};
 
 use super::source::{Read, Sources};
 
@@ -116,6 +116,8 @@ fn reading(spec: &MigrationSpec) -> SessionOptions {
         session_sql: vec![],
         application_name: "stagecraft/plan".to_owned(),
         read_only: true,
+        who: Who::Migrator,
+        which: Which::Configured,
     }
 }
 

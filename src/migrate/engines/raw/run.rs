@@ -11,7 +11,7 @@ use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan};
 use crate::model::project::{MigrationSource, MigrationSpec};
 use crate::ports::{
-    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions,
+    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, Which, Who,
 };
 
 use super::check::{self, Work};
@@ -234,5 +234,7 @@ fn writing(spec: &MigrationSpec, release: &str) -> SessionOptions {
         session_sql: spec.session_sql.clone(),
         application_name: format!("stagecraft/{release}"),
         read_only: false,
+        who: Who::Migrator,
+        which: Which::Configured,
     }
 }
