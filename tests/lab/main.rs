@@ -44,6 +44,7 @@ mod runner;
 mod safety;
 mod schema_gate;
 mod secrets;
+mod snapshot;
 mod swarm;
 mod switches;
 mod two_users;
