@@ -20,6 +20,7 @@ pub mod files;
 mod hashing;
 mod migrator;
 mod registry;
+pub mod scratch;
 pub mod select;
 pub mod sql;
 mod step;

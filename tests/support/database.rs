@@ -219,6 +219,7 @@ impl Bench {
             image: self.image.as_ref(),
             files: None,
             release: None,
+            which: self.options.which.clone(),
             values: &self.values,
             runner: &*self.runner,
             link: &*self.link,
