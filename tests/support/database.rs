@@ -38,6 +38,16 @@ impl Connections for Values {
 pub struct Heard(UnboundedReceiver<Event>);
 
 impl Heard {
+    pub fn warnings(&mut self) -> Vec<String> {
+        let mut texts = vec![];
+        while let Ok(event) = self.0.try_recv() {
+            if let EventKind::Warning { text } = event.kind {
+                texts.push(text);
+            }
+        }
+        texts
+    }
+
     pub fn output(&mut self) -> Vec<String> {
         let mut lines = vec![];
         while let Ok(event) = self.0.try_recv() {
