@@ -21,6 +21,7 @@ pub mod files;
 mod hashing;
 mod migrator;
 mod registry;
+pub mod scratch;
 pub mod select;
 pub mod snapshot;
 pub mod sql;

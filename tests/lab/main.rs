@@ -43,6 +43,7 @@ mod registries;
 mod runner;
 mod safety;
 mod schema_gate;
+mod scratch;
 mod secrets;
 mod snapshot;
 mod swarm;
