@@ -8,11 +8,13 @@
 //! does. Invariant: a statement's range always lies on the text as it is sent.
 
 mod ansi;
+mod cursor;
 mod effect;
 mod lexer;
 mod mysql;
 mod place;
 mod postgres;
+mod server;
 mod sqlite;
 mod trace;
 
@@ -25,6 +27,7 @@ use crate::ports::Dialect;
 use super::hashing;
 pub use effect::{Effect, Hurt, Keeps, Key, On};
 pub use place::Place;
+pub use server::{Product, Server};
 pub use trace::{Name, Trace};
 
 /// A file's SQL, taken apart.

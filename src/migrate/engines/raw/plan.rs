@@ -7,6 +7,7 @@ use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::model::project::DatabaseSpec;
+use crate::model::risk::Outlook;
 use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
 
 use super::source::{Read, Sources};
@@ -40,6 +41,7 @@ pub(super) async fn plan(
         files: Files::Awaited,
         schema_version: version(&rows),
         route: route.words,
+        outlook: Outlook::default(),
     };
     let (source, files) = match read {
         Read::Known(source, files) => (source, files),
