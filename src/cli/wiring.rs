@@ -94,13 +94,14 @@ pub(crate) fn house(
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
-    let registry = Arc::new(Registry::builtin(databases));
+    let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
     let migrator = migrate::migrator(
         Arc::clone(environment),
         Arc::clone(&registry),
         Arc::clone(&values),
         Arc::clone(&runner),
         Arc::clone(&link),
+        Arc::clone(&databases),
     );
     let hands = Hands {
         runner: Arc::clone(&runner),

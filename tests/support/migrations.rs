@@ -160,10 +160,11 @@ impl Project {
         let databases = databases(Arc::clone(&link), Arc::clone(&runner));
         migrator(
             Arc::new(self.environment.clone()),
-            Arc::new(Registry::builtin(databases)),
+            Arc::new(Registry::builtin(Arc::clone(&databases))),
             Arc::new(Values(self.values.clone())),
             runner,
             link,
+            databases,
         )
     }
 
