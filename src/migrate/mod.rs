@@ -22,6 +22,7 @@ mod hashing;
 mod health;
 mod migrator;
 mod registry;
+pub mod reset;
 pub mod select;
 pub mod sql;
 mod step;

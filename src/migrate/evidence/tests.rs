@@ -40,8 +40,10 @@ fn step<'a>(
         timeout: Duration::from_secs(1800),
         outcome,
         backup_id: None,
-        approver: None,
-        risk: None,
+        environment: "prod",
+        actor: "ada@laptop",
+        approved: None,
+        risk: Risk::Medium,
     }
 }
 
