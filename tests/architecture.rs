@@ -34,7 +34,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
 ];
 
 /// Foreign crate → the only module that may name it.
-const HOMES: [(&str, &str); 18] = [
+const HOMES: [(&str, &str); 19] = [
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
@@ -52,6 +52,7 @@ const HOMES: [(&str, &str); 18] = [
     ("rusqlite", "database"),
     ("rustix", "database"),
     ("squawk_syntax", "migrate"),
+    ("squawk_linter", "migrate"),
     ("indicatif", "ui"),
 ];
 

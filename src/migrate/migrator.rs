@@ -14,7 +14,9 @@ use crate::model::migration::{
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment};
 use crate::model::release::ReleaseId;
-use crate::ports::{Connections, ContainerRunner, Cx, Databases, Engine, HostLink, Job, Migrator};
+use crate::ports::{
+    Connections, ContainerRunner, Cx, Databases, Engine, HostLink, Job, Migrator, Which,
+};
 
 use super::health::{self, Moment, Seen};
 use super::registry::Registry;
@@ -31,7 +33,29 @@ pub fn migrator(
     link: Arc<dyn HostLink>,
     databases: Arc<dyn Databases>,
 ) -> Arc<dyn Migrator> {
+    migrator_on(
+        Which::Configured,
+        environment,
+        registry,
+        values,
+        runner,
+        link,
+        databases,
+    )
+}
+
+/// The migrator of one environment, on another database of each server.
+pub(super) fn migrator_on(
+    which: Which,
+    environment: Arc<Environment>,
+    registry: Arc<Registry>,
+    values: Arc<dyn Connections>,
+    runner: Arc<dyn ContainerRunner>,
+    link: Arc<dyn HostLink>,
+    databases: Arc<dyn Databases>,
+) -> Arc<dyn Migrator> {
     Arc::new(All {
+        which,
         environment,
         registry,
         values,
@@ -42,6 +66,7 @@ pub fn migrator(
 }
 
 struct All {
+    which: Which,
     environment: Arc<Environment>,
     registry: Arc<Registry>,
     values: Arc<dyn Connections>,
@@ -167,7 +192,8 @@ impl All {
             Moment::Before => self.environment.health_before,
             Moment::After => self.environment.health_after,
         };
-        if !asked {
+        // A scratch database is nobody's: the application need not get in.
+        if !asked || self.which != Which::Configured {
             return Ok(Seen::default());
         }
         let at: Vec<_> = entries.map(|entry| (&entry.job, entry.plan)).collect();
@@ -212,6 +238,7 @@ impl All {
             image,
             files,
             release,
+            which: self.which.clone(),
             values: self.values.as_ref(),
             runner: self.runner.as_ref(),
             link: self.link.as_ref(),

@@ -15,6 +15,7 @@ pub mod names;
 pub mod phase;
 pub mod project;
 pub mod release;
+pub mod risk;
 pub mod route;
 pub mod schema;
 pub mod secret;

@@ -13,7 +13,7 @@ use crate::model::phase::Phase;
 use crate::model::project::{DatabaseSpec, Mode};
 use crate::model::release::{Release, ReleaseId};
 use crate::plan;
-use crate::ports::{Cx, Job};
+use crate::ports::{Cx, Job, Which};
 use crate::ui::{Ui, words};
 
 use super::super::approval::{self, Consent};
@@ -205,6 +205,7 @@ fn job<'a>(
     Job {
         environment: &session.environment,
         database,
+        which: Which::Configured,
         host: &session.environment.primary().address,
         image,
         files: image,

@@ -113,6 +113,7 @@ mod tests {
             transactional: true,
             note: None,
             compat: None,
+            forecast: Default::default(),
         });
         MigrationPlan {
             database: "main".parse().expect("a name"),
@@ -124,6 +125,7 @@ mod tests {
             files: Files::Final,
             schema_version: None,
             route: String::new(),
+            outlook: Default::default(),
         }
     }
 
