@@ -1,6 +1,6 @@
 //! Joins adapters to ports: the only reader of their constructors.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::database;
 use crate::docker::auth::Auth;
@@ -10,9 +10,10 @@ use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
+use crate::model::release::Approved;
 use crate::ports::{
-    Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy, Pusher,
-    RolloutStrategy, Services, StateFolders,
+    Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe, Proxy,
+    Pusher, RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -32,6 +33,9 @@ pub(crate) struct House {
     pub(crate) pusher: Arc<dyn Pusher>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
+    pub(crate) databases: Arc<dyn Databases>,
+    /// Told by whoever asked, and written into the evidence.
+    pub(crate) approved: Arc<OnceLock<Approved>>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) folders: Arc<dyn StateFolders>,
@@ -113,6 +117,7 @@ pub(crate) fn house(
     };
     let services = services(Arc::clone(&engines), Arc::clone(&auth));
     let state = environment.root.join(".stagecraft");
+    let approved = Arc::default();
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
         lock: EnvironmentLock::new(
@@ -123,7 +128,14 @@ pub(crate) fn house(
         ),
         pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
         registry,
-        migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
+        migrator: Arc::new(Witnessed {
+            inner: migrator,
+            environment: Arc::clone(environment),
+            mask,
+            approved: Arc::clone(&approved),
+        }),
+        databases,
+        approved,
         strategy: match environment.rollout.strategy {
             Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),
             Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => rollout::fleet(hands),

@@ -23,6 +23,7 @@ mod hashing;
 mod health;
 mod migrator;
 mod registry;
+pub mod reset;
 pub mod scratch;
 pub mod select;
 pub mod snapshot;

@@ -19,6 +19,7 @@ pub mod plan_text;
 mod prompt;
 pub mod releases;
 pub mod report;
+pub mod safeguards;
 mod screen;
 pub mod status;
 mod style;

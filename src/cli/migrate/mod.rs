@@ -2,6 +2,7 @@
 
 mod create;
 mod plan;
+mod reset;
 mod run;
 
 use crate::model::fault::Fault;
@@ -24,6 +25,7 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
     match &args.command {
         MigrateCommand::Plan(args) => plan::plan(args, globals, ui).await,
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Reset(args) => reset::reset(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
     }
