@@ -3,9 +3,11 @@
 //! `files` reads a folder, `sql` understands its statements, `drift` compares
 //! both with the rows of the database (pure), `engines` drive the tools, the
 //! `registry` knows them by id, the `migrator` knows the databases of an
-//! environment, and a `step` locks them all before it changes the first. `evidence` writes what a step did, `create` starts a new file,
-//! `checksums` is the repository's ledger, `compat` judges whether older
-//! code can live with a migration.
+//! environment, and a `step` locks them all before it changes the first.
+//! `evidence` writes what a step did, `create` starts a new file, `checksums` is
+//! the repository's ledger, `policy` judges a folder without any database,
+//! `scratch` makes an empty database to try it on, `compat` judges whether
+//! older code can live with a migration.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
 //! and the files, never from a diff or a tool's prose.
@@ -19,6 +21,8 @@ pub mod evidence;
 pub mod files;
 mod hashing;
 mod migrator;
+mod parallel;
+pub mod policy;
 mod registry;
 pub mod scratch;
 pub mod select;

@@ -1,5 +1,6 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
+mod check;
 mod create;
 mod plan;
 mod run;
@@ -25,6 +26,7 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Check(args) => check::check(args, globals, ui).await,
     }
 }
 
