@@ -31,6 +31,7 @@ pub(crate) struct House {
     pub(crate) runner: Arc<dyn ContainerRunner>,
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) pusher: Arc<dyn Pusher>,
+    pub(crate) databases: Arc<dyn Databases>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) databases: Arc<dyn Databases>,
@@ -127,6 +128,7 @@ pub(crate) fn house(
             &state,
         ),
         pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
+        databases,
         registry,
         migrator: Arc::new(Witnessed {
             inner: migrator,

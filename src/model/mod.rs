@@ -3,6 +3,7 @@
 
 pub mod command_line;
 pub mod compat;
+pub mod complaint;
 pub mod container;
 pub mod event;
 pub mod fault;

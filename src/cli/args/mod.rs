@@ -8,11 +8,13 @@ use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
 mod migrate;
+mod migrate_check;
 
 pub(crate) use migrate::{
     Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateResetArgs,
     MigrateRunArgs, MigrateStatusArgs,
 };
+pub(crate) use migrate_check::MigrateCheckArgs;
 
 /// Take an application from a checkout to running containers, with its
 /// database migrations, and back again
