@@ -34,7 +34,6 @@ pub(crate) struct House {
     pub(crate) databases: Arc<dyn Databases>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
-    pub(crate) databases: Arc<dyn Databases>,
     /// Told by whoever asked, and written into the evidence.
     pub(crate) approved: Arc<OnceLock<Approved>>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
@@ -136,7 +135,6 @@ pub(crate) fn house(
             mask,
             approved: Arc::clone(&approved),
         }),
-        databases,
         approved,
         strategy: match environment.rollout.strategy {
             Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),
