@@ -11,5 +11,6 @@ mod config;
 mod help;
 mod history;
 mod lock;
+mod migrate_check;
 mod migrations;
 mod refusals;
