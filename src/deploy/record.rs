@@ -149,6 +149,7 @@ fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &O
             .collect(),
         hosts: IndexMap::new(),
         migrations: vec![],
+        backups: vec![],
         known_migrations: IndexMap::new(),
         schema: IndexMap::new(),
         roles: IndexMap::new(),

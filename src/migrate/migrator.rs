@@ -201,5 +201,6 @@ fn whole(plans: &[MigrationPlan], mut report: MigrationReport) -> MigrationRepor
     });
     MigrationReport {
         databases: databases.collect(),
+        backups: report.backups,
     }
 }

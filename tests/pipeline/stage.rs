@@ -642,6 +642,7 @@ impl Migrator for Shop {
                 schema_before: None,
                 schema_after: None,
             }],
+            backups: vec![],
         };
         match failed {
             None => Ok(report),

@@ -84,6 +84,7 @@ impl Progress {
             fault,
             report: MigrationReport {
                 databases: vec![self.report],
+                backups: vec![],
             },
         }
     }
