@@ -11,8 +11,8 @@ use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
 use crate::ports::{
-    Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy, Pusher,
-    RolloutStrategy, Services, StateFolders,
+    Backups, Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy,
+    Pusher, RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -32,6 +32,7 @@ pub(crate) struct House {
     pub(crate) pusher: Arc<dyn Pusher>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
+    pub(crate) backups: Arc<dyn Backups>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) folders: Arc<dyn StateFolders>,
@@ -94,6 +95,7 @@ pub(crate) fn house(
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
+    let backups = database::backups(Arc::clone(&link), Arc::clone(&runner), Arc::clone(&folders));
     let registry = Arc::new(Registry::builtin(databases));
     let migrator = migrate::migrator(
         Arc::clone(environment),
@@ -125,6 +127,7 @@ pub(crate) fn house(
             Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),
             Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => rollout::fleet(hands),
         },
+        backups,
         services,
         proxy,
         probe: Arc::clone(&prober) as Arc<dyn Probe>,

@@ -7,8 +7,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
+mod backup;
 mod migrate;
 
+pub(crate) use backup::{
+    BackupArgs, BackupCommand, BackupCreateArgs, BackupListArgs, BackupPruneArgs, BackupRestoreArgs,
+};
 pub(crate) use migrate::{
     Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateRunArgs,
     MigrateStatusArgs,
@@ -92,6 +96,7 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     Releases(ReleasesArgs),
     Rollback(RollbackArgs),
+    Backup(BackupArgs),
     Restart(RestartArgs),
     Maintenance(MaintenanceArgs),
     Status(StatusArgs),
