@@ -265,7 +265,7 @@ impl Fleet {
     ) -> Result<(), Fault> {
         try_join_all(batch.iter().map(|step| async move {
             let cx = &cx.on_host(&step.host);
-            retire::drain(cx, &self.hands, plan, step).await?;
+            retire::leave(cx, &self.hands, plan, step).await?;
             try_join_all(beside::olds(step).map(|(old, stop)| async move {
                 let deaf = cx.uncancellable();
                 self.hands

@@ -46,6 +46,7 @@ mod schema_gate;
 mod secrets;
 mod swarm;
 mod switches;
+mod takeovers;
 mod two_users;
 mod verbs;
 
