@@ -34,7 +34,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
 ];
 
 /// Foreign crate → the only module that may name it.
-const HOMES: [(&str, &str); 17] = [
+const HOMES: [(&str, &str); 18] = [
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
@@ -51,6 +51,7 @@ const HOMES: [(&str, &str); 17] = [
     ("mysql_async", "database"),
     ("rusqlite", "database"),
     ("squawk_syntax", "migrate"),
+    ("squawk_linter", "migrate"),
     ("indicatif", "ui"),
 ];
 

@@ -12,7 +12,7 @@ use crate::model::migration::{MigrationFailure, MigrationPlan, MigrationReport, 
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment};
 use crate::model::release::ReleaseId;
-use crate::ports::{Connections, ContainerRunner, Cx, Engine, HostLink, Job, Migrator};
+use crate::ports::{Connections, ContainerRunner, Cx, Engine, HostLink, Job, Migrator, Which};
 
 use super::registry::Registry;
 use super::step::{self, Entry, in_database};
@@ -27,7 +27,27 @@ pub fn migrator(
     runner: Arc<dyn ContainerRunner>,
     link: Arc<dyn HostLink>,
 ) -> Arc<dyn Migrator> {
+    migrator_on(
+        Which::Configured,
+        environment,
+        registry,
+        values,
+        runner,
+        link,
+    )
+}
+
+/// The migrator of one environment, on another database of each server.
+pub(super) fn migrator_on(
+    which: Which,
+    environment: Arc<Environment>,
+    registry: Arc<Registry>,
+    values: Arc<dyn Connections>,
+    runner: Arc<dyn ContainerRunner>,
+    link: Arc<dyn HostLink>,
+) -> Arc<dyn Migrator> {
     Arc::new(All {
+        which,
         environment,
         registry,
         values,
@@ -37,6 +57,7 @@ pub fn migrator(
 }
 
 struct All {
+    which: Which,
     environment: Arc<Environment>,
     registry: Arc<Registry>,
     values: Arc<dyn Connections>,
@@ -155,6 +176,7 @@ impl All {
             image,
             files,
             release,
+            which: self.which.clone(),
             values: self.values.as_ref(),
             runner: self.runner.as_ref(),
             link: self.link.as_ref(),

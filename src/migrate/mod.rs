@@ -5,7 +5,8 @@
 //! `registry` knows them by id, the `migrator` knows the databases of an
 //! environment, and a `step` locks them all before it changes the first. `evidence` writes what a step did, `create` starts a new file,
 //! `checksums` is the repository's ledger, `compat` judges whether older
-//! code can live with a migration.
+//! code can live with a migration, `snapshot` describes a schema so that two
+//! looks at it can be compared.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
 //! and the files, never from a diff or a tool's prose.
@@ -20,7 +21,9 @@ pub mod files;
 mod hashing;
 mod migrator;
 mod registry;
+pub mod scratch;
 pub mod select;
+pub mod snapshot;
 pub mod sql;
 mod step;
 #[cfg(test)]

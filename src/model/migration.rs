@@ -12,6 +12,7 @@ use super::names::DatabaseName;
 use super::phase::Phase;
 use super::project::MigrationStrategy;
 use super::release::ReleaseId;
+use super::risk::{Detail, Forecast, Outlook};
 
 /// Where one migration stands: files, ledger and database compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +97,9 @@ pub struct Migration {
     /// Whether older code can live with it; nothing where there is no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat: Option<Compat>,
+    /// What it would do to this database; of one that would run.
+    #[serde(flatten, default)]
+    pub forecast: Forecast,
 }
 
 /// What an engine calls a migration when its tool says only that something is
@@ -157,6 +161,8 @@ pub struct MigrationPlan {
     /// How the database is reached, in words: `directly`, `through 10.0.0.4`,
     /// `in a container on 10.0.0.4`.
     pub route: String,
+    #[serde(flatten, default)]
+    pub outlook: Outlook,
 }
 
 impl MigrationPlan {
@@ -217,6 +223,7 @@ pub struct MigrationRequest {
     /// The image that is to run, for `source: image`; `None` while it is to be
     /// built.
     pub files: Option<PinnedImage>,
+    pub detail: Detail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

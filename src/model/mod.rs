@@ -14,6 +14,7 @@ pub mod names;
 pub mod phase;
 pub mod project;
 pub mod release;
+pub mod risk;
 pub mod route;
 pub mod schema;
 pub mod secret;

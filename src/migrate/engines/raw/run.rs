@@ -11,7 +11,7 @@ use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan};
 use crate::model::project::{MigrationSource, MigrationSpec};
 use crate::ports::{
-    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, Which, Who,
+    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, Who,
 };
 
 use super::check::{self, Work};
@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Fault> {
         let release = job.release.map(ToString::to_string).unwrap_or_default();
         let spec = &job.database.migrations;
-        let options = writing(spec, &release);
+        let options = writing(job, &release);
         let mut database = databases.open(cx, job, &options).await?;
         let hold = database.lock(cx, claim, spec.lock_wait).await?;
         Ok(Self {
@@ -227,7 +227,8 @@ fn look_again(job: &Job<'_>) -> String {
     )
 }
 
-fn writing(spec: &MigrationSpec, release: &str) -> SessionOptions {
+fn writing(job: &Job<'_>, release: &str) -> SessionOptions {
+    let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: spec.lock_timeout,
         statement_timeout: spec.statement_timeout,
@@ -235,6 +236,6 @@ fn writing(spec: &MigrationSpec, release: &str) -> SessionOptions {
         application_name: format!("stagecraft/{release}"),
         read_only: false,
         who: Who::Migrator,
-        which: Which::Configured,
+        which: job.which.clone(),
     }
 }
