@@ -17,7 +17,7 @@ use crate::plan::{
 };
 use crate::ports::{HostStep, RolloutPlan, Slot};
 
-use super::swarm;
+use super::{swarm, unrouted};
 
 pub(super) fn rollout_plan(
     recipe: &Recipe<'_>,
@@ -42,6 +42,7 @@ pub(super) fn rollout_plan(
         image: recipe.image.clone(),
         rollout: environment.rollout.clone(),
         route: environment.route(),
+        unrouted: unrouted::hosts(environment, outline, facts),
         gate: environment.schema_gate.clone(),
         batches: batches
             .map(|batch| batch.iter().map(|host| fleet.step(host)).collect())

@@ -19,6 +19,7 @@ mod safety;
 mod standing;
 mod swarm;
 mod tolerance;
+mod unrouted;
 
 pub use deployer::Deployer;
 pub use journal::{Journal, Stopped};

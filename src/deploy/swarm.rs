@@ -18,6 +18,7 @@ use crate::plan::{
 use crate::ports::{HostStep, RolloutPlan, ServiceStep, SwarmPlan};
 
 use super::observe::ours;
+use super::unrouted;
 
 pub(super) fn rollout_plan(
     recipe: &Recipe<'_>,
@@ -55,6 +56,11 @@ pub(super) fn rollout_plan(
         image: recipe.image.clone(),
         rollout: environment.rollout.clone(),
         route: environment.route(),
+        unrouted: match environment.route() {
+            // The engine may place a task on any of them.
+            Some(_) => vec![],
+            None => unrouted::hosts(environment, outline, facts),
+        },
         gate: environment.schema_gate.clone(),
         batches: vec![
             facts

@@ -6,7 +6,6 @@
 //! one, which may know better by then.
 
 use crate::model::fault::Fault;
-use crate::ports::HostLink;
 
 use super::claim;
 use super::machine::Machine;
@@ -47,7 +46,7 @@ pub(super) async fn catch_up(
     for owner in now.map(Map::Owners) {
         let (pair, key) = (owner.key.as_str(), owner.value.as_str());
         if now.pair(key) == Some(pair) && learned(told, &now, pair) {
-            tell(link, machine, told, &now, key).await?;
+            tell(machine, told, &now, key).await?;
         }
     }
     read(link, host).await.map_err(|silent| silent.fault(host))
@@ -65,21 +64,15 @@ fn learned(told: &State, now: &State, pair: &str) -> bool {
             .any(|map| keys(told, *map, pair) != keys(now, *map, pair))
 }
 
-async fn tell(
-    link: &dyn HostLink,
-    machine: &Machine<'_>,
-    told: &State,
-    now: &State,
-    key: &str,
-) -> Result<(), Fault> {
-    let host = machine.host;
+async fn tell(machine: &Machine<'_>, told: &State, now: &State, key: &str) -> Result<(), Fault> {
+    let Machine { link, host, .. } = *machine;
     let new = read(link, host)
         .await
         .map_err(|silent| silent.fault(host))?;
     let Some(pair) = now.pair(key) else {
         return Ok(());
     };
-    let at = claim::pair(link, host, &new, key).await?;
+    let at = claim::pair(machine, &new, key).await?;
     let serving = now.serving(pair);
     if told.serving(pair) != serving {
         switch(link, host, &new, &at, &serving).await?;

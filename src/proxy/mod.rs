@@ -47,6 +47,7 @@ mod claim;
 mod confirm;
 mod edge;
 mod files;
+mod forget;
 mod machine;
 mod names;
 mod open;
@@ -155,7 +156,7 @@ impl Proxy for HaProxy {
         let machine = self.machine(cx, host);
         let state = machine.running(route).await?;
         let known = known(route);
-        let pair = claim::pair(link, host, &state, &route.key).await?;
+        let pair = claim::pair(&machine, &state, &route.key).await?;
         claim::names(link, host, &state, &pair, &known).await?;
         if state.value(Map::Timeouts, &pair).is_none() {
             obey(link, host, &limits(&state, &pair, &known)).await?;
@@ -244,6 +245,20 @@ impl Proxy for HaProxy {
         let work = async {
             let (state, pair) = self.found(host, route).await?;
             traffic::forget_others(&*self.link, host, &state, &pair, serving).await
+        };
+        cx.or_interrupted(work).await
+    }
+
+    async fn forget(&self, cx: &Cx, host: &HostAddress, key: &str) -> Result<(), Fault> {
+        let work = async {
+            // No proxy, no place.
+            let Ok(state) = read(&*self.link, host).await else {
+                return Ok(());
+            };
+            let Some(pair) = state.pair(key) else {
+                return Ok(());
+            };
+            forget::pair(&self.machine(cx, host), &state, pair, key).await
         };
         cx.or_interrupted(work).await
     }

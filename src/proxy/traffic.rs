@@ -145,6 +145,13 @@ fn forgotten(backend: &str, standing: &Standing) -> [Command; 2] {
     ]
 }
 
+/// Nobody is left in it.
+pub(super) fn emptied(state: &State, backend: &str) -> Vec<Command> {
+    let standing = state.of_backend(backend);
+    let gone = standing.flat_map(|standing| forgotten(backend, standing));
+    gone.chain(unasked(state, backend)).collect()
+}
+
 /// Forgets all servers of the pair but these.
 pub(super) async fn forget_others(
     link: &dyn HostLink,

@@ -67,9 +67,10 @@ impl RolloutStrategy for Fleet {
 
     async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String> {
         let hosts = plan.batches.iter().flatten();
-        join_all(hosts.map(|step| retire::host(cx, &self.hands, plan, step)))
-            .await
-            .concat()
+        let ends = hosts.map(|step| retire::host(cx, &self.hands, plan, step));
+        let mut problems = join_all(ends).await.concat();
+        problems.extend(retire::unroute(cx, &self.hands, plan).await);
+        problems
     }
 }
 
