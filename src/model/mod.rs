@@ -6,6 +6,7 @@ pub mod compat;
 pub mod container;
 pub mod event;
 pub mod fault;
+pub mod health;
 pub mod history;
 pub mod host;
 pub mod image;
