@@ -61,7 +61,7 @@ struct Fleet<'a> {
 impl Fleet<'_> {
     fn step(&self, outline: &HostOutline) -> HostStep {
         let known = self.facts.host(&outline.host);
-        let mut taken = known.map_or_else(BTreeSet::new, |known| known.taken_ports.clone());
+        let mut taken = known.map_or_else(BTreeSet::new, |known| known.taken_ports.all());
         let named = |names: &[String]| self.named(&outline.host, names);
         HostStep {
             host: outline.host.clone(),

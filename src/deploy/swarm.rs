@@ -32,7 +32,7 @@ pub(super) fn rollout_plan(
     let mut taken: BTreeSet<u16> = facts
         .hosts
         .iter()
-        .flat_map(|host| host.taken_ports.iter().copied())
+        .flat_map(|host| host.taken_ports.all())
         .collect();
     let services = outline
         .services
