@@ -184,7 +184,6 @@ impl Project {
             image: None,
             files: None,
             release: None,
-            which: Which::Configured,
             values: &values,
             runner: &*runner,
             link: &*link,
@@ -456,7 +455,7 @@ impl ContainerRunner for Processes {
         &self,
         _: &Cx,
         _: &HostAddress,
-    ) -> Result<std::collections::BTreeSet<u16>, Fault> {
+    ) -> Result<stagecraft::model::host::TakenPorts, Fault> {
         unused()
     }
     async fn engine(&self, _: &Cx, _: &HostAddress) -> Result<EngineFacts, Fault> {

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::config;
 use crate::config::values::Values;
+use crate::migrate::Tools;
 use crate::migrate::engines::raw;
 use crate::migrate::Tools;
 use crate::migrate::files;
