@@ -17,7 +17,6 @@ use crate::config;
 use crate::config::values::Values;
 use crate::migrate::Tools;
 use crate::migrate::engines::raw;
-use crate::migrate::Tools;
 use crate::migrate::files;
 use crate::migrate::policy::{self, Dialects, Read};
 use crate::migrate::scratch;
@@ -193,6 +192,7 @@ impl Look<'_> {
             }
             Err(complaint) => checked.complaints.push(complaint),
         }
+        policy::without_false_ways_out(&mut checked.complaints);
         checked
             .complaints
             .extend(why.map(|why| without_dialect(&read, &why)));
