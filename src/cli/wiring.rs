@@ -101,11 +101,13 @@ pub(crate) fn house(
     let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
     let migrator = migrate::migrator(
         Arc::clone(environment),
-        Arc::clone(&registry),
-        Arc::clone(&values),
-        Arc::clone(&runner),
-        Arc::clone(&link),
-        Arc::clone(&databases),
+        migrate::Tools {
+            databases: Arc::clone(&databases),
+            registry: Arc::clone(&registry),
+            values: Arc::clone(&values),
+            runner: Arc::clone(&runner),
+            link: Arc::clone(&link),
+        },
     );
     let hands = Hands {
         runner: Arc::clone(&runner),

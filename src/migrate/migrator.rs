@@ -23,56 +23,39 @@ use super::registry::Registry;
 use super::step::{self, Entry, in_database};
 use super::words;
 
+/// What a migrator works with.
+#[derive(Clone)]
+pub struct Tools {
+    pub databases: Arc<dyn Databases>,
+    pub registry: Arc<Registry>,
+    pub values: Arc<dyn Connections>,
+    pub runner: Arc<dyn ContainerRunner>,
+    pub link: Arc<dyn HostLink>,
+}
+
 /// The migrator of one environment.
 #[must_use]
-pub fn migrator(
-    environment: Arc<Environment>,
-    registry: Arc<Registry>,
-    values: Arc<dyn Connections>,
-    runner: Arc<dyn ContainerRunner>,
-    link: Arc<dyn HostLink>,
-    databases: Arc<dyn Databases>,
-) -> Arc<dyn Migrator> {
-    migrator_on(
-        Which::Configured,
-        environment,
-        registry,
-        values,
-        runner,
-        link,
-        databases,
-    )
+pub fn migrator(environment: Arc<Environment>, tools: Tools) -> Arc<dyn Migrator> {
+    migrator_on(Which::Configured, environment, tools)
 }
 
 /// The migrator of one environment, on another database of each server.
 pub(super) fn migrator_on(
     which: Which,
     environment: Arc<Environment>,
-    registry: Arc<Registry>,
-    values: Arc<dyn Connections>,
-    runner: Arc<dyn ContainerRunner>,
-    link: Arc<dyn HostLink>,
-    databases: Arc<dyn Databases>,
+    tools: Tools,
 ) -> Arc<dyn Migrator> {
     Arc::new(All {
         which,
         environment,
-        registry,
-        values,
-        runner,
-        link,
-        databases,
+        tools,
     })
 }
 
 struct All {
     which: Which,
     environment: Arc<Environment>,
-    registry: Arc<Registry>,
-    values: Arc<dyn Connections>,
-    runner: Arc<dyn ContainerRunner>,
-    link: Arc<dyn HostLink>,
-    databases: Arc<dyn Databases>,
+    tools: Tools,
 }
 
 #[async_trait]
@@ -197,7 +180,7 @@ impl All {
             return Ok(Seen::default());
         }
         let at: Vec<_> = entries.map(|entry| (&entry.job, entry.plan)).collect();
-        let seen = health::look(cx, self.databases.as_ref(), &at, moment).await?;
+        let seen = health::look(cx, self.tools.databases.as_ref(), &at, moment).await?;
         health::tell(cx, &seen);
         Ok(seen)
     }
@@ -220,7 +203,8 @@ impl All {
     }
 
     fn engine(&self, database: &DatabaseSpec) -> Result<&Arc<dyn Engine>, Fault> {
-        self.registry
+        self.tools
+            .registry
             .get(&database.migrations.engine)
             .map_err(|error| Fault::config(error.to_string()))
     }
@@ -239,9 +223,9 @@ impl All {
             files,
             release,
             which: self.which.clone(),
-            values: self.values.as_ref(),
-            runner: self.runner.as_ref(),
-            link: self.link.as_ref(),
+            values: self.tools.values.as_ref(),
+            runner: self.tools.runner.as_ref(),
+            link: self.tools.link.as_ref(),
         }
     }
 }

@@ -33,5 +33,5 @@ mod step;
 mod test_support;
 mod words;
 
-pub use migrator::migrator;
+pub use migrator::{Tools, migrator};
 pub use registry::{Registry, RegistryError};

@@ -19,25 +19,11 @@ use crate::model::fault::{Fault, FaultKind};
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment, Via};
 use crate::model::secret::Secret;
-use crate::ports::{
-    Connections, ContainerRunner, Cx, Databases, Dialect, HostLink, Job, Migrator, SessionOptions,
-    Which, Who,
-};
+use crate::ports::{Connections, Cx, Dialect, Job, Migrator, SessionOptions, Which, Who};
 
-use super::migrator::migrator_on;
-use super::registry::Registry;
+use super::migrator::{Tools, migrator_on};
 use file::Folder;
 use server::Keeper;
-
-/// What a scratch database is made with, and worked on with.
-#[derive(Clone)]
-pub struct Tools {
-    pub databases: Arc<dyn Databases>,
-    pub registry: Arc<Registry>,
-    pub values: Arc<dyn Connections>,
-    pub runner: Arc<dyn ContainerRunner>,
-    pub link: Arc<dyn HostLink>,
-}
 
 /// What it is for; its name says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,11 +171,7 @@ impl Scratch {
         migrator_on(
             self.which.clone(),
             Arc::clone(&self.environment),
-            Arc::clone(&self.tools.registry),
-            Arc::clone(&self.tools.values),
-            Arc::clone(&self.tools.runner),
-            Arc::clone(&self.tools.link),
-            Arc::clone(&self.tools.databases),
+            self.tools.clone(),
         )
     }
 

@@ -102,6 +102,7 @@ mod tests {
     use super::*;
     use crate::model::migration::{Files, Migration, MigrationState};
     use crate::model::project::MigrationStrategy;
+    use crate::model::risk::{Forecast, Outlook};
 
     fn plan(known: &[&str], selected: &[&str]) -> MigrationPlan {
         let migrations = known.iter().map(|id| Migration {
@@ -113,7 +114,7 @@ mod tests {
             transactional: true,
             note: None,
             compat: None,
-            forecast: Default::default(),
+            forecast: Forecast::default(),
         });
         MigrationPlan {
             database: "main".parse().expect("a name"),
@@ -125,7 +126,7 @@ mod tests {
             files: Files::Final,
             schema_version: None,
             route: String::new(),
-            outlook: Default::default(),
+            outlook: Outlook::default(),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::model::fault::Fault;
 use crate::model::health::{Check, CheckName, Health, Verdict};
 use crate::model::migration::MigrationPlan;
 use crate::model::names::DatabaseName;
-use crate::ports::{Cx, Database, Databases, Dialect, Job, SessionOptions, Which, Who};
+use crate::ports::{Cx, Database, Databases, Dialect, Job, SessionOptions, Who};
 
 pub(super) use verdict::{refusal, tell, unsound};
 
@@ -179,6 +179,6 @@ fn reading(job: &Job<'_>, who: Who) -> SessionOptions {
         application_name: "stagecraft/health".to_owned(),
         read_only: true,
         who,
-        which: Which::Configured,
+        which: job.which.clone(),
     }
 }
