@@ -11,5 +11,6 @@ mod config;
 mod help;
 mod history;
 mod lock;
+mod migration_runs;
 mod migrations;
 mod refusals;
