@@ -120,8 +120,14 @@ mod tests {
     fn limits_read_as_the_file_has_them() {
         let read = |ms| period(Duration::from_millis(ms));
         assert_eq!(read(250), "250ms");
-        assert_eq!((read(0), read(5_000), read(60_000)), ("0s".into(), "5s".into(), "60s".into()));
-        assert_eq!((read(900_000), read(3_600_000)), ("15m".into(), "1h".into()));
+        assert_eq!(
+            (read(0), read(5_000), read(60_000)),
+            ("0s".into(), "5s".into(), "60s".into())
+        );
+        assert_eq!(
+            (read(900_000), read(3_600_000)),
+            ("15m".into(), "1h".into())
+        );
         assert_eq!(read(90_000), "90s");
     }
 }

@@ -33,8 +33,14 @@ environments:
 fn shop() -> Sandbox {
     let sandbox = Sandbox::with(SHOP);
     sandbox
-        .file("db/0001_notes.sql", "create table notes (id integer primary key);\n")
-        .file("db/0002_body.sql", "alter table notes add column body text;\n")
+        .file(
+            "db/0001_notes.sql",
+            "create table notes (id integer primary key);\n",
+        )
+        .file(
+            "db/0002_body.sql",
+            "alter table notes add column body text;\n",
+        )
         .set("DATABASE_URL", "sqlite://$shop/app.db");
     sandbox
 }
@@ -53,7 +59,9 @@ fn evidence(sandbox: &Sandbox) -> Value {
 /// A number in a table of the shop's database.
 fn count(sandbox: &Sandbox, sql: &str) -> i64 {
     let database = rusqlite::Connection::open(sandbox.path("app.db")).expect("a database");
-    database.query_row(sql, [], |row| row.get(0)).expect("a number")
+    database
+        .query_row(sql, [], |row| row.get(0))
+        .expect("a number")
 }
 
 fn git(sandbox: &Sandbox, words: &[&str]) {
@@ -71,26 +79,49 @@ fn git(sandbox: &Sandbox, words: &[&str]) {
 #[test]
 fn a_run_looks_at_the_database_before_and_after_and_keeps_what_it_saw() {
     let sandbox = shop();
-    let document = sandbox.run("migrate run --env prod --format json").document();
+    let document = sandbox
+        .run("migrate run --env prod --format json")
+        .document();
     let output = &document["release"]["phases"]["migrate_pre"]["output"]["databases"][0];
     assert_eq!(output["migrations_applied"], 2);
     let names = |health: &Value| -> Vec<String> {
         let checks = health["checks"].as_array().expect("checks");
-        let names = checks.iter().map(|check| check["name"].as_str().expect("a name"));
+        let names = checks
+            .iter()
+            .map(|check| check["name"].as_str().expect("a name"));
         names.map(str::to_owned).collect()
     };
-    let (before, after) = (&output["health_check_before"], &output["health_check_after"]);
-    assert_eq!((&before["status"], &after["status"]), (&json!("healthy"), &json!("healthy")));
-    assert_eq!(names(before), ["connection", "migrations", "server", "room"]);
+    let (before, after) = (
+        &output["health_check_before"],
+        &output["health_check_after"],
+    );
+    assert_eq!(
+        (&before["status"], &after["status"]),
+        (&json!("healthy"), &json!("healthy"))
+    );
+    assert_eq!(
+        names(before),
+        ["connection", "migrations", "server", "room"]
+    );
     assert_eq!(
         names(after),
-        ["application", "connection", "migrations", "server", "room", "schema"]
+        [
+            "application",
+            "connection",
+            "migrations",
+            "server",
+            "room",
+            "schema"
+        ]
     );
     // D13: a new database has no table of migrations, and that stops nothing.
     assert_eq!(before["checks"][1]["verdict"], "info");
     assert_eq!(after["checks"][2]["said"], "2 rows, none half applied");
     let run = &evidence(&sandbox)["runs"][0];
-    assert_eq!((&run["health_check_before"], &run["health_check_after"]), (before, after));
+    assert_eq!(
+        (&run["health_check_before"], &run["health_check_after"]),
+        (before, after)
+    );
 }
 
 /// D5: `--skip-health-check`, and the keys of the environment.
@@ -100,14 +131,23 @@ fn looking_is_left_out_where_the_flag_or_the_file_says_so() {
     let run = sandbox.run("migrate run --env prod --skip-health-check");
     assert_eq!(run.code, 0, "{run}");
     assert!(!run.stderr.contains("healthy"), "{run}");
-    assert_eq!(evidence(&sandbox)["runs"][0]["health_check_before"], Value::Null);
+    assert_eq!(
+        evidence(&sandbox)["runs"][0]["health_check_before"],
+        Value::Null
+    );
 
     let sandbox = shop();
-    let off = SHOP.replace("  prod:\n", "  prod:\n    health_checks: { before: true, after: false }\n");
+    let off = SHOP.replace(
+        "  prod:\n",
+        "  prod:\n    health_checks: { before: true, after: false }\n",
+    );
     sandbox.file("stagecraft.yml", &off);
     assert_eq!(sandbox.run("migrate run --env prod").code, 0);
     let evidence = evidence(&sandbox);
-    assert_eq!(evidence["runs"][0]["health_check_before"]["status"], "healthy");
+    assert_eq!(
+        evidence["runs"][0]["health_check_before"]["status"],
+        "healthy"
+    );
     assert_eq!(evidence["runs"][0]["health_check_after"], Value::Null);
 }
 
@@ -120,7 +160,10 @@ fn nothing_pending_is_done_at_once() {
     let again = sandbox.run("migrate run --env guarded --format json");
     assert_eq!(again.code, 0, "{again}");
     let document = again.document();
-    assert_eq!((&document["status"], &document["applied"]), (&json!("done"), &json!(0)));
+    assert_eq!(
+        (&document["status"], &document["applied"]),
+        (&json!("done"), &json!(0))
+    );
 }
 
 /// D32, D33, D37: the pending list, the risks and the safeguards stand above
@@ -146,7 +189,7 @@ fn whoever_has_to_approve_sees_what_is_pending_what_may_happen_and_what_guards_i
           risk        medium
           backup      none is taken of `main`
           health      looked at before the first change and after the last
-          limits      main: 1 min 0 s for another migrator to end, 5.0 s for a lock (tried 11 times), 15 min 0 s a statement, 30 min 0 s in all
+          limits      main: waits 60s for another migrator and 5s for a lock (tried 11 times); cancels a statement after 15m, the whole after 30m
           undo        one that fails undoes itself, except `0003_tags.sql`, which leaves the statements before the failing one; one that was applied is never taken back, by a rollback neither
           plan id     f3d231fbb964
         --- stderr
@@ -165,7 +208,11 @@ fn an_answer_that_is_no_yes_is_cancelled_and_changes_nothing() {
     let no = sandbox.at_a_terminal("n", "migrate run --env guarded --format json");
     assert_eq!(no.code, 12, "{no}");
     let document: Value = {
-        let start = no.stdout.find("{\n").or_else(|| no.stdout.find('{')).expect("JSON");
+        let start = no
+            .stdout
+            .find("{\n")
+            .or_else(|| no.stdout.find('{'))
+            .expect("JSON");
         serde_json::from_str(&no.stdout[start..]).expect("one document")
     };
     assert_eq!(document["status"], "cancelled");
@@ -175,23 +222,34 @@ fn an_answer_that_is_no_yes_is_cancelled_and_changes_nothing() {
     // A yes goes on, and the record says how it was given.
     let yes = sandbox.at_a_terminal("y", "migrate run --env guarded");
     assert_eq!(yes.code, 0, "{yes}");
-    assert_eq!(evidence(&sandbox)["runs"][0]["approval"], "yes at the prompt");
+    assert_eq!(
+        evidence(&sandbox)["runs"][0]["approval"],
+        "yes at the prompt"
+    );
 }
 
 /// D56, D85: who ran it, who agreed and how, the risk, what was done.
 #[test]
 fn the_record_and_the_evidence_say_who_agreed_to_what() {
     let sandbox = shop();
-    let document = sandbox.run("migrate run --env guarded --yes --format json").document();
+    let document = sandbox
+        .run("migrate run --env guarded --yes --format json")
+        .document();
     let approved = &document["release"]["approved"];
     let by = approved["by"].as_str().expect("a name");
     assert!(by.starts_with("ann@"), "{by}");
-    assert_eq!((&approved["how"], &approved["risk"]), (&json!("`--yes`"), &json!("low")));
+    assert_eq!(
+        (&approved["how"], &approved["risk"]),
+        (&json!("`--yes`"), &json!("low"))
+    );
     let evidence = evidence(&sandbox);
     let run = &evidence["runs"][0];
     let approver = run["approver"].as_str().expect("a name");
     assert!(approver.starts_with("ann@"), "{approver}");
-    assert_eq!((&run["approval"], &run["risk"]), (&json!("`--yes`"), &json!("low")));
+    assert_eq!(
+        (&run["approval"], &run["risk"]),
+        (&json!("`--yes`"), &json!("low"))
+    );
     let audit = &evidence["audit"];
     assert_eq!(audit.as_array().map(Vec::len), Some(1));
     assert_eq!(audit[0]["log_type"], "migration");
@@ -200,7 +258,9 @@ fn the_record_and_the_evidence_say_who_agreed_to_what() {
     assert_eq!(audit[0]["operations"][1]["migration"], "0002_body.sql");
     // Nobody was asked where nobody had to be.
     let sandbox = shop();
-    let document = sandbox.run("migrate run --env prod --format json").document();
+    let document = sandbox
+        .run("migrate run --env prod --format json")
+        .document();
     assert_eq!(document["release"]["approved"], Value::Null);
 }
 
@@ -210,7 +270,10 @@ fn the_record_and_the_evidence_say_who_agreed_to_what() {
 fn the_evidence_of_a_failure_names_the_migration_the_rest_and_the_next_command() {
     let sandbox = shop();
     sandbox
-        .file("db/0002_body.sql", "alter table note add column body text;\n")
+        .file(
+            "db/0002_body.sql",
+            "alter table note add column body text;\n",
+        )
         .file("db/0003_tags.sql", "create table tags (id integer);\n");
     let run = sandbox.run("migrate run --env prod");
     assert_eq!(run.code, 22, "{run}");
@@ -228,8 +291,13 @@ fn the_evidence_of_a_failure_names_the_migration_the_rest_and_the_next_command()
         .map(|one| one["status"].as_str().expect("a status"))
         .collect();
     assert_eq!(outcomes, ["applied", "failed", "not attempted"]);
-    let suggestion = run["recovery"]["suggestions"][0].as_str().expect("a suggestion");
-    assert!(suggestion.contains("stagecraft migrate run --env prod"), "{suggestion}");
+    let suggestion = run["recovery"]["suggestions"][0]
+        .as_str()
+        .expect("a suggestion");
+    assert!(
+        suggestion.contains("stagecraft migrate run --env prod"),
+        "{suggestion}"
+    );
     assert_eq!(run["health_check_before"]["status"], "healthy");
     assert_eq!(run["health_check_after"], Value::Null);
     assert_eq!(evidence["audit"][0]["status"], "error");
@@ -248,7 +316,10 @@ fn a_file_that_is_in_no_commit_is_refused_where_the_checkout_is_a_repository() {
     let run = sandbox.run("migrate run --env prod --steps 1");
     assert_eq!(run.code, 0, "{run}");
 
-    sandbox.file("db/0002_body.sql", "alter table notes add column text text;\n");
+    sandbox.file(
+        "db/0002_body.sql",
+        "alter table notes add column text text;\n",
+    );
     sandbox.file("db/0003_new.sql", "create table new (id integer);\n");
     shows!(sandbox.run("migrate run --env prod"), @r#"
         exit 12
@@ -262,11 +333,20 @@ fn a_file_that_is_in_no_commit_is_refused_where_the_checkout_is_a_repository() {
         "#);
     // What is only looked at says so too.
     let look = sandbox.run("migrate run --env prod --dry-run");
-    assert!(look.stderr.contains("`0003_new.sql` is not committed as it is"), "{look}");
+    assert!(
+        look.stderr
+            .contains("`0003_new.sql` is not committed as it is"),
+        "{look}"
+    );
     // A file that git ignores is in no commit either.
     sandbox.file(".gitignore", "*.db*\n.stagecraft/\n.artifacts/\n0003*\n");
     let ignored = sandbox.run("migrate run --env prod");
-    assert!(ignored.stderr.contains("`0003_new.sql` is not committed as it is"), "{ignored}");
+    assert!(
+        ignored
+            .stderr
+            .contains("`0003_new.sql` is not committed as it is"),
+        "{ignored}"
+    );
 
     git(&sandbox, &["add", "--all", "--force", "db"]);
     git(&sandbox, &["commit", "--quiet", "--message", "two"]);
@@ -281,7 +361,10 @@ fn in_dev_mode_a_file_may_run_before_it_is_committed() {
     git(&sandbox, &["init", "--quiet"]);
     let run = sandbox.run("migrate run --env play");
     assert_eq!(run.code, 0, "{run}");
-    assert_eq!(count(&sandbox, "select count(*) from stagecraft_migrations"), 2);
+    assert_eq!(
+        count(&sandbox, "select count(*) from stagecraft_migrations"),
+        2
+    );
 }
 
 /// D9, D11, D74: what is deployed to is never reset, whatever its name.
@@ -298,7 +381,10 @@ fn a_reset_is_refused_where_the_mode_is_deploy() {
         state: nothing was changed
         hint: where losing every row is no harm, set `mode: dev` for it in the configuration file
         "#);
-    assert_eq!(count(&sandbox, "select count(*) from stagecraft_migrations"), 2);
+    assert_eq!(
+        count(&sandbox, "select count(*) from stagecraft_migrations"),
+        2
+    );
 }
 
 /// D10, D73: `mode: dev` may reset: everything is dropped and applied again.
@@ -341,12 +427,19 @@ fn a_reset_drops_everything_and_applies_all_again() {
     let yes = sandbox.at_a_terminal("play", "migrate reset --env play");
     assert_eq!(yes.code, 0, "{yes}");
     assert_eq!(count(&sandbox, "select count(*) from notes"), 0);
-    let left = "select count(*) from sqlite_schema where name in ('by \"hand', 'seen', 't', 'words')";
+    let left =
+        "select count(*) from sqlite_schema where name in ('by \"hand', 'seen', 't', 'words')";
     assert_eq!(count(&sandbox, left), 0);
-    assert_eq!(count(&sandbox, "select count(*) from stagecraft_migrations"), 2);
+    assert_eq!(
+        count(&sandbox, "select count(*) from stagecraft_migrations"),
+        2
+    );
     let evidence = evidence(&sandbox);
     assert_eq!(evidence["runs"][0]["migrations_applied"], 2);
-    assert_eq!(evidence["runs"][0]["approval"], "`play` typed at the prompt");
+    assert_eq!(
+        evidence["runs"][0]["approval"],
+        "`play` typed at the prompt"
+    );
 }
 
 /// D6: invalid parameters.

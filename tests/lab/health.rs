@@ -91,9 +91,19 @@ async fn both_servers_answer_every_check_and_say_what_they_do_not_tell() {
             assert_eq!(found(health, CheckName::Connections).0, Verdict::Passed);
         }
         assert_eq!(found(after, CheckName::Application).1, "it connects");
-        assert_eq!(found(after, CheckName::Migrations).1, "1 row, none half applied");
-        let told = ran.texts.iter().any(|text| text.starts_with("is healthy (8 checks"));
-        assert!(told || before.status == Standing::Degraded, "{:?}", ran.texts);
+        assert_eq!(
+            found(after, CheckName::Migrations).1,
+            "1 row, none half applied"
+        );
+        let told = ran
+            .texts
+            .iter()
+            .any(|text| text.starts_with("is healthy (8 checks"));
+        assert!(
+            told || before.status == Standing::Degraded,
+            "{:?}",
+            ran.texts
+        );
     }
 }
 
@@ -109,7 +119,10 @@ async fn a_database_that_takes_no_further_session_is_left_alone() {
     let fault = ran.fault();
     assert_eq!(fault.kind, FaultKind::Refused, "{fault:?}");
     assert_eq!(fault.what, "`main` is unhealthy, so no migration was begun");
-    assert!(fault.causes[0].contains("too many connections"), "{fault:?}");
+    assert!(
+        fault.causes[0].contains("too many connections"),
+        "{fault:?}"
+    );
     assert_eq!(fault.state, ["no database was changed"]);
     assert_eq!(ran.results(), ["0001_t.sql not attempted"]);
     let before = looks(&ran).0.expect("a look");
@@ -129,7 +142,11 @@ async fn an_index_that_is_left_invalid_is_a_warning_afterwards() {
     server.sql("create table d (a int); insert into d values (1), (1)");
     let mut psql = std::process::Command::new("psql");
     let url = server.scratch.url(Seen::Here);
-    let failed = psql.args([&url, "-XAtqc", "create unique index concurrently broken on d (a)"]);
+    let failed = psql.args([
+        &url,
+        "-XAtqc",
+        "create unique index concurrently broken on d (a)",
+    ]);
     assert!(!failed.output().expect("psql").status.success());
     let ran = server.project.run().await;
     assert_eq!(ran.applied(), 1);
@@ -148,7 +165,9 @@ impl Login {
     fn new() -> Self {
         let mut server = Server::new(Kind::Postgres);
         let name = format!("{}_app", server.scratch.name);
-        server.scratch.admin(&format!("CREATE ROLE {name} LOGIN PASSWORD 'apppass'"));
+        server
+            .scratch
+            .admin(&format!("CREATE ROLE {name} LOGIN PASSWORD 'apppass'"));
         let url = server.scratch.url(Seen::Here);
         let (_, place) = url.split_once('@').expect("a login");
         let own = format!("postgres://{name}:apppass@{place}");
@@ -163,8 +182,11 @@ impl Drop for Login {
         let name = &self.name;
         // What was granted to it in the database stands in its way.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            self.server.sql(&format!("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {name}"));
-            self.server.sql(&format!("REVOKE ALL ON DATABASE {database} FROM {name}"));
+            self.server.sql(&format!(
+                "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {name}"
+            ));
+            self.server
+                .sql(&format!("REVOKE ALL ON DATABASE {database} FROM {name}"));
             self.server.scratch.admin(&format!("DROP ROLE {name}"));
         }));
     }
@@ -194,7 +216,10 @@ async fn a_migration_that_locks_the_application_out_fails_and_stays() {
     );
     assert!(!fault.to_string().contains("apppass"));
     assert_eq!(fault.state, ["the migrations are applied and stay"]);
-    assert_eq!(ran.results(), ["0001_t.sql applied", "0002_out.sql applied"]);
+    assert_eq!(
+        ran.results(),
+        ["0001_t.sql applied", "0002_out.sql applied"]
+    );
     assert_eq!(
         states(&server.project.plan().await),
         ["0001_t.sql applied", "0002_out.sql applied"]
@@ -216,8 +241,14 @@ async fn a_table_that_nobody_granted_to_the_application_is_a_warning() {
         found(after, CheckName::Application),
         (Verdict::Warning, "it connects, and may not read t")
     );
-    login.server.project.write("0002_grant.sql", &format!("grant select on t to {};\n", login.name));
+    login.server.project.write(
+        "0002_grant.sql",
+        &format!("grant select on t to {};\n", login.name),
+    );
     let ran = login.server.project.run().await;
     let after = looks(&ran).1.expect("a look");
-    assert_eq!(found(after, CheckName::Application), (Verdict::Passed, "it connects"));
+    assert_eq!(
+        found(after, CheckName::Application),
+        (Verdict::Passed, "it connects")
+    );
 }

@@ -135,8 +135,12 @@ impl Shop {
         let inserts = run.stderr.contains("insert into log");
         let row = format!("where id = '{number:04}_step.sql'");
         let sql = match done && inserts {
-            true => format!("update stagecraft_migrations set statements_done = statements_begun {row}"),
-            false => format!("update stagecraft_migrations set statements_begun = statements_done {row}"),
+            true => {
+                format!("update stagecraft_migrations set statements_done = statements_begun {row}")
+            }
+            false => {
+                format!("update stagecraft_migrations set statements_begun = statements_done {row}")
+            }
         };
         self.sql(&sql);
     }
@@ -144,14 +148,21 @@ impl Shop {
     /// Everything is there once.
     fn is_whole(&self, when: &str) {
         let numbers = self.sql("select n from log where n > 0 order by n");
-        let numbers: Vec<usize> = numbers.lines().map(|n| n.parse().expect("a number")).collect();
+        let numbers: Vec<usize> = numbers
+            .lines()
+            .map(|n| n.parse().expect("a number"))
+            .collect();
         let expected: Vec<usize> = (1..=MIGRATIONS)
             .filter(|number| work(*number) != Work::Apart)
             .collect();
         assert_eq!(numbers, expected, "{when}");
         let indexes = match self.kind {
-            Kind::Postgres => "select count(*) from pg_index where indrelid = 'log'::regclass and indisvalid",
-            Kind::Mysql => "select count(distinct index_name) from information_schema.statistics where table_schema = database() and table_name = 'log'",
+            Kind::Postgres => {
+                "select count(*) from pg_index where indrelid = 'log'::regclass and indisvalid"
+            }
+            Kind::Mysql => {
+                "select count(distinct index_name) from information_schema.statistics where table_schema = database() and table_name = 'log'"
+            }
         };
         assert_eq!(self.sql(indexes), (MIGRATIONS / 5).to_string(), "{when}");
         let rows = "select count(*) from stagecraft_migrations where finished_at is not null and statements_done = statements_total";
@@ -159,8 +170,12 @@ impl Shop {
         let level = self.sandbox.run("migrate plan --env prod --exit-code");
         assert_eq!(level.code, 0, "{when}: {level}");
         let locks = match self.kind {
-            Kind::Postgres => "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())",
-            Kind::Mysql => "select count(*) from information_schema.processlist where db = database() and id <> connection_id()",
+            Kind::Postgres => {
+                "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+            }
+            Kind::Mysql => {
+                "select count(*) from information_schema.processlist where db = database() and id <> connection_id()"
+            }
         };
         let deadline = Instant::now() + Duration::from_secs(5);
         while self.sql(locks) != "0" {
@@ -193,17 +208,27 @@ fn killed_at_many_moments(kind: Kind) {
         let when = format!("killed after {after:?} of {whole:?}");
         let rows = "select count(*) from stagecraft_migrations";
         let table = match kind {
-            Kind::Postgres => "select count(*) from pg_tables where tablename = 'stagecraft_migrations'",
-            Kind::Mysql => "select count(*) from information_schema.tables where table_schema = database() and table_name = 'stagecraft_migrations'",
+            Kind::Postgres => {
+                "select count(*) from pg_tables where tablename = 'stagecraft_migrations'"
+            }
+            Kind::Mysql => {
+                "select count(*) from information_schema.tables where table_schema = database() and table_name = 'stagecraft_migrations'"
+            }
         };
         let begun = shop.sql(table) == "1" && shop.sql(rows) != "0";
         killed_in_the_middle += usize::from(begun && !ended);
         asked += shop.finished();
         shop.is_whole(&when);
     }
-    assert!(killed_in_the_middle >= 5, "only {killed_in_the_middle} were hit");
+    assert!(
+        killed_in_the_middle >= 5,
+        "only {killed_in_the_middle} were hit"
+    );
     // Data changes that were cut off are few; most of the time nobody is asked.
-    assert!(asked <= KILLS as usize / 2, "{asked} times a person was asked");
+    assert!(
+        asked <= KILLS as usize / 2,
+        "{asked} times a person was asked"
+    );
 }
 
 /// D43, D53, D64: killed at any moment on PostgreSQL.
@@ -229,8 +254,12 @@ fn ctrl_c_ends_the_statement_in_the_server_and_the_evidence_says_cancelled() {
         };
         shop.sandbox.file("db/0003_step.sql", sleep);
         let sleeping = match kind {
-            Kind::Postgres => "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state = 'active' and query like '%pg_sleep(60)%'",
-            Kind::Mysql => "select count(*) from information_schema.processlist where db = database() and id <> connection_id() and info like '%sleep(60)%'",
+            Kind::Postgres => {
+                "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and state = 'active' and query like '%pg_sleep(60)%'"
+            }
+            Kind::Mysql => {
+                "select count(*) from information_schema.processlist where db = database() and id <> connection_id() and info like '%sleep(60)%'"
+            }
         };
         let until = |answer: &str| {
             let deadline = Instant::now() + Duration::from_secs(15);
@@ -245,7 +274,11 @@ fn ctrl_c_ends_the_statement_in_the_server_and_the_evidence_says_cancelled() {
         let run = going.end();
         assert_eq!(run.code, 130, "{run}");
         until("0");
-        assert!(run.stderr.contains("applied to `main` and kept: `0001_step.sql` and `0002_step.sql`"), "{run}");
+        assert!(
+            run.stderr
+                .contains("applied to `main` and kept: `0001_step.sql` and `0002_step.sql`"),
+            "{run}"
+        );
         let folder = shop.sandbox.path(".stagecraft/artifacts");
         let release = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap();
         let text = std::fs::read_to_string(release.path().join("migration.json")).unwrap();

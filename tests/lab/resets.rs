@@ -61,7 +61,8 @@ fn on_postgresql_everything_is_dropped_and_applied_again() {
 /// D10, D73: and on one that commits each statement.
 #[test]
 fn on_mariadb_everything_is_dropped_and_applied_again() {
-    let objects = "select (select count(*) from information_schema.tables where table_schema = database())
+    let objects =
+        "select (select count(*) from information_schema.tables where table_schema = database())
         + (select count(*) from information_schema.routines where routine_schema = database())
         + (select count(*) from information_schema.triggers where trigger_schema = database())";
     emptied(Kind::Mysql, MYSQL, objects);
@@ -75,9 +76,10 @@ fn emptied(kind: Kind, more: &str, objects: &str) {
         Kind::Mysql => mysql(&url, sql).trim().to_owned(),
     };
     let sandbox = Sandbox::with(SHOP);
-    sandbox
-        .set("DATABASE_URL", &url)
-        .file("db/0001_notes.sql", "create table notes (id int primary key);\n");
+    sandbox.set("DATABASE_URL", &url).file(
+        "db/0001_notes.sql",
+        "create table notes (id int primary key);\n",
+    );
     assert_eq!(sandbox.run("migrate run --env play").code, 0);
     let fresh = sql(objects);
     sql(more);
