@@ -6,6 +6,8 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
+use super::MigrateCheckArgs;
+
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArgs {
@@ -25,6 +27,8 @@ pub(crate) enum MigrateCommand {
     Reset(MigrateResetArgs),
     /// Create a new migration file
     Create(MigrateCreateArgs),
+    /// Check the files against the rules, the ledger and what was merged; for CI
+    Check(MigrateCheckArgs),
 }
 
 #[derive(Debug, Clone, Args)]
