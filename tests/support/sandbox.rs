@@ -205,12 +205,25 @@ pub(crate) struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Kills it without warning, and says whether it had ended by itself.
-    pub(crate) fn is_killed(mut self) -> bool {
-        let ended = self.child.try_wait().expect("a process").is_some();
+    /// Reads what it says until this many lines have `words` in them, or until
+    /// it says no more.
+    pub(crate) fn until_said(&mut self, words: &str, times: usize) {
+        let said = self.child.stderr.as_mut().expect("piped");
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(said));
+        let mut left = times;
+        while left > 0 {
+            match lines.next() {
+                Some(line) if line.as_ref().is_ok_and(|line| line.contains(words)) => left -= 1,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+
+    /// Kills it without warning.
+    pub(crate) fn is_killed(mut self) {
         let _ = self.child.kill();
         self.child.wait().expect("it is gone");
-        ended
     }
 
     /// As Ctrl-C does.
