@@ -135,6 +135,18 @@ impl Project {
         self.environment.databases.insert(spec.name.clone(), spec);
     }
 
+    /// From now on the application has a login of its own, beside the
+    /// migrator's.
+    pub(crate) fn application(&mut self, database: &str, own: &str, migrator: &str) {
+        let variable = format!("{}_URL", database.to_uppercase());
+        let direct = format!("{}_DIRECT_URL", database.to_uppercase());
+        self.values.insert(variable, own.to_owned());
+        self.values.insert(direct.clone(), migrator.to_owned());
+        let name: DatabaseName = database.parse().unwrap();
+        let spec = self.environment.databases.get_mut(&name).unwrap();
+        spec.direct_connection_env = Some(direct);
+    }
+
     pub(crate) fn main(&mut self) -> &mut MigrationSpec {
         &mut self
             .environment
