@@ -141,7 +141,10 @@ async fn a_kept_slot_whose_port_somebody_took_meanwhile_is_made_anew_on_another(
     stage.proxies.answer_with("v1", &HOSTS);
     let now = of_v1(&stage);
     assert_eq!(now.len(), 3);
-    assert!(!now.iter().any(|port| lost.contains(port)), "{now:?} {lost:?}");
+    assert!(
+        !now.iter().any(|port| lost.contains(port)),
+        "{now:?} {lost:?}"
+    );
     let actions = stage.fleet.with(|state| state.actions.clone());
     assert!(
         !actions.iter().any(|a| a.contains("start again")),
@@ -161,10 +164,7 @@ async fn what_is_no_longer_behind_a_proxy_gives_its_place_there_back() {
         ..role("worker")
     };
     stage.environment.hosts[2].roles = vec![worker.name.clone()];
-    stage
-        .environment
-        .roles
-        .insert(worker.name.clone(), worker);
+    stage.environment.roles.insert(worker.name.clone(), worker);
     stage.deploy("v2").await.unwrap();
     stage.proxies.answer_with("v2", &HOSTS[..2]);
     assert_eq!(known(&stage), HOSTS[..2]);
