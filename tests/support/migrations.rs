@@ -179,11 +179,11 @@ impl Project {
         let job = Job {
             environment: &self.environment,
             database: &self.environment.databases[0],
+            which: Which::Configured,
             host: &self.environment.hosts[0].address,
             image: None,
             files: None,
             release: None,
-            which: Which::Configured,
             values: &values,
             runner: &*runner,
             link: &*link,

@@ -33,7 +33,7 @@ pub(super) async fn plan(
     };
     let plan = MigrationPlan {
         database: name.clone(),
-        engine: "raw".to_owned(),
+        engine: super::ID.to_owned(),
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
