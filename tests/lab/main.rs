@@ -39,6 +39,7 @@ mod link;
 mod load;
 mod migrate;
 mod migrations;
+mod places;
 mod proxy;
 mod push;
 mod registries;
