@@ -5,7 +5,8 @@
 //! `registry` knows them by id, the `migrator` knows the databases of an
 //! environment, and a `step` locks them all before it changes the first. `evidence` writes what a step did, `create` starts a new file,
 //! `checksums` is the repository's ledger, `compat` judges whether older
-//! code can live with a migration.
+//! code can live with a migration, `lint` what it would do to a database in use,
+//! whose sizes `tables` reads.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
 //! and the files, never from a diff or a tool's prose.
@@ -18,11 +19,13 @@ pub mod engines;
 pub mod evidence;
 pub mod files;
 mod hashing;
+pub mod lint;
 mod migrator;
 mod registry;
 pub mod select;
 pub mod sql;
 mod step;
+pub mod tables;
 #[cfg(test)]
 mod test_support;
 mod words;

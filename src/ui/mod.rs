@@ -6,6 +6,7 @@
 //! makes events knows no display.
 
 pub mod ending;
+pub mod forecast;
 mod github;
 mod line;
 mod live;

@@ -3,7 +3,7 @@
 //! that a migration does not need itself.
 
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::deploy::{Journal, new_migration, record_run};
 use crate::model::fault::Fault;
@@ -25,7 +25,7 @@ use super::super::failure::Failure;
 use super::super::keeper::Access;
 use super::super::session::{Session, on_environment};
 use super::super::source;
-use super::request;
+use super::{preview, request, shown};
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
@@ -42,10 +42,12 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
                     planned(session, &session.cx, args, &history, Looking::Only).await?;
                 let broken = Broken::of(&session.environment, &history, &plans);
                 session.warn_all(&broken.warnings);
-                let id = id(&session.environment, &plans);
+                let id = id(&session.environment, &plans, &broken);
+                let mut document = preview::document(&plans, &broken);
+                document.insert("id".to_owned(), json!(id));
                 ui.show(
                     &text(session, &plans, &broken, &id),
-                    &json!({ "id": id, "databases": plans, "breaking": broken.objections }),
+                    &Value::Object(document),
                 )
                 .await;
                 ui.note("nothing was changed, and no lock was taken (--dry-run)")
@@ -74,7 +76,8 @@ async fn planned(
     if looking == Looking::Fetch {
         fetch_files(session, cx, &request).await?;
     }
-    let plans = session.house.migrator.plan(cx, &request).await?;
+    let mut plans = session.house.migrator.plan(cx, &request).await?;
+    plan::recall(history, &mut plans);
     Ok((plans, request.image))
 }
 
@@ -123,7 +126,7 @@ async fn run_locked(
     let broken = Broken::of(environment, &history, &plans);
     session.warn_all(&broken.warnings);
     refusals.extend(broken.refusals.iter().cloned());
-    let id = id(environment, &plans);
+    let id = id(environment, &plans, &broken);
     if pending == 0 && refusals.is_empty() {
         session
             .ui
@@ -158,8 +161,8 @@ async fn run_locked(
     Ok(())
 }
 
-/// What would run, and in which file's words.
-fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
+/// What would run, in which file's words, and at which risk.
+fn id(environment: &Environment, plans: &[MigrationPlan], broken: &Broken) -> String {
     let work: Vec<_> = plans
         .iter()
         .flat_map(|plan| {
@@ -167,14 +170,14 @@ fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
                 .map(|one| (&plan.database, &one.id, &one.checksum))
         })
         .collect();
-    plan::plan_id(&(&environment.name, work), None)
+    plan::plan_id(&(&environment.name, work, &broken.risks), None)
 }
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
     let look = style(session);
     format!(
         "{}{}  plan id     {id}",
-        ui::migrations::text(plans, Listed::Unsettled, look),
+        ui::migrations::text(plans, Listed::Unsettled, shown(session), look),
         ui::plan_text::breaking(&broken.objections, look),
     )
 }

@@ -52,6 +52,10 @@ impl Header {
             let Some(directives) = directives(line) else {
                 continue;
             };
+            // What the lint is to leave alone may stand before any statement.
+            if directives.trim_start().starts_with("ignore=") {
+                continue;
+            }
             let place = format!("`{shown}:{}`", index + 1);
             if !head {
                 problems.push(format!(

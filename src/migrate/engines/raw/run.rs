@@ -11,7 +11,8 @@ use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan};
 use crate::model::project::{MigrationSource, MigrationSpec};
 use crate::ports::{
-    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, Which, Who,
+    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, SqlError,
+    Which, Who,
 };
 
 use super::check::{self, Work};
@@ -108,6 +109,8 @@ pub(super) struct Session<'a> {
     claim: Claim,
     hold: Hold,
     pub(super) release: String,
+    /// How long the session waits for a lock now.
+    waits: Duration,
 }
 
 impl<'a> Session<'a> {
@@ -119,7 +122,9 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Fault> {
         let release = job.release.map(ToString::to_string).unwrap_or_default();
         let spec = &job.database.migrations;
-        let options = writing(spec, &release);
+        let dialect = databases.route(job).await?.dialect;
+        let waits = steps::retry::first(spec, dialect);
+        let options = writing(spec, &release, waits);
         let mut database = databases.open(cx, job, &options).await?;
         let hold = database.lock(cx, claim, spec.lock_wait).await?;
         Ok(Self {
@@ -129,6 +134,7 @@ impl<'a> Session<'a> {
             claim: claim.clone(),
             hold,
             release,
+            waits,
         })
     }
 
@@ -144,6 +150,24 @@ impl<'a> Session<'a> {
     /// the old session is over, so what it did is decided.
     pub(super) async fn reopen(&mut self, cx: &Cx) -> Result<(), Fault> {
         *self = Self::open(self.databases, cx, self.job, &self.claim).await?;
+        Ok(())
+    }
+
+    /// The session as it began, for the next migration.
+    async fn renew(&mut self) -> Result<(), Fault> {
+        self.database.renew().await?;
+        // Where it was another one, that was a setting to be taken back.
+        self.waits = steps::retry::first(self.spec(), self.database.dialect());
+        Ok(())
+    }
+
+    /// The longest that it waits for one lock from here on.
+    pub(super) async fn wait_for_locks(&mut self, cx: &Cx, wait: Duration) -> Result<(), SqlError> {
+        let setting = steps::retry::setting(self.database.dialect(), wait);
+        if let Some(sql) = setting.filter(|_| wait != self.waits) {
+            self.database.execute(cx, &sql).await?;
+            self.waits = wait;
+        }
         Ok(())
     }
 
@@ -177,7 +201,7 @@ impl Ready<'_> {
         for (index, work) in &self.work {
             let index = *index;
             let file = &source.folder.files[index];
-            session.database.renew().await?;
+            session.renew().await?;
             let began = Instant::now();
             let step = steps::Step {
                 file,
@@ -227,9 +251,9 @@ fn look_again(job: &Job<'_>) -> String {
     )
 }
 
-fn writing(spec: &MigrationSpec, release: &str) -> SessionOptions {
+fn writing(spec: &MigrationSpec, release: &str, waits: Duration) -> SessionOptions {
     SessionOptions {
-        lock_timeout: spec.lock_timeout,
+        lock_timeout: waits,
         statement_timeout: spec.statement_timeout,
         session_sql: spec.session_sql.clone(),
         application_name: format!("stagecraft/{release}"),
