@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::model::migration::{Files, Migration, MigrationPlan, MigrationState};
 use crate::model::project::MigrationStrategy;
-use crate::model::risk::Level;
+use crate::model::risk::{Estimate, Level};
 
 use super::forecast::{self, Shown};
 use super::style::Style;
@@ -26,12 +26,12 @@ pub enum Listed {
 pub fn text(plans: &[MigrationPlan], listed: Listed, shown: Shown, style: Style) -> String {
     let texts: Vec<String> = plans
         .iter()
-        .map(|plan| one(plan, listed, style) + &forecast::text(plan, shown, style))
+        .map(|plan| one(plan, listed, shown, style) + &forecast::text(plan, shown, style))
         .collect();
     texts.join("\n")
 }
 
-fn one(plan: &MigrationPlan, listed: Listed, style: Style) -> String {
+fn one(plan: &MigrationPlan, listed: Listed, shown: Shown, style: Style) -> String {
     let mut about = vec![plan.engine.clone(), plan.route.clone()];
     about.extend(plan.schema_version.map(|v| format!("schema version {v}")));
     about.retain(|part| !part.is_empty());
@@ -43,7 +43,7 @@ fn one(plan: &MigrationPlan, listed: Listed, style: Style) -> String {
     if let Some(words) = about_files(plan.files) {
         text += &format!("  {words}\n");
     }
-    text += &table(plan, listed).render(style, "  ");
+    text += &table(plan, listed, shown).render(style, "  ");
     text += &format!("  {}\n", summary(plan));
     for refusal in &plan.refusals {
         text += &format!("  {} {}\n", style.bad("refused:"), printable(refusal));
@@ -64,7 +64,7 @@ pub(super) fn about_files(files: Files) -> Option<&'static str> {
     }
 }
 
-fn table(plan: &MigrationPlan, listed: Listed) -> Table {
+fn table(plan: &MigrationPlan, listed: Listed, shown: Shown) -> Table {
     let mut table = Table::new([
         "MIGRATION",
         "STATE",
@@ -91,7 +91,7 @@ fn table(plan: &MigrationPlan, listed: Listed) -> Table {
             phase(migration.strategy),
             &statements,
             risk(migration),
-            &takes(migration),
+            &takes(migration, shown),
             &notes(&selected, migration).join("; "),
         ]);
     }
@@ -108,9 +108,13 @@ fn risk(migration: &Migration) -> &'static str {
     }
 }
 
-fn takes(migration: &Migration) -> String {
+fn takes(migration: &Migration, shown: Shown) -> String {
     let estimate = migration.forecast.estimate.as_ref();
-    estimate.map(forecast::about).unwrap_or_default()
+    let worth = |estimate: &&Estimate| forecast::worth_saying(estimate, shown);
+    estimate
+        .filter(worth)
+        .map(forecast::about)
+        .unwrap_or_default()
 }
 
 fn phase(strategy: MigrationStrategy) -> &'static str {

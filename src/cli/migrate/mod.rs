@@ -1,8 +1,10 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
+mod check;
 mod create;
 mod plan;
 mod preview;
+mod reset;
 mod run;
 
 use crate::model::fault::Fault;
@@ -26,8 +28,10 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
     match &args.command {
         MigrateCommand::Plan(args) => plan::plan(args, globals, ui).await,
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Reset(args) => reset::reset(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Check(args) => check::check(args, globals, ui).await,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::model::risk::{Forecast, Level, Remark, Risk};
 use crate::ports::Dialect;
 
 use super::compat::shown;
+use super::parallel;
 use super::sql::{Mode, Script, Server, Weighed, Weight};
 pub use facts::{Facts, Open, Table};
 use grade::World;
@@ -49,7 +50,7 @@ pub struct Heavy(Vec<Vec<Weighed>>);
 /// The first half, which needs to know no more than the server.
 #[must_use]
 pub fn weigh(pending: &[Pending<'_>], server: Server) -> Heavy {
-    Heavy(side_by_side(pending, |_, one| one.script.weights(server)))
+    Heavy(parallel::map(pending, |one| one.script.weights(server)))
 }
 
 impl Heavy {
@@ -76,11 +77,12 @@ impl Heavy {
 #[must_use]
 pub fn lint(pending: &[Pending<'_>], heavy: &Heavy, facts: &Facts) -> Vec<Forecast> {
     let world = World::of(&heavy.0, facts);
-    side_by_side(pending, |at, one| {
+    let numbered: Vec<(usize, &Pending<'_>)> = pending.iter().enumerate().collect();
+    parallel::map(&numbered, |(at, one)| {
         let file = File {
-            at,
-            pending: *one,
-            weighed: &heavy.0[at],
+            at: *at,
+            pending: **one,
+            weighed: &heavy.0[*at],
             world: &world,
         };
         file.forecast()
@@ -161,41 +163,6 @@ impl File<'_> {
         }
         risk
     }
-}
-
-/// Below this many files a second thread costs more than it saves.
-const WORTH_A_THREAD: usize = 64;
-
-/// `work` on every element, on all processors, in order.
-fn side_by_side<T: Sync, R: Send>(all: &[T], work: impl Fn(usize, &T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    if threads < 2 || all.len() < WORTH_A_THREAD {
-        return all
-            .iter()
-            .enumerate()
-            .map(|(at, one)| work(at, one))
-            .collect();
-    }
-    let size = all.len().div_ceil(threads);
-    let work = &work;
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = all
-            .chunks(size)
-            .enumerate()
-            .map(|(part, chunk)| {
-                scope.spawn(move || {
-                    let each = chunk.iter().enumerate();
-                    each.map(|(at, one)| work(part * size + at, one))
-                        .collect::<Vec<R>>()
-                })
-            })
-            .collect();
-        let joined = parts.into_iter().map(|part| match part.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        joined.flatten().collect()
-    })
 }
 
 /// Which of some things comes first wherever it is looked up.

@@ -6,9 +6,9 @@ use crate::migrate::drift::{self, Gaps};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
-use crate::model::project::{DatabaseSpec, MigrationSpec};
+use crate::model::project::DatabaseSpec;
 use crate::model::risk::Outlook;
-use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions, Which, Who};
+use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions, Who};
 
 use super::forecast::{self, Look};
 use super::source::{Read, Sources};
@@ -38,7 +38,7 @@ pub(super) async fn plan(
     };
     let plan = MigrationPlan {
         database: name.clone(),
-        engine: "raw".to_owned(),
+        engine: super::ID.to_owned(),
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
@@ -88,9 +88,7 @@ async fn open(
     cx: &Cx,
     job: &Job<'_>,
 ) -> Result<Box<dyn Database>, Fault> {
-    databases
-        .open(cx, job, &reading(&job.database.migrations))
-        .await
+    databases.open(cx, job, &reading(job)).await
 }
 
 async fn rows(session: &mut dyn Database, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
@@ -136,7 +134,8 @@ pub(super) fn version(rows: &[LedgerRow]) -> Option<i64> {
         .max()
 }
 
-fn reading(spec: &MigrationSpec) -> SessionOptions {
+fn reading(job: &Job<'_>) -> SessionOptions {
+    let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: spec.lock_timeout,
         statement_timeout: spec.statement_timeout,
@@ -144,7 +143,7 @@ fn reading(spec: &MigrationSpec) -> SessionOptions {
         application_name: "stagecraft/plan".to_owned(),
         read_only: true,
         who: Who::Migrator,
-        which: Which::Configured,
+        which: job.which.clone(),
     }
 }
 
