@@ -7,9 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
+mod backup;
 mod migrate;
 mod migrate_check;
 
+pub(crate) use backup::{
+    BackupArgs, BackupCommand, BackupCreateArgs, BackupListArgs, BackupPruneArgs, BackupRestoreArgs,
+};
 pub(crate) use migrate::{
     Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateResetArgs,
     MigrateRunArgs, MigrateStatusArgs,
@@ -94,6 +98,7 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     Releases(ReleasesArgs),
     Rollback(RollbackArgs),
+    Backup(BackupArgs),
     Restart(RestartArgs),
     Maintenance(MaintenanceArgs),
     Status(StatusArgs),

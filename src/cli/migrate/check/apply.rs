@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use chrono::Utc;
 
-use crate::migrate::scratch::{self, Purpose, Scratch, Tools};
+use crate::migrate::Tools;
+use crate::migrate::scratch::{self, Purpose, Scratch};
 use crate::model::complaint::{Complaint, Proof, Rule};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::migration::{MigrationOutcome, MigrationPlan, MigrationRequest, MigrationState};

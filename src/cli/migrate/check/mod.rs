@@ -15,10 +15,11 @@ use serde_json::json;
 
 use crate::config;
 use crate::config::values::Values;
+use crate::migrate::Tools;
 use crate::migrate::engines::raw;
 use crate::migrate::files;
 use crate::migrate::policy::{self, Dialects, Read};
-use crate::migrate::scratch::{self, Tools};
+use crate::migrate::scratch;
 use crate::model::complaint::{Checked, Complaint, Rule, Weight};
 use crate::model::fault::Fault;
 use crate::model::names::EnvironmentName;
