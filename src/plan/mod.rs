@@ -8,6 +8,7 @@ mod gate;
 mod identity;
 mod image;
 mod materialise;
+mod recall;
 mod restart;
 mod resume;
 mod retention;
@@ -28,6 +29,7 @@ pub use gate::{Verdict, gate};
 pub use identity::plan_id;
 pub use image::PushStep;
 pub use materialise::{Recipe, role_record};
+pub use recall::recall;
 pub use restart::{RestartRequest, restart};
 pub use resume::{
     Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,

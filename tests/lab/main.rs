@@ -36,6 +36,7 @@ mod health;
 mod image_files;
 mod killed_runs;
 mod link;
+mod lint;
 mod load;
 mod migrate;
 mod migrations;

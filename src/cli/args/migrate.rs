@@ -72,6 +72,9 @@ impl From<StrategyArg> for MigrationStrategy {
 pub(crate) struct MigratePlanArgs {
     #[command(flatten)]
     pub(crate) filters: Filters,
+    /// Print the SQL of each pending file, statement by statement
+    #[arg(long)]
+    pub(crate) sql: bool,
     /// Exit with 3 when something is pending, 4 on drift
     #[arg(long)]
     pub(crate) exit_code: bool,

@@ -4,7 +4,7 @@
 //! live release's containers are found and asked.
 
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::deploy::{Journal, Wanted, live_tolerates_all, new_migration, record_run};
 use crate::model::fault::Fault;
@@ -27,7 +27,7 @@ use super::super::failure::Failure;
 use super::super::keeper::Access;
 use super::super::session::{Session, on_environment_with};
 use super::super::source;
-use super::request;
+use super::{preview, request, shown};
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
@@ -50,10 +50,12 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
                 session.warn_all(&broken.warnings);
                 let uncommitted = committed::refusals(&session.environment, &plans).await;
                 session.warn_all(&uncommitted);
-                let id = id(&session.environment, &plans);
+                let id = id(&session.environment, &plans, &broken);
+                let mut document = preview::document(&plans, &broken);
+                document.insert("id".to_owned(), json!(id));
                 ui.show(
                     &text(session, &plans, &broken, &id),
-                    &json!({ "id": id, "databases": plans, "breaking": broken.objections }),
+                    &Value::Object(document),
                 )
                 .await;
                 ui.note("nothing was changed, and no lock was taken (--dry-run)")
@@ -82,7 +84,8 @@ async fn planned(
     if looking == Looking::Fetch {
         fetch_files(session, cx, &request).await?;
     }
-    let plans = session.house.migrator.plan(cx, &request).await?;
+    let mut plans = session.house.migrator.plan(cx, &request).await?;
+    plan::recall(history, &mut plans);
     Ok((plans, request.image))
 }
 
@@ -132,7 +135,7 @@ async fn run_locked(
     session.warn_all(&broken.warnings);
     refusals.extend(broken.refusals.iter().cloned());
     refusals.extend(committed::refusals(environment, &plans).await);
-    let id = id(environment, &plans);
+    let id = id(environment, &plans, &broken);
     if pending == 0 && refusals.is_empty() {
         session
             .ui
@@ -189,8 +192,8 @@ async fn ask_the_live(
     live_tolerates_all(cx, environment, fetch, &facts, release, plans).await
 }
 
-/// What would run, and in which file's words.
-fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
+/// What would run, in which file's words, and at which risk.
+fn id(environment: &Environment, plans: &[MigrationPlan], broken: &Broken) -> String {
     let work: Vec<_> = plans
         .iter()
         .flat_map(|plan| {
@@ -198,7 +201,7 @@ fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
                 .map(|one| (&plan.database, &one.id, &one.checksum))
         })
         .collect();
-    plan::plan_id(&(&environment.name, work), None)
+    plan::plan_id(&(&environment.name, work, &broken.risks), None)
 }
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
@@ -207,7 +210,7 @@ fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &st
     let guarded = environment.protected || !broken.risks.is_empty();
     format!(
         "{}{}{}  plan id     {id}",
-        ui::migrations::text(plans, Listed::Unsettled, look),
+        ui::migrations::text(plans, Listed::Unsettled, shown(session), look),
         ui::plan_text::breaking(&broken.objections, look),
         match guarded {
             true => ui::safeguards::text(environment, plans, look),

@@ -9,6 +9,7 @@ mod catalogue;
 mod check;
 mod deadline;
 mod fault;
+mod forecast;
 mod image;
 mod plan;
 mod progress;

@@ -8,8 +8,9 @@ use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::model::project::DatabaseSpec;
 use crate::model::risk::Outlook;
-use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
+use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions, Who};
 
+use super::forecast::{self, Look};
 use super::source::{Read, Sources};
 
 /// For opening a session, in a container too, and reading a small table.
@@ -27,9 +28,13 @@ pub(super) async fn plan(
     let read = sources.read(cx, job, route.dialect).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
-    let rows = match unread {
-        Some(_) => vec![],
-        None => answered(job.database, PATIENCE, rows(databases, cx, job)).await?,
+    let mut session = match unread {
+        Some(_) => None,
+        None => Some(answered(job.database, PATIENCE, open(databases, cx, job)).await?),
+    };
+    let rows = match &mut session {
+        Some(session) => answered(job.database, PATIENCE, rows(session.as_mut(), job)).await?,
+        None => vec![],
     };
     let plan = MigrationPlan {
         database: name.clone(),
@@ -56,8 +61,21 @@ pub(super) async fn plan(
     let mut refusals = source.problems.clone();
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
+    let look = Look {
+        source: &source,
+        selected: &selection.selected,
+        dialect: route.dialect,
+        detail: request.detail,
+    };
+    let mut migrations = compared.migrations;
+    let filling = async {
+        let session = session.as_mut().map(|session| session.as_mut() as _);
+        Ok(forecast::fill(&look, session, &mut migrations).await)
+    };
+    let outlook = answered(job.database, PATIENCE, filling).await?;
     Ok(MigrationPlan {
-        migrations: compared.migrations,
+        migrations,
+        outlook,
         selected: selection.selected,
         refusals,
         files,
@@ -65,8 +83,15 @@ pub(super) async fn plan(
     })
 }
 
-async fn rows(databases: &dyn Databases, cx: &Cx, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
-    let mut session = databases.open(cx, job, &reading(job)).await?;
+async fn open(
+    databases: &dyn Databases,
+    cx: &Cx,
+    job: &Job<'_>,
+) -> Result<Box<dyn Database>, Fault> {
+    databases.open(cx, job, &reading(job)).await
+}
+
+async fn rows(session: &mut dyn Database, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
     let rows = session.rows(job.database.name.as_str()).await?;
     Ok(rows.unwrap_or_default())
 }

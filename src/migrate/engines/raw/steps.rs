@@ -2,7 +2,7 @@
 //! Imports `ports`, `model` and `migrate`'s pure parts.
 
 mod apart;
-mod retry;
+pub(super) mod retry;
 mod together;
 
 use std::time::Instant;
