@@ -28,7 +28,7 @@ pub(super) async fn plan(
         ui,
         None,
         async |session| {
-            session.judge_databases(&args.filters.database)?;
+            session.judge_databases(&args.filters.database).await?;
             let history = session.history(&session.cx, Access::Read).await?;
             let request = request(session, &session.cx, &args.filters, &history).await?;
             let plans = session.house.migrator.plan(&session.cx, &request).await?;

@@ -18,7 +18,8 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec, MigrationStrategy};
 use crate::ports::{Cx, Dialect, FolderEntry, ImageCheck, Job};
 
-use super::{Options, image};
+use super::Options;
+use crate::migrate::engines::image::{self, shown};
 
 pub(super) struct Source {
     pub(super) folder: Arc<Folder>,
@@ -28,15 +29,6 @@ pub(super) struct Source {
     pub(super) candidates: Vec<Candidate>,
     /// Why nothing may run, the folder's problems among them.
     pub(super) problems: Vec<String>,
-}
-
-/// The folder as messages name it.
-pub(super) fn shown(spec: &MigrationSpec) -> &str {
-    spec.path_written
-        .as_deref()
-        .or_else(|| spec.path.as_deref().and_then(|path| path.to_str()))
-        .unwrap_or("migrations")
-        .trim_end_matches('/')
 }
 
 /// The files that are known, and whether they are those that will run.
