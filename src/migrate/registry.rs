@@ -10,8 +10,8 @@ use crate::ports::{Databases, Engine, Fetch};
 
 use super::engines::app::App;
 use super::engines::command::Command;
-use super::engines::external;
 use super::engines::raw::Raw;
+use super::engines::{drizzle, external, knex, node_pg_migrate, prisma};
 use super::words;
 
 /// See the module.
@@ -37,7 +37,11 @@ impl Registry {
     pub fn builtin(databases: Arc<dyn Databases>, fetch: Arc<dyn Fetch>) -> Self {
         Self {
             engines: vec![
-                Arc::new(Raw::new(databases)),
+                Arc::new(Raw::new(Arc::clone(&databases))),
+                Arc::new(prisma::engine(Arc::clone(&databases))),
+                Arc::new(drizzle::engine(Arc::clone(&databases))),
+                Arc::new(knex::engine(Arc::clone(&databases))),
+                Arc::new(node_pg_migrate::engine(databases)),
                 Arc::new(Command),
                 Arc::new(App::new(fetch)),
             ],

@@ -25,6 +25,7 @@ use super::super::select;
 use super::container;
 use answer::Answer;
 use options::Options;
+pub(super) use options::Words;
 
 /// The id of the one migration of a tool that cannot say what is pending.
 pub const UNKNOWN: &str = UNNAMED;
