@@ -11,5 +11,6 @@ mod conformance;
 mod contest;
 mod external;
 mod raw;
+mod snapshot;
 #[path = "../support/migrations.rs"]
 mod support;

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::super::sqlite::files::{FileReport, FileWork};
 use crate::model::event::EventKind;
 use crate::model::fault::Fault;
 use crate::ports::{Claim, Hold, LedgerRow, SessionOptions, SqlError};
@@ -44,6 +45,14 @@ pub(super) enum Request {
     Query {
         sql: String,
     },
+    FreeBytes,
+    /// Instead of `Open`: work on the file itself.
+    Files {
+        version: String,
+        variable: String,
+        url: String,
+        work: FileWork,
+    },
     /// Stops the call that is running; has no reply of its own.
     Cancel,
 }
@@ -57,6 +66,8 @@ pub(super) enum Reply {
     Locked(Hold),
     Rows(Option<Vec<LedgerRow>>),
     Texts(Vec<Option<String>>),
+    Bytes(Option<u64>),
+    Files(FileReport),
     Fault(Fault),
     Sql(SqlError),
 }

@@ -13,6 +13,7 @@ use crate::ports::{
     SqlErrorKind,
 };
 
+use super::super::sqlite::files::{FileReport, FileWork};
 use super::super::url::ConnectionUrl;
 use super::protocol::{Reply, Request, VERSION, write};
 
@@ -40,13 +41,7 @@ impl Remote {
         place: String,
         options: &SessionOptions,
     ) -> Result<Self, Fault> {
-        let (input, output) = tokio::io::split(stream);
-        let mut remote = Self {
-            lines: BufReader::new(input).lines(),
-            output,
-            dialect: url.dialect(),
-            place,
-        };
+        let mut remote = Self::over(stream, url, place);
         let request = Request::Open {
             version: VERSION.to_owned(),
             variable: url.variable.clone(),
@@ -55,6 +50,47 @@ impl Remote {
         };
         remote.plain(Some(cx), request).await?;
         Ok(remote)
+    }
+
+    fn over(stream: Stream, url: &ConnectionUrl, place: String) -> Self {
+        let (input, output) = tokio::io::split(stream);
+        Self {
+            lines: BufReader::new(input).lines(),
+            output,
+            dialect: url.dialect(),
+            place,
+        }
+    }
+
+    /// Work on the file itself, instead of a session.
+    ///
+    /// # Errors
+    /// The work's own; a helper that did not start.
+    pub(super) async fn files(
+        cx: &Cx,
+        stream: Stream,
+        url: &ConnectionUrl,
+        place: String,
+        work: FileWork,
+    ) -> Result<FileReport, Fault> {
+        let mut remote = Self::over(stream, url, place);
+        let request = Request::Files {
+            version: VERSION.to_owned(),
+            variable: url.variable.clone(),
+            url: url.text.reveal().to_owned(),
+            work,
+        };
+        match remote.call(Some(cx), request).await? {
+            Reply::Files(report) => Ok(report),
+            Reply::Fault(fault) => Err(fault),
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_)
+            | Reply::Sql(_) => Err(remote.confused()),
+        }
     }
 
     async fn call(&mut self, cx: Option<&Cx>, request: Request) -> Result<Reply, Fault> {
@@ -99,9 +135,12 @@ impl Remote {
             Reply::Done => Ok(()),
             Reply::Fault(fault) => Err(fault),
             Reply::Sql(error) => Err(Fault::failed(error.message)),
-            Reply::Event(_) | Reply::Locked(_) | Reply::Rows(_) | Reply::Texts(_) => {
-                Err(self.confused())
-            }
+            Reply::Event(_)
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_)
+            | Reply::Files(_) => Err(self.confused()),
         }
     }
 
@@ -110,9 +149,14 @@ impl Remote {
             Ok(Reply::Done) => return Ok(()),
             Ok(Reply::Sql(error)) => return Err(error),
             Ok(Reply::Fault(fault)) | Err(fault) => fault,
-            Ok(Reply::Event(_) | Reply::Locked(_) | Reply::Rows(_) | Reply::Texts(_)) => {
-                self.confused()
-            }
+            Ok(
+                Reply::Event(_)
+                | Reply::Locked(_)
+                | Reply::Rows(_)
+                | Reply::Texts(_)
+                | Reply::Bytes(_)
+                | Reply::Files(_),
+            ) => self.confused(),
         };
         Err(SqlError {
             message: fault.to_string(),
@@ -144,9 +188,13 @@ impl Database for Remote {
         match self.call(None, Request::Rows { database }).await? {
             Reply::Rows(rows) => Ok(rows),
             Reply::Fault(fault) => Err(fault),
-            Reply::Event(_) | Reply::Done | Reply::Locked(_) | Reply::Texts(_) | Reply::Sql(_) => {
-                Err(self.confused())
-            }
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_)
+            | Reply::Files(_)
+            | Reply::Sql(_) => Err(self.confused()),
         }
     }
 
@@ -157,9 +205,13 @@ impl Database for Remote {
         match self.call(Some(cx), request).await? {
             Reply::Locked(hold) => Ok(hold),
             Reply::Fault(fault) => Err(fault),
-            Reply::Event(_) | Reply::Done | Reply::Rows(_) | Reply::Texts(_) | Reply::Sql(_) => {
-                Err(self.confused())
-            }
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_)
+            | Reply::Files(_)
+            | Reply::Sql(_) => Err(self.confused()),
         }
     }
 
@@ -193,9 +245,27 @@ impl Database for Remote {
         match self.call(None, Request::Query { sql }).await? {
             Reply::Texts(texts) => Ok(texts),
             Reply::Fault(fault) => Err(fault),
-            Reply::Event(_) | Reply::Done | Reply::Locked(_) | Reply::Rows(_) | Reply::Sql(_) => {
-                Err(self.confused())
-            }
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Bytes(_)
+            | Reply::Files(_)
+            | Reply::Sql(_) => Err(self.confused()),
+        }
+    }
+
+    async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {
+        match self.call(None, Request::FreeBytes).await? {
+            Reply::Bytes(bytes) => Ok(bytes),
+            Reply::Fault(fault) => Err(fault),
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Files(_)
+            | Reply::Sql(_) => Err(self.confused()),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! SQLite calls block, so each runs on a blocking thread while this side
 //! listens for the signal and the statement's deadline and interrupts it.
 
+pub(in crate::database) mod files;
 mod lock;
 mod open;
 mod work;
@@ -256,6 +257,11 @@ impl Database for Sqlite {
             .into_iter()
             .map(|row| row.into_iter().next().flatten())
             .collect())
+    }
+
+    async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {
+        let path = self.path.clone();
+        blocking(move || open::free_bytes(&path)).await
     }
 }
 

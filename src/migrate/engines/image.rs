@@ -10,16 +10,7 @@ use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::ports::{Cx, FolderEntry, Job};
 
-use crate::model::project::MigrationSpec;
-
-/// The folder as messages name it.
-pub(super) fn shown(spec: &MigrationSpec) -> &str {
-    spec.path_written
-        .as_deref()
-        .or_else(|| spec.path.as_deref().and_then(|path| path.to_str()))
-        .unwrap_or("migrations")
-        .trim_end_matches('/')
-}
+use crate::migrate::files::shown;
 
 pub(super) async fn read(
     cx: &Cx,

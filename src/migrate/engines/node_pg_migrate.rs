@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::migrate::files::shown;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
 use super::framework::{File, Found, Framework, Gaps, Options, Tool, by_place};
-use super::image::shown;
 use super::tables::{self, Recorded, Records, Table};
 
 const SUFFIXES: [&str; 7] = ["js", "cjs", "mjs", "ts", "cts", "mts", "sql"];

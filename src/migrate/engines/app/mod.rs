@@ -18,6 +18,7 @@ use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, Migration, MigrationPlan, MigrationRequest, MigrationState};
 use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationStrategy};
+use crate::model::risk::{Forecast, Outlook};
 use crate::model::schema::SchemaStatus;
 use crate::ports::{Begun, Claim, Cx, Engine, Fetch, Job};
 
@@ -99,6 +100,7 @@ impl Engine for App {
             unread: Some(why),
             files: Files::Final,
             schema_version: None,
+            outlook: Outlook::default(),
             route: "by the application itself".to_owned(),
         };
         let live = match live::find(cx, job).await? {
@@ -166,6 +168,7 @@ fn migrations(status: &SchemaStatus) -> Vec<Migration> {
             transactional: false,
             note: None,
             compat: Some(unknown()),
+            forecast: Forecast::default(),
         })
         .collect()
 }

@@ -87,6 +87,7 @@ impl<'a> Begun<'a> for Ready<'a> {
                     fault: self.explained(fault, &report),
                     report: MigrationReport {
                         databases: vec![report],
+                        backups: vec![],
                     },
                 }),
             },
@@ -200,6 +201,8 @@ impl Ready<'_> {
             results,
             schema_before: self.plan.schema_version,
             schema_after: after.map_or(self.plan.schema_version, |status| Some(status.current)),
+            health_before: None,
+            health_after: None,
         }
     }
 

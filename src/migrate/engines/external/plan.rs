@@ -6,6 +6,7 @@ use crate::model::compat::{Compat, Finding, Harm};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, Migration, MigrationPlan, MigrationRequest, MigrationState};
 use crate::model::project::MigrationStrategy;
+use crate::model::risk::{Forecast, Outlook};
 use crate::ports::{Cx, Job};
 
 use super::answer::Wrong;
@@ -39,6 +40,7 @@ pub(super) async fn plan(
         unread: None,
         files: Files::Final,
         schema_version: said.schema_version,
+        outlook: Outlook::default(),
         route: format!("by `{}` on this machine", engine.name()),
         migrations,
     })
@@ -110,6 +112,7 @@ fn migration(one: &One, base: MigrationStrategy, engine: &External) -> Migration
                 engine.id
             )),
         }),
+        forecast: Forecast::default(),
     }
 }
 

@@ -135,6 +135,7 @@ fn with<'b>(job: &'b Job<'_>, database: &'b DatabaseSpec) -> Job<'b> {
     Job {
         environment: job.environment,
         database,
+        which: job.which.clone(),
         host: job.host,
         image: job.image,
         files: job.files,
@@ -179,6 +180,8 @@ impl Work<'_> {
                 .collect(),
             schema_before: self.plan.schema_version,
             schema_after: self.plan.schema_version,
+            health_before: None,
+            health_after: None,
         };
         let fault = match self.call(cx).await {
             Ok(done) => {
@@ -194,6 +197,7 @@ impl Work<'_> {
             fault,
             report: MigrationReport {
                 databases: vec![report],
+                backups: vec![],
             },
         })
     }

@@ -5,6 +5,7 @@ use crate::migrate::engines::tables::{End, Recorded, Records};
 use crate::model::compat::Compat;
 use crate::model::migration::{Migration, MigrationState};
 use crate::model::project::MigrationStrategy;
+use crate::model::risk::Forecast;
 
 use super::{File, Tool};
 
@@ -145,6 +146,7 @@ fn migration(
             "was run by engine `{}`, whose statements are not judged",
             tool.id()
         ))),
+        forecast: Forecast::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::migrate::engines::image;
+use crate::migrate::files::shown;
 use crate::migrate::hashing;
 use crate::model::fault::Fault;
 use crate::model::migration::Files;
@@ -47,7 +48,7 @@ pub(super) async fn entries(
     job: &Job<'_>,
 ) -> Result<Option<(Vec<FolderEntry>, Files)>, Fault> {
     let spec = &job.database.migrations;
-    let shown = image::shown(spec);
+    let shown = shown(spec);
     let Some(path) = &spec.path else {
         return Err(Fault::config(format!(
             "`databases.{}.migrations` has no `path`",

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::migrate::files::shown;
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
@@ -104,7 +105,7 @@ impl<T: Tool> Engine for Framework<T> {
         }
         // What the image holds is not known here.
         if let (Some(path), MigrationSource::Checkout) = (&spec.path, spec.source) {
-            let shown = super::image::shown(spec);
+            let shown = shown(spec);
             match files::checkout(path, shown) {
                 Ok(entries) => problems.extend(self.tool.files(&entries, shown).problems),
                 Err(fault) => problems.push(fault.to_string()),

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::migrate::engines::image;
 use crate::migrate::engines::tables::{End, Records};
+use crate::migrate::files::shown;
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
+use crate::model::risk::Outlook;
 use crate::model::schema::version_of;
 use crate::ports::{Cx, Databases, Job, SessionOptions, Which, Who};
 
@@ -59,12 +60,13 @@ pub(super) async fn plan(
         unread,
         files: Files::Awaited,
         schema_version: version(&records),
+        outlook: Outlook::default(),
         route: route.words,
     };
     let Some((entries, files)) = read else {
         return Ok(plan);
     };
-    let found = tool.files(&entries, image::shown(&job.database.migrations));
+    let found = tool.files(&entries, shown(&job.database.migrations));
     let gaps = match request.allow_out_of_order {
         true => Gaps::Allow,
         false => Gaps::Refuse,

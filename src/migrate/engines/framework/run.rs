@@ -6,7 +6,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use crate::migrate::engines::tables::{End, Records, Table};
-use crate::migrate::engines::{agreed, container, image};
+use crate::migrate::engines::{agreed, container};
+use crate::migrate::files::shown;
 use crate::migrate::words;
 use crate::model::container::Exit;
 use crate::model::fault::Fault;
@@ -54,7 +55,7 @@ pub(super) async fn begin<'a>(
         true => Gaps::Allow,
         false => Gaps::Refuse,
     };
-    let found = tool.files(&entries, image::shown(&job.database.migrations));
+    let found = tool.files(&entries, shown(&job.database.migrations));
     let strategy = job.database.migrations.strategy;
     let now = compare(tool, &found.files, &records, strategy, gaps);
     let results = agree(planned, &now.migrations, found.problems, now.refusals, job)?;
@@ -77,6 +78,8 @@ pub(super) async fn begin<'a>(
             results,
             schema_before: plan::version(&records),
             schema_after: plan::version(&records),
+            health_before: None,
+            health_after: None,
         },
         session,
     }))
@@ -149,6 +152,7 @@ impl<'a> Begun<'a> for Ready<'a> {
                 fault,
                 report: MigrationReport {
                     databases: vec![report],
+                    backups: vec![],
                 },
             }),
         };
