@@ -345,6 +345,15 @@ pub enum Safety {
     Block,
 }
 
+/// The keys of a database that its engine cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineNeeds {
+    /// `migrations.path`.
+    pub path: bool,
+    /// `connection_env`.
+    pub connection: bool,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct MigrationSpec {
     /// An id that the engine registry knows.

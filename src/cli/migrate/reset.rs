@@ -43,7 +43,7 @@ pub(super) async fn reset(
         async |session| {
             allowed(session)?;
             known(&session.environment, &args.database)?;
-            session.judge_databases(&args.database)?;
+            session.judge_databases(&args.database).await?;
             if args.dry_run {
                 let history = session.history(&session.cx, Access::Read).await?;
                 let image = newest_image(&history, &session.environment).map(|(_, image)| image);

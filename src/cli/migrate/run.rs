@@ -41,7 +41,7 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
             }
         },
         async |session| {
-            session.judge_databases(&args.filters.database)?;
+            session.judge_databases(&args.filters.database).await?;
             if args.dry_run {
                 let history = session.history(&session.cx, Access::Read).await?;
                 let (plans, _) =

@@ -150,23 +150,12 @@ fn reading(job: &Job<'_>) -> SessionOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::test_support::spec;
+    use crate::migrate::test_support::database;
     use crate::model::fault::FaultKind;
-    use crate::model::project::{Safety, Via};
 
     #[tokio::test]
     async fn a_database_that_never_answers_is_given_up_with_a_way_to_look() {
-        let database = DatabaseSpec {
-            name: "main".parse().expect("a name"),
-            connection_env: Some("DATABASE_URL".into()),
-            direct_connection_env: None,
-            via: Via::Direct,
-            migrations: spec(std::path::Path::new("db")),
-            backup_before_migrate: false,
-            backup_keep: 5,
-            safety_breaking: Safety::Warn,
-            safety_blocking: Safety::Warn,
-        };
+        let database = database();
         let never = std::future::pending::<Result<(), Fault>>();
         let fault = answered(&database, Duration::from_millis(10), never)
             .await

@@ -19,10 +19,10 @@ use crate::ports::{
 };
 
 use super::check::{self, Work};
-use super::deadline::Limit;
 use super::progress::Progress;
 use super::source::{Read, Source, Sources};
-use super::{deadline, fault, plan, steps};
+use super::{fault, plan, steps};
+use crate::migrate::engines::deadline::{self, Limit};
 
 /// Opens, locks and looks again.
 pub(super) async fn begin<'a>(
