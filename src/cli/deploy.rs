@@ -5,11 +5,12 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::deploy::{Deployer, Stopped, Wanted, new_deploy};
+use crate::migrate::DataLoss;
 use crate::model::names::RoleName;
 use crate::model::project::Environment;
 use crate::model::release::{Release, ReleaseId};
 use crate::model::secret::Secret;
-use crate::plan::{self, DeployRequest, ReadyRole, gate};
+use crate::plan::{self, DeployPlan, DeployRequest, ReadyRole, Step, gate};
 use crate::ports::Cx;
 use crate::ui::{self, Style, Ui};
 
@@ -21,15 +22,20 @@ use super::fingerprints;
 use super::keeper::Access;
 use super::resume;
 use super::roles;
-use super::session::{Session, on_environment};
+use super::session::{Overrides, Session, on_overridden};
 
 pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
-    on_environment(
+    let overrides = Overrides {
+        image: args.image.as_deref(),
+        backup: args.backup.backup(),
+        loss: args.backup.loss(),
+    };
+    on_overridden(
         "stagecraft deploy",
         globals,
         ui,
-        args.image.as_deref(),
+        overrides,
         async |session| {
             // An abort must not wait for a file that a later release brings.
             if !args.abort {
@@ -42,7 +48,7 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
             session
                 .locked(async |cx| {
                     let release = if args.resume {
-                        resume::finish(session, cx, consent).await?
+                        resume::finish(session, cx, consent, args.backup.loss()).await?
                     } else if args.abort {
                         resume::undo(session, cx).await?
                     } else {
@@ -66,6 +72,7 @@ async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure
     // What a deploy would stop at is said here too.
     let ready = roles::of_today(&session.environment, &*session.house.values).await?;
     let mut plan = plan::deploy(&session.environment, &facts, &request(&facts, args))?;
+    accept_loss(&mut plan, &session.environment, args.backup.loss());
     let other = other_values(&session.environment, &facts, &ready, key.as_ref());
     plan.warnings.extend(other);
     let open = plan::interrupted(&facts.history, &session.environment);
@@ -112,6 +119,7 @@ async fn deploy(
     }
     let ready = roles::of_today(environment, &*session.house.values).await?;
     let mut plan = plan::deploy(environment, &facts, &request(&facts, args))?;
+    accept_loss(&mut plan, environment, args.backup.loss());
     let other = other_values(environment, &facts, &ready, key.as_ref());
     plan.warnings.extend(other);
     session.warn_all(&plan.warnings);
@@ -134,6 +142,16 @@ async fn deploy(
         .deploy(cx, release, &plan, &facts, &ready)
         .await;
     settle(session, result).await
+}
+
+/// `--accept-data-loss` is one more risk of the plan, which has another id then.
+pub(crate) fn accept_loss(plan: &mut DeployPlan, environment: &Environment, loss: DataLoss) {
+    let migrates = matches!(plan.migrate_pre, Step::Do(_));
+    let risks = plan::loss_risks(environment);
+    if loss == DataLoss::Accepted && migrates && !risks.is_empty() {
+        plan.risks.extend(risks);
+        plan.id = plan::plan_id(&(&plan.id, &plan.risks), None);
+    }
 }
 
 /// Secrets that the live release's containers got another value of.

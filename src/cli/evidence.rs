@@ -39,7 +39,7 @@ pub(crate) fn of_nothing_to_do(cx: &Cx, environment: &Environment, release: &Rel
         finished: release.timestamp,
         timeout: Duration::ZERO,
         outcome: Ok(&report),
-        backup_id: None,
+        environment: &environment.name,
         approver: None,
         risk: None,
     };
@@ -119,7 +119,7 @@ impl Migrator for Witnessed {
             finished: Utc::now(),
             timeout: self.timeout(plans),
             outcome: shown.as_ref(),
-            backup_id: None,
+            environment: &self.environment.name,
             approver: None,
             risk: None,
         };

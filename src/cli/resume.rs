@@ -1,6 +1,7 @@
 //! `deploy --resume` and `deploy --abort`.
 
 use crate::deploy::{Wanted, reopen};
+use crate::migrate::DataLoss;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Release, ReleaseKind};
@@ -9,7 +10,7 @@ use crate::ports::Cx;
 use crate::ui;
 
 use super::approval::{self, Consent, Proposal};
-use super::deploy::{deployer, settle, style};
+use super::deploy::{accept_loss, deployer, settle, style};
 use super::failure::Failure;
 use super::fingerprints;
 use super::keeper::Access;
@@ -23,6 +24,7 @@ pub(crate) async fn finish(
     session: &Session<'_>,
     cx: &Cx,
     consent: &Consent,
+    loss: DataLoss,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
     let history = session.history(cx, Access::Write).await?;
@@ -39,7 +41,8 @@ pub(crate) async fn finish(
         release: release.id.clone(),
         version: Some(release.version.clone()),
     };
-    let today = plan::deploy(environment, &facts, &request)?;
+    let mut today = plan::deploy(environment, &facts, &request)?;
+    accept_loss(&mut today, environment, loss);
     plan::matches_today(&release, &today)?;
     let ready = roles::of_today(environment, &*session.house.values).await?;
     let question = format!("finish {} ({})", release.id, release.version);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::config::{self, Loaded};
 use crate::deploy::{Observer, Origin, Wanted, close_cut_off, one_history, ours};
+use crate::migrate::DataLoss;
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::history::History;
@@ -59,6 +60,40 @@ pub(crate) async fn on_environment<'a, T>(
     image: Option<&str>,
     work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let overrides = Overrides {
+        image,
+        ..Overrides::default()
+    };
+    on_overridden(command, globals, ui, overrides, work).await
+}
+
+/// What a command line says instead of the configuration.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Overrides<'a> {
+    pub(crate) image: Option<&'a str>,
+    pub(crate) backup: Backup,
+    pub(crate) loss: DataLoss,
+}
+
+/// Whether migrations wait for the backups that the configuration asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Backup {
+    #[default]
+    AsConfigured,
+    Skipped,
+}
+
+/// As [`on_environment`].
+///
+/// # Errors
+/// The configuration's, or the work's.
+pub(crate) async fn on_overridden<'a, T>(
+    command: &'static str,
+    globals: &Globals,
+    ui: &'a Ui,
+    overrides: Overrides<'_>,
+    work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let Loaded {
         mut environment,
         warnings,
@@ -66,15 +101,20 @@ pub(crate) async fn on_environment<'a, T>(
     for warning in warnings.warnings() {
         ui.warn(&warning).await;
     }
-    if let Some(reference) = image {
+    if let Some(reference) = overrides.image {
         environment.source = ImageSource::Prebuilt(reference.to_owned());
+    }
+    if overrides.backup == Backup::Skipped {
+        for database in environment.databases.values_mut() {
+            database.backup_before_migrate = false;
+        }
     }
     let environment = Arc::new(environment);
     ui.expect_hosts(environment.hosts.iter().map(|host| &host.address));
     let values: Arc<dyn Connections> =
         Arc::new(Hidden::new(config::values::Values::of(&environment), ui));
     let mask: Masker = Arc::new(ui.masker());
-    let (house, files) = wiring::house(&environment, values, Arc::clone(&mask))?;
+    let (house, files) = wiring::house(&environment, values, Arc::clone(&mask), overrides.loss)?;
     let session = Session {
         ui,
         cx: Cx::new(ui.events(), interrupt::token()?),
@@ -158,10 +198,7 @@ impl Session<'_> {
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        let (who, machine) = who();
-        Origin {
-            actor: format!("{who}@{machine}"),
-        }
+        Origin { actor: actor() }
     }
 
     /// Everything that is true now.
@@ -301,6 +338,12 @@ fn who_holds_it(environment: &Environment) -> String {
 
 async fn release(held: Box<dyn Held>) {
     held.release().await;
+}
+
+/// Such as `ada@laptop`.
+pub(super) fn actor() -> String {
+    let (who, machine) = who();
+    format!("{who}@{machine}")
 }
 
 /// Who runs this, and where.

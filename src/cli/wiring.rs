@@ -7,7 +7,7 @@ use crate::docker::auth::Auth;
 use crate::docker::client::Engines;
 use crate::docker::{Delivery, Span, builder, claims, pusher, runner, runner_of, services};
 use crate::http::Prober;
-use crate::migrate::{self, Registry};
+use crate::migrate::{self, DataLoss, Registry, Safeguard};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
 use crate::ports::{
@@ -21,6 +21,7 @@ use crate::ssh::{EnvironmentLock, Folders, HostFiles, Links};
 use super::acme;
 use super::evidence::Witnessed;
 use super::secrets::Masker;
+use super::session::actor;
 
 /// Everything a command on one environment works with.
 pub(crate) struct House {
@@ -61,6 +62,7 @@ pub(crate) fn house(
     environment: &Arc<Environment>,
     values: Arc<dyn Connections>,
     mask: Masker,
+    loss: DataLoss,
 ) -> Result<(House, HostFiles), Fault> {
     let link: Arc<dyn HostLink> = Links::new()?;
     let engines = Engines::new(Arc::clone(&link));
@@ -103,6 +105,11 @@ pub(crate) fn house(
         Arc::clone(&values),
         Arc::clone(&runner),
         Arc::clone(&link),
+        Safeguard {
+            backups: Arc::clone(&backups),
+            loss,
+            actor: actor(),
+        },
     );
     let hands = Hands {
         runner: Arc::clone(&runner),

@@ -231,6 +231,7 @@ pub(super) fn recall(release: &mut Release, plans: &[MigrationPlan]) {
 
 /// Keeps what a run did in the release's record, failed or not.
 pub fn record_run(release: &mut Release, report: &MigrationReport) {
+    release.backups.extend(report.backups.iter().cloned());
     for database in &report.databases {
         keep(release, database.results.clone(), |_| true);
         let record = release.schema.entry(database.database.clone()).or_default();

@@ -15,6 +15,7 @@ use crate::model::release::ReleaseId;
 use crate::ports::{Connections, ContainerRunner, Cx, Engine, HostLink, Job, Migrator};
 
 use super::registry::Registry;
+use super::safeguard::{Safeguard, with_backups};
 use super::step::{self, Entry, in_database};
 use super::words;
 
@@ -26,6 +27,7 @@ pub fn migrator(
     values: Arc<dyn Connections>,
     runner: Arc<dyn ContainerRunner>,
     link: Arc<dyn HostLink>,
+    safeguard: Safeguard,
 ) -> Arc<dyn Migrator> {
     Arc::new(All {
         environment,
@@ -33,6 +35,7 @@ pub fn migrator(
         values,
         runner,
         link,
+        safeguard,
     })
 }
 
@@ -42,6 +45,7 @@ struct All {
     values: Arc<dyn Connections>,
     runner: Arc<dyn ContainerRunner>,
     link: Arc<dyn HostLink>,
+    safeguard: Safeguard,
 }
 
 #[async_trait]
@@ -86,12 +90,23 @@ impl Migrator for All {
         let locked = step::lock(cx, &entries).await.map_err(stopped)?;
         // Here every database is locked and as planned, and none is changed yet:
         // the place of what must be true of all of them first.
+        let (guard, environment) = (&self.safeguard, &*self.environment);
+        let before = guard.before(cx, environment, &entries).await;
+        let taken = before.map_err(stopped)?;
         match locked.apply(cx).await {
-            Ok(report) => Ok(whole(plans, report)),
-            Err(failure) => Err(MigrationFailure {
-                fault: failure.fault,
-                report: whole(plans, failure.report),
-            }),
+            Ok(report) => {
+                guard.after(cx, environment, &taken).await;
+                Ok(whole(plans, with_backups(report, &taken)))
+            }
+            Err(failure) => {
+                let failure = guard
+                    .after_failure(cx, environment, &entries, &taken, failure)
+                    .await;
+                Err(MigrationFailure {
+                    fault: failure.fault,
+                    report: whole(plans, failure.report),
+                })
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 //! `files` reads a folder, `sql` understands its statements, `drift` compares
 //! both with the rows of the database (pure), `engines` drive the tools, the
 //! `registry` knows them by id, the `migrator` knows the databases of an
-//! environment, and a `step` locks them all before it changes the first. `evidence` writes what a step did, `create` starts a new file,
+//! environment, a `step` locks them all before it changes the first, and a `safeguard` backs
+//! them up in between. `evidence` writes what a step did, `create` starts a new file,
 //! `checksums` is the repository's ledger, `compat` judges whether older
 //! code can live with a migration.
 //!
@@ -20,6 +21,7 @@ pub mod files;
 mod hashing;
 mod migrator;
 mod registry;
+mod safeguard;
 pub mod select;
 pub mod sql;
 mod step;
@@ -29,3 +31,4 @@ mod words;
 
 pub use migrator::migrator;
 pub use registry::{Registry, RegistryError};
+pub use safeguard::{DataLoss, Safeguard};

@@ -10,6 +10,7 @@ use crate::model::phase::Phase;
 use crate::model::project::Environment;
 use crate::model::release::ReleaseId;
 
+use super::backup::backup_notes;
 use super::facts::Facts;
 use super::identity::plan_id;
 use super::image::{BuildStep, PushStep, image_steps};
@@ -51,6 +52,18 @@ pub struct MigrateStep {
     /// Databases whose files are in an image that is not there yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<(DatabaseName, Files)>,
+}
+
+impl MigrateStep {
+    /// Those that it changes, or may change.
+    fn databases(&self) -> Vec<DatabaseName> {
+        let files = self.files.iter().map(|(database, _)| database);
+        let migrations = self.migrations.iter().map(|one| &one.database);
+        let mut all: Vec<DatabaseName> = migrations.chain(files).cloned().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
 }
 
 /// Everything a deploy would do, complete before anything is changed.
@@ -160,6 +173,12 @@ pub fn deploy(
         migrations: facts.migrations.clone(),
     };
     ask_live(&mut plan, environment, facts);
+    for step in [&mut plan.migrate_pre, &mut plan.migrate_post] {
+        if let Step::Do(step) = step {
+            step.notes
+                .extend(backup_notes(environment, &step.databases()));
+        }
+    }
     let broken = Broken::of(environment, &facts.history, &facts.migrations);
     plan.refusals.extend(broken.refusals);
     plan.warnings.extend(broken.warnings);

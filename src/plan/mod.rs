@@ -2,6 +2,7 @@
 //! may run. Imports `model` only; no I/O, no clock, no randomness.
 
 mod amiss;
+mod backup;
 mod deploy;
 mod facts;
 mod gate;
@@ -22,6 +23,7 @@ mod tolerance;
 mod unbuilt;
 
 pub use amiss::Amiss;
+pub use backup::{backup_notes, loss_risks};
 pub use deploy::{DeployPlan, DeployRequest, MigrateStep, PlannedMigration, Step, deploy};
 pub use facts::{Facts, HostFacts, SourceFacts};
 pub use gate::{Verdict, gate};

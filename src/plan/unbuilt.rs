@@ -3,27 +3,18 @@
 //! would break a promise that the file makes.
 
 use crate::model::fault::Fault;
-use crate::model::project::{DatabaseSpec, Environment, OnFailure, Safety};
+use crate::model::project::{DatabaseSpec, Environment, Safety};
 
 /// For everything that changes a database.
 ///
 /// # Errors
 /// `Config`, naming the key.
 pub fn migrations(environment: &Environment) -> Result<(), Fault> {
-    if environment.on_failure == OnFailure::Restore {
-        return Err(refuse("on_failure: restore", "set `on_failure: stop`"));
-    }
     environment.databases.values().try_for_each(database)
 }
 
 fn database(database: &DatabaseSpec) -> Result<(), Fault> {
     let name = &database.name;
-    if database.backup_before_migrate {
-        return Err(refuse(
-            &format!("databases.{name}.backup.before_migrate"),
-            "take the backup yourself, and set `before_migrate: false`",
-        ));
-    }
     match database.safety_blocking {
         Safety::Off | Safety::Warn => Ok(()),
         Safety::Approve | Safety::Block => Err(refuse(

@@ -2,8 +2,11 @@
 
 use clap::{Args, Subcommand};
 
+use crate::migrate::DataLoss;
 use crate::model::backup::{BackupId, Label};
 use crate::model::names::DatabaseName;
+
+use super::super::session::Backup;
 
 /// Copy databases, and restore them
 #[derive(Debug, Args)]
@@ -74,4 +77,31 @@ pub(crate) struct BackupPruneArgs {
     /// Print what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What `deploy` and `migrate run` do about backups.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct BackupChoice {
+    /// Apply migrations without the backups that the configuration asks for
+    #[arg(long)]
+    skip_backup: bool,
+    /// Restore after a failure (`on_failure: restore`) although writes are lost; to be approved
+    #[arg(long, conflicts_with = "skip_backup")]
+    accept_data_loss: bool,
+}
+
+impl BackupChoice {
+    pub(crate) fn backup(self) -> Backup {
+        match self.skip_backup {
+            true => Backup::Skipped,
+            false => Backup::AsConfigured,
+        }
+    }
+
+    pub(crate) fn loss(self) -> DataLoss {
+        match self.accept_data_loss {
+            true => DataLoss::Accepted,
+            false => DataLoss::Refused,
+        }
+    }
 }

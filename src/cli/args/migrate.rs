@@ -6,6 +6,8 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
+use super::BackupChoice;
+
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArgs {
@@ -84,6 +86,8 @@ pub(crate) struct MigrateRunArgs {
     /// Apply files that sort before one that is applied already
     #[arg(long)]
     pub(crate) allow_out_of_order: bool,
+    #[command(flatten)]
+    pub(crate) backup: BackupChoice,
     /// Approve the plan of this id with its risks; printed by `--dry-run`
     #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
     pub(crate) approve: Option<String>,

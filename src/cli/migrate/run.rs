@@ -6,6 +6,7 @@ use chrono::Utc;
 use serde_json::json;
 
 use crate::deploy::{Journal, new_migration, record_run};
+use crate::migrate::DataLoss;
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
@@ -23,17 +24,22 @@ use super::super::args::{Globals, MigrateRunArgs};
 use super::super::deploy::{settle, show, style};
 use super::super::failure::Failure;
 use super::super::keeper::Access;
-use super::super::session::{Session, on_environment};
+use super::super::session::{Overrides, Session, on_overridden};
 use super::super::source;
 use super::request;
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
-    on_environment(
+    let overrides = Overrides {
+        image: None,
+        backup: args.backup.backup(),
+        loss: args.backup.loss(),
+    };
+    on_overridden(
         "stagecraft migrate run",
         globals,
         ui,
-        None,
+        overrides,
         async |session| {
             session.judge_databases(&args.filters.database)?;
             if args.dry_run {
@@ -42,7 +48,8 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
                     planned(session, &session.cx, args, &history, Looking::Only).await?;
                 let broken = Broken::of(&session.environment, &history, &plans);
                 session.warn_all(&broken.warnings);
-                let id = id(&session.environment, &plans);
+                let accepted = accepted(&session.environment, args);
+                let id = id(&session.environment, &plans, &accepted);
                 ui.show(
                     &text(session, &plans, &broken, &id),
                     &json!({ "id": id, "databases": plans, "breaking": broken.objections }),
@@ -123,7 +130,9 @@ async fn run_locked(
     let broken = Broken::of(environment, &history, &plans);
     session.warn_all(&broken.warnings);
     refusals.extend(broken.refusals.iter().cloned());
-    let id = id(environment, &plans);
+    let accepted = accepted(environment, args);
+    let id = id(environment, &plans, &accepted);
+    let risks = [broken.risks.clone(), accepted].concat();
     if pending == 0 && refusals.is_empty() {
         session
             .ui
@@ -137,7 +146,7 @@ async fn run_locked(
     let question = format!("apply {}", words::plural(pending, "migration"));
     approval::pass(
         session.ui,
-        gate(environment, &refusals, &broken.risks, &question),
+        gate(environment, &refusals, &risks, &question),
         consent,
         Proposal {
             id: Some(&id),
@@ -158,8 +167,8 @@ async fn run_locked(
     Ok(())
 }
 
-/// What would run, and in which file's words.
-fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
+/// What would run, and in which file's words; what is done about a failure.
+fn id(environment: &Environment, plans: &[MigrationPlan], accepted: &[String]) -> String {
     let work: Vec<_> = plans
         .iter()
         .flat_map(|plan| {
@@ -167,14 +176,37 @@ fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
                 .map(|one| (&plan.database, &one.id, &one.checksum))
         })
         .collect();
-    plan::plan_id(&(&environment.name, work), None)
+    let id = plan::plan_id(&(&environment.name, work), None);
+    let busy = plans.iter().filter(|plan| !plan.selected.is_empty());
+    let databases: Vec<_> = busy.map(|plan| plan.database.clone()).collect();
+    let safeguards = plan::backup_notes(environment, &databases);
+    match (safeguards.is_empty(), accepted.is_empty()) {
+        (true, true) => id,
+        _ => plan::plan_id(&(id, safeguards, accepted), None),
+    }
+}
+
+/// What `--accept-data-loss` accepts.
+fn accepted(environment: &Environment, args: &MigrateRunArgs) -> Vec<String> {
+    match args.backup.loss() {
+        DataLoss::Accepted => plan::loss_risks(environment),
+        DataLoss::Refused => vec![],
+    }
 }
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
     let look = style(session);
+    let busy = plans.iter().filter(|plan| !plan.selected.is_empty());
+    let databases: Vec<_> = busy.map(|plan| plan.database.clone()).collect();
+    let notes = plan::backup_notes(&session.environment, &databases);
+    let notes: Vec<String> = notes
+        .iter()
+        .map(|note| format!("  note: {note}\n"))
+        .collect();
     format!(
-        "{}{}  plan id     {id}",
+        "{}{}{}  plan id     {id}",
         ui::migrations::text(plans, Listed::Unsettled, look),
+        notes.concat(),
         ui::plan_text::breaking(&broken.objections, look),
     )
 }

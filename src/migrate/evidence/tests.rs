@@ -37,7 +37,7 @@ fn step<'a>(
         finished: started + chrono::Duration::milliseconds(2500),
         timeout: Duration::from_secs(1800),
         outcome,
-        backup_id: None,
+        environment: Box::leak(Box::new("prod".parse().expect("a name"))),
         approver: None,
         risk: None,
     }
