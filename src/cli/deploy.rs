@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::deploy::{Deployer, Stopped, Wanted, new_deploy};
 use crate::migrate::DataLoss;
+use crate::model::migration::Risk;
 use crate::model::names::RoleName;
-use crate::model::project::Environment;
+use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Release, ReleaseId};
 use crate::model::secret::Secret;
 use crate::plan::{self, DeployPlan, DeployRequest, ReadyRole, Step, gate};
@@ -16,26 +17,22 @@ use crate::ui::{self, Style, Ui};
 
 use super::approval::{self, Consent, Proposal};
 use super::args::{DeployArgs, Globals};
+use super::committed;
 use super::evidence;
 use super::failure::Failure;
 use super::fingerprints;
 use super::keeper::Access;
 use super::resume;
 use super::roles;
-use super::session::{Overrides, Session, on_overridden};
+use super::session::{Session, on_environment_with};
 
 pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
-    let overrides = Overrides {
-        image: args.image.as_deref(),
-        backup: args.backup.backup(),
-        loss: args.backup.loss(),
-    };
-    on_overridden(
+    on_environment_with(
         "stagecraft deploy",
         globals,
         ui,
-        overrides,
+        |environment| overridden(environment, args),
         async |session| {
             // An abort must not wait for a file that a later release brings.
             if !args.abort {
@@ -63,6 +60,27 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
     .await
 }
 
+/// What the flags say otherwise than the file.
+fn overridden(environment: &mut Environment, args: &DeployArgs) {
+    if let Some(reference) = &args.image {
+        environment.source = ImageSource::Prebuilt(reference.clone());
+    }
+    args.backup.override_in(environment);
+    if args.skip_health_check {
+        (environment.health_before, environment.health_after) = (false, false);
+    }
+}
+
+/// The plan as it is approved: where somebody has to, with what guards it.
+pub(crate) fn proposed(session: &Session<'_>, plan: &plan::DeployPlan) -> String {
+    let text = ui::plan_text::deploy(plan, style(session));
+    let environment = &session.environment;
+    match environment.protected || !plan.risks.is_empty() {
+        true => ui::safeguards::text(environment, &plan.migrations, style(session)) + &text,
+        false => text,
+    }
+}
+
 /// Prints the plan. Takes no lock, writes nothing.
 async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
     let (facts, key) = tokio::try_join!(
@@ -75,6 +93,8 @@ async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure
     accept_loss(&mut plan, &session.environment, args.backup.loss());
     let other = other_values(&session.environment, &facts, &ready, key.as_ref());
     plan.warnings.extend(other);
+    plan.refusals
+        .extend(committed::refusals(&session.environment, &plan.migrations).await);
     let open = plan::interrupted(&facts.history, &session.environment);
     let mut warnings = plan.warnings.clone();
     if let Some(found) = &open {
@@ -83,7 +103,7 @@ async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure
             found.release.id
         ));
     }
-    let text = ui::plan_text::deploy(&plan, style(session));
+    let text = proposed(session, &plan);
     session.warn_all(&warnings);
     session
         .ui
@@ -122,19 +142,23 @@ async fn deploy(
     accept_loss(&mut plan, environment, args.backup.loss());
     let other = other_values(environment, &facts, &ready, key.as_ref());
     plan.warnings.extend(other);
+    plan.refusals
+        .extend(committed::refusals(environment, &plan.migrations).await);
     session.warn_all(&plan.warnings);
     let question = format!("deploy {}", plan.version);
-    approval::pass(
+    let approval = approval::pass(
         session.ui,
         gate(environment, &plan.refusals, &plan.risks, &question),
         consent,
         Proposal {
             id: Some(&plan.id),
-            text: &ui::plan_text::deploy(&plan, style(session)),
+            text: &proposed(session, &plan),
         },
     )
     .await?;
+    session.accept_loss(args.backup.loss());
     let mut release = new_deploy(environment, &plan, &session.origin());
+    release.approved = session.approve(&approval, Risk::of(&plan.migrations), &plan.risks);
     let key = session.keeper.make_key(key).await?;
     let ready = fingerprints::imprint(ready, key.as_ref());
     fingerprints::sign(&mut release, &ready, key.as_ref());

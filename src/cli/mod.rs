@@ -10,6 +10,7 @@ mod args;
 mod backup;
 mod check;
 mod choice;
+mod committed;
 mod config;
 mod deploy;
 mod evidence;

@@ -15,13 +15,15 @@ use crate::migrate::DataLoss;
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::history::History;
+use crate::model::migration::Risk;
 use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, ImageSource};
-use crate::model::release::{Outcome, Release, ReleaseKind};
+use crate::model::release::{Approved, Outcome, Release, ReleaseKind};
 use crate::plan::Facts;
 use crate::ports::{Connections, Cx, Held, Holder, Ledger, Lock, Loss};
 use crate::ui::Ui;
 
+use super::approval::Approval;
 use super::args::Globals;
 use super::failure::Failure;
 use super::interrupt;
@@ -60,38 +62,23 @@ pub(crate) async fn on_environment<'a, T>(
     image: Option<&str>,
     work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let overrides = Overrides {
-        image,
-        ..Overrides::default()
+    let overridden = |environment: &mut Environment| {
+        if let Some(reference) = image {
+            environment.source = ImageSource::Prebuilt(reference.to_owned());
+        }
     };
-    on_overridden(command, globals, ui, overrides, work).await
+    on_environment_with(command, globals, ui, overridden, work).await
 }
 
-/// What a command line says instead of the configuration.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Overrides<'a> {
-    pub(crate) image: Option<&'a str>,
-    pub(crate) backup: Backup,
-    pub(crate) loss: DataLoss,
-}
-
-/// Whether migrations wait for the backups that the configuration asks for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Backup {
-    #[default]
-    AsConfigured,
-    Skipped,
-}
-
-/// As [`on_environment`].
+/// The same, with what the command's own flags say otherwise than the file.
 ///
 /// # Errors
 /// The configuration's, or the work's.
-pub(crate) async fn on_overridden<'a, T>(
+pub(crate) async fn on_environment_with<'a, T>(
     command: &'static str,
     globals: &Globals,
     ui: &'a Ui,
-    overrides: Overrides<'_>,
+    overridden: impl FnOnce(&mut Environment),
     work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let Loaded {
@@ -101,20 +88,13 @@ pub(crate) async fn on_overridden<'a, T>(
     for warning in warnings.warnings() {
         ui.warn(&warning).await;
     }
-    if let Some(reference) = overrides.image {
-        environment.source = ImageSource::Prebuilt(reference.to_owned());
-    }
-    if overrides.backup == Backup::Skipped {
-        for database in environment.databases.values_mut() {
-            database.backup_before_migrate = false;
-        }
-    }
+    overridden(&mut environment);
     let environment = Arc::new(environment);
     ui.expect_hosts(environment.hosts.iter().map(|host| &host.address));
     let values: Arc<dyn Connections> =
         Arc::new(Hidden::new(config::values::Values::of(&environment), ui));
     let mask: Masker = Arc::new(ui.masker());
-    let (house, files) = wiring::house(&environment, values, Arc::clone(&mask), overrides.loss)?;
+    let (house, files) = wiring::house(&environment, values, Arc::clone(&mask))?;
     let session = Session {
         ui,
         cx: Cx::new(ui.events(), interrupt::token()?),
@@ -199,6 +179,25 @@ impl Session<'_> {
 
     pub(crate) fn origin(&self) -> Origin {
         Origin { actor: actor() }
+    }
+
+    /// For the migrator, once the plan is approved.
+    pub(crate) fn accept_loss(&self, loss: DataLoss) {
+        // A command asks once.
+        let _ = self.house.loss.set(loss);
+    }
+
+    /// Keeps who agreed to a plan, for its release and for the evidence.
+    pub(crate) fn approve(
+        &self,
+        approval: &Approval,
+        risk: Risk,
+        risks: &[String],
+    ) -> Option<Approved> {
+        let approved = approval.record(self.origin().actor, risk, risks)?;
+        // A command asks once.
+        let _ = self.house.approved.set(approved.clone());
+        Some(approved)
     }
 
     /// Everything that is true now.
@@ -341,13 +340,13 @@ async fn release(held: Box<dyn Held>) {
 }
 
 /// Such as `ada@laptop`.
-pub(super) fn actor() -> String {
+pub(crate) fn actor() -> String {
     let (who, machine) = who();
     format!("{who}@{machine}")
 }
 
 /// Who runs this, and where.
-fn who() -> (String, String) {
+pub(crate) fn who() -> (String, String) {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let who = variable("GITHUB_ACTOR")
         .or_else(|| variable("GITLAB_USER_LOGIN"))

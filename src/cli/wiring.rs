@@ -1,6 +1,6 @@
 //! Joins adapters to ports: the only reader of their constructors.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::database;
 use crate::docker::auth::Auth;
@@ -10,9 +10,10 @@ use crate::http::Prober;
 use crate::migrate::{self, DataLoss, Registry, Safeguard};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
+use crate::model::release::Approved;
 use crate::ports::{
-    Backups, Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy,
-    Pusher, RolloutStrategy, Services, StateFolders,
+    Backups, Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe,
+    Proxy, Pusher, RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -31,8 +32,13 @@ pub(crate) struct House {
     pub(crate) runner: Arc<dyn ContainerRunner>,
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) pusher: Arc<dyn Pusher>,
+    pub(crate) databases: Arc<dyn Databases>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
+    /// Told by whoever asked, and written into the evidence.
+    pub(crate) approved: Arc<OnceLock<Approved>>,
+    /// Told by whoever asked, before migrations run.
+    pub(crate) loss: Arc<OnceLock<DataLoss>>,
     pub(crate) backups: Arc<dyn Backups>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) services: Arc<dyn Services>,
@@ -62,7 +68,6 @@ pub(crate) fn house(
     environment: &Arc<Environment>,
     values: Arc<dyn Connections>,
     mask: Masker,
-    loss: DataLoss,
 ) -> Result<(House, HostFiles), Fault> {
     let link: Arc<dyn HostLink> = Links::new()?;
     let engines = Engines::new(Arc::clone(&link));
@@ -98,17 +103,21 @@ pub(crate) fn house(
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
     let backups = database::backups(Arc::clone(&link), Arc::clone(&runner), Arc::clone(&folders));
-    let registry = Arc::new(Registry::builtin(databases));
+    let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
+    let loss = Arc::default();
     let migrator = migrate::migrator(
         Arc::clone(environment),
-        Arc::clone(&registry),
-        Arc::clone(&values),
-        Arc::clone(&runner),
-        Arc::clone(&link),
-        Safeguard {
-            backups: Arc::clone(&backups),
-            loss,
-            actor: actor(),
+        migrate::Tools {
+            databases: Arc::clone(&databases),
+            registry: Arc::clone(&registry),
+            values: Arc::clone(&values),
+            runner: Arc::clone(&runner),
+            link: Arc::clone(&link),
+            safeguard: Some(Arc::new(Safeguard {
+                backups: Arc::clone(&backups),
+                loss: Arc::clone(&loss),
+                actor: actor(),
+            })),
         },
     );
     let hands = Hands {
@@ -119,6 +128,7 @@ pub(crate) fn house(
     };
     let services = services(Arc::clone(&engines), Arc::clone(&auth));
     let state = environment.root.join(".stagecraft");
+    let approved = Arc::default();
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
         lock: EnvironmentLock::new(
@@ -128,13 +138,21 @@ pub(crate) fn house(
             &state,
         ),
         pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
+        databases,
         registry,
-        migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
+        migrator: Arc::new(Witnessed {
+            inner: migrator,
+            environment: Arc::clone(environment),
+            mask,
+            approved: Arc::clone(&approved),
+        }),
+        approved,
         strategy: match environment.rollout.strategy {
             Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),
             Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => rollout::fleet(hands),
         },
         backups,
+        loss,
         services,
         proxy,
         probe: Arc::clone(&prober) as Arc<dyn Probe>,

@@ -6,7 +6,7 @@
 //! nobody can have written, or where somebody accepted that beforehand; never
 //! once new code serves; and only to the database that failed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::Utc;
 
@@ -24,6 +24,9 @@ use crate::ports::{Backups, Cx, SESSIONS_TO_COPY};
 
 use super::step::Entry;
 
+/// What a look at the databases afterwards says of what was applied.
+pub(super) const STAY: &str = "the migrations are applied and stay";
+
 /// Whether somebody accepted that a restore loses writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DataLoss {
@@ -35,7 +38,8 @@ pub enum DataLoss {
 /// See the module's own words.
 pub struct Safeguard {
     pub backups: Arc<dyn Backups>,
-    pub loss: DataLoss,
+    /// Set when the plan is approved.
+    pub loss: Arc<OnceLock<DataLoss>>,
     /// Such as `ada@laptop`.
     pub actor: String,
 }
@@ -126,6 +130,7 @@ impl Safeguard {
         entries: &[Entry<'_>],
         taken: &[Taken],
         failure: MigrationFailure,
+        bad: &[DatabaseName],
     ) -> MigrationFailure {
         let MigrationFailure {
             mut fault,
@@ -136,7 +141,7 @@ impl Safeguard {
             let name = &taken.record.database;
             let entry = entries.iter().find(|one| one.job.database.name == *name)?;
             let report = report.databases.iter().find(|one| one.database == *name)?;
-            unfinished(report).then_some((taken, entry))
+            (unfinished(report) || bad.contains(name)).then_some((taken, entry))
         });
         let Some((taken, entry)) = failed else {
             return MigrationFailure { fault, report };
@@ -159,6 +164,7 @@ impl Safeguard {
                 fault = fault.hint(by_hand(environment, &taken.record));
             }
             AutoRestore::Restored { kept, .. } => {
+                fault.state.retain(|state| state != STAY);
                 fault = fault.state(format!(
                     "`{name}` was restored from {}: it is what it was before these migrations; the one that failed is kept as `{kept}`",
                     taken.record.id
@@ -215,7 +221,7 @@ impl Safeguard {
         if fault.kind == FaultKind::Interrupted {
             return refused("the run was interrupted, it did not fail");
         }
-        if self.loss == DataLoss::Refused {
+        if self.loss.get().copied().unwrap_or_default() == DataLoss::Refused {
             match self.backups.alone(cx, &entry.job).await {
                 Ok(now) if nobody_came(taken.sessions, now) => {}
                 Ok(_) => {

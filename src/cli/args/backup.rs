@@ -5,8 +5,7 @@ use clap::{Args, Subcommand};
 use crate::migrate::DataLoss;
 use crate::model::backup::{BackupId, Label};
 use crate::model::names::DatabaseName;
-
-use super::super::session::Backup;
+use crate::model::project::Environment;
 
 /// Copy databases, and restore them
 #[derive(Debug, Args)]
@@ -91,10 +90,12 @@ pub(crate) struct BackupChoice {
 }
 
 impl BackupChoice {
-    pub(crate) fn backup(self) -> Backup {
-        match self.skip_backup {
-            true => Backup::Skipped,
-            false => Backup::AsConfigured,
+    /// What the flags say otherwise than the file.
+    pub(crate) fn override_in(self, environment: &mut Environment) {
+        if self.skip_backup {
+            for database in environment.databases.values_mut() {
+                database.backup_before_migrate = false;
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use crate::model::image::PinnedImage;
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment};
 use crate::plan::gate;
-use crate::ports::{Cx, Job};
+use crate::ports::{Cx, Job, Which};
 use crate::ui::{self, Ui};
 
 use super::approval::{self, Consent, Proposal};
@@ -127,6 +127,7 @@ fn job<'a>(
         image,
         files: image,
         release: None,
+        which: Which::Configured,
         values: &*house.values,
         runner: &*house.runner,
         link: &*house.link,

@@ -1,7 +1,9 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
+mod check;
 mod create;
 mod plan;
+mod reset;
 mod run;
 
 use crate::model::fault::Fault;
@@ -12,6 +14,7 @@ use crate::model::names::DatabaseName;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::Environment;
 use crate::model::release::ReleaseId;
+use crate::model::risk::Detail;
 use crate::ports::Cx;
 use crate::ui::{Ui, words};
 
@@ -23,8 +26,10 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
     match &args.command {
         MigrateCommand::Plan(args) => plan::plan(args, globals, ui).await,
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Reset(args) => reset::reset(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Check(args) => check::check(args, globals, ui).await,
     }
 }
 
@@ -43,6 +48,7 @@ async fn request(
         steps: None,
         allow_out_of_order: false,
         files: image.clone(),
+        detail: Detail::Forecast,
         image,
     })
 }

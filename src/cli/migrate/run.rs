@@ -1,16 +1,17 @@
 //! `stagecraft migrate run`: recorded as a release of its own, which is never
 //! live. Containers are left alone, so no host's engine is asked for anything
-//! that a migration does not need itself.
+//! that a migration does not need itself; where there is a schema gate, the
+//! live release's containers are found and asked.
 
 use chrono::Utc;
 use serde_json::json;
 
-use crate::deploy::{Journal, new_migration, record_run};
+use crate::deploy::{Journal, Wanted, live_tolerates_all, new_migration, record_run};
 use crate::migrate::DataLoss;
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{MigrationPlan, MigrationRequest};
+use crate::model::migration::{MigrationPlan, MigrationRequest, Risk};
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, MigrationSource};
 use crate::model::release::{Release, ReleaseId};
@@ -21,25 +22,26 @@ use crate::ui::{self, Ui, words};
 
 use super::super::approval::{self, Consent, Proposal};
 use super::super::args::{Globals, MigrateRunArgs};
+use super::super::committed;
 use super::super::deploy::{settle, show, style};
 use super::super::failure::Failure;
 use super::super::keeper::Access;
-use super::super::session::{Overrides, Session, on_overridden};
+use super::super::session::{Session, on_environment_with};
 use super::super::source;
 use super::request;
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
-    let overrides = Overrides {
-        image: None,
-        backup: args.backup.backup(),
-        loss: args.backup.loss(),
-    };
-    on_overridden(
+    on_environment_with(
         "stagecraft migrate run",
         globals,
         ui,
-        overrides,
+        |environment| {
+            args.backup.override_in(environment);
+            if args.skip_health_check {
+                (environment.health_before, environment.health_after) = (false, false);
+            }
+        },
         async |session| {
             session.judge_databases(&args.filters.database)?;
             if args.dry_run {
@@ -48,6 +50,8 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
                     planned(session, &session.cx, args, &history, Looking::Only).await?;
                 let broken = Broken::of(&session.environment, &history, &plans);
                 session.warn_all(&broken.warnings);
+                let uncommitted = committed::refusals(&session.environment, &plans).await;
+                session.warn_all(&uncommitted);
                 let accepted = accepted(&session.environment, args);
                 let id = id(&session.environment, &plans, &accepted);
                 ui.show(
@@ -130,6 +134,7 @@ async fn run_locked(
     let broken = Broken::of(environment, &history, &plans);
     session.warn_all(&broken.warnings);
     refusals.extend(broken.refusals.iter().cloned());
+    refusals.extend(committed::refusals(environment, &plans).await);
     let accepted = accepted(environment, args);
     let id = id(environment, &plans, &accepted);
     let risks = [broken.risks.clone(), accepted].concat();
@@ -143,8 +148,12 @@ async fn run_locked(
             .await;
         return Ok(());
     }
+    let release = ReleaseId::next(Utc::now(), history.newest_id());
+    if refusals.is_empty() {
+        ask_the_live(session, cx, &release, &plans).await?;
+    }
     let question = format!("apply {}", words::plural(pending, "migration"));
-    approval::pass(
+    let approval = approval::pass(
         session.ui,
         gate(environment, &refusals, &risks, &question),
         consent,
@@ -155,19 +164,38 @@ async fn run_locked(
     )
     .await?;
     let source = source::observe(&environment.root).await;
-    let release = new_migration(
+    let mut release = new_migration(
         environment,
-        ReleaseId::next(Utc::now(), history.newest_id()),
+        release,
         &source,
         history.live(&environment.name).map(|release| &release.id),
         &session.origin(),
     );
+    release.approved = session.approve(&approval, Risk::of(&plans), &risks);
+    session.accept_loss(args.backup.loss());
     let release = record(session, cx, release, &plans, image.as_ref()).await?;
     show(session, &release).await;
     Ok(())
 }
 
-/// What would run, and in which file's words; what is done about a failure.
+/// Where there is a schema gate, the code that serves is asked whether it
+/// tolerates the schema to come: no other release follows that might.
+async fn ask_the_live(
+    session: &Session<'_>,
+    cx: &Cx,
+    release: &ReleaseId,
+    plans: &[MigrationPlan],
+) -> Result<(), Fault> {
+    let environment = &session.environment;
+    if environment.schema_gate.is_none() {
+        return Ok(());
+    }
+    let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
+    let fetch = &*session.house.fetch;
+    live_tolerates_all(cx, environment, fetch, &facts, release, plans).await
+}
+
+/// What would run, in which file's words, and what is done about a failure.
 fn id(environment: &Environment, plans: &[MigrationPlan], accepted: &[String]) -> String {
     let work: Vec<_> = plans
         .iter()
@@ -177,13 +205,18 @@ fn id(environment: &Environment, plans: &[MigrationPlan], accepted: &[String]) -
         })
         .collect();
     let id = plan::plan_id(&(&environment.name, work), None);
+    let backups = backups(environment, plans);
+    match (backups.is_empty(), accepted.is_empty()) {
+        (true, true) => id,
+        _ => plan::plan_id(&(id, backups, accepted), None),
+    }
+}
+
+/// What is copied first, and why.
+fn backups(environment: &Environment, plans: &[MigrationPlan]) -> Vec<String> {
     let busy = plans.iter().filter(|plan| !plan.selected.is_empty());
     let databases: Vec<_> = busy.map(|plan| plan.database.clone()).collect();
-    let safeguards = plan::backup_notes(environment, &databases);
-    match (safeguards.is_empty(), accepted.is_empty()) {
-        (true, true) => id,
-        _ => plan::plan_id(&(id, safeguards, accepted), None),
-    }
+    plan::backup_notes(environment, &databases)
 }
 
 /// What `--accept-data-loss` accepts.
@@ -196,18 +229,22 @@ fn accepted(environment: &Environment, args: &MigrateRunArgs) -> Vec<String> {
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
     let look = style(session);
-    let busy = plans.iter().filter(|plan| !plan.selected.is_empty());
-    let databases: Vec<_> = busy.map(|plan| plan.database.clone()).collect();
-    let notes = plan::backup_notes(&session.environment, &databases);
+    let environment = &session.environment;
+    let guarded = environment.protected || !broken.risks.is_empty();
+    let notes = backups(environment, plans);
     let notes: Vec<String> = notes
         .iter()
         .map(|note| format!("  note: {note}\n"))
         .collect();
     format!(
-        "{}{}{}  plan id     {id}",
+        "{}{}{}{}  plan id     {id}",
         ui::migrations::text(plans, Listed::Unsettled, look),
         notes.concat(),
         ui::plan_text::breaking(&broken.objections, look),
+        match guarded {
+            true => ui::safeguards::text(environment, plans, look),
+            false => String::new(),
+        }
     )
 }
 
@@ -233,22 +270,13 @@ async fn record(
         let mut journal = Journal::open(cx, &session.keeper, release);
         journal
             .run(Phase::MigratePre, async |cx, release| {
-                match session.house.migrator.run(cx, plans, image, &id).await {
-                    Ok(report) => {
-                        record_run(release, &report);
-                        Ok(())
-                    }
-                    Err(failure) => {
-                        record_run(release, &failure.report);
-                        Err(failure
-                            .fault
-                            .state("no container was touched")
-                            .hint(format!(
-                                "see where it stands: `stagecraft migrate status --env {}`",
-                                session.environment.name
-                            )))
-                    }
-                }
+                let ran = session.house.migrator.run(cx, plans, image, &id).await;
+                record_run(release, Phase::MigratePre, ran).map_err(|fault| {
+                    fault.state("no container was touched").hint(format!(
+                        "see where it stands: `stagecraft migrate status --env {}`",
+                        session.environment.name
+                    ))
+                })
             })
             .await?;
         journal.run(Phase::Finalize, async |_, _| Ok(())).await?;

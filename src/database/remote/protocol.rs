@@ -45,6 +45,7 @@ pub(super) enum Request {
     Query {
         sql: String,
     },
+    FreeBytes,
     /// Instead of `Open`: work on the file itself.
     Files {
         version: String,
@@ -65,6 +66,7 @@ pub(super) enum Reply {
     Locked(Hold),
     Rows(Option<Vec<LedgerRow>>),
     Texts(Vec<Option<String>>),
+    Bytes(Option<u64>),
     Files(FileReport),
     Fault(Fault),
     Sql(SqlError),

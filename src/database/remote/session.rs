@@ -88,6 +88,7 @@ impl Remote {
             | Reply::Locked(_)
             | Reply::Rows(_)
             | Reply::Texts(_)
+            | Reply::Bytes(_)
             | Reply::Sql(_) => Err(remote.confused()),
         }
     }
@@ -138,6 +139,7 @@ impl Remote {
             | Reply::Locked(_)
             | Reply::Rows(_)
             | Reply::Texts(_)
+            | Reply::Bytes(_)
             | Reply::Files(_) => Err(self.confused()),
         }
     }
@@ -152,6 +154,7 @@ impl Remote {
                 | Reply::Locked(_)
                 | Reply::Rows(_)
                 | Reply::Texts(_)
+                | Reply::Bytes(_)
                 | Reply::Files(_),
             ) => self.confused(),
         };
@@ -189,6 +192,7 @@ impl Database for Remote {
             | Reply::Done
             | Reply::Locked(_)
             | Reply::Texts(_)
+            | Reply::Bytes(_)
             | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
@@ -205,6 +209,7 @@ impl Database for Remote {
             | Reply::Done
             | Reply::Rows(_)
             | Reply::Texts(_)
+            | Reply::Bytes(_)
             | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
@@ -244,6 +249,21 @@ impl Database for Remote {
             | Reply::Done
             | Reply::Locked(_)
             | Reply::Rows(_)
+            | Reply::Bytes(_)
+            | Reply::Files(_)
+            | Reply::Sql(_) => Err(self.confused()),
+        }
+    }
+
+    async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {
+        match self.call(None, Request::FreeBytes).await? {
+            Reply::Bytes(bytes) => Ok(bytes),
+            Reply::Fault(fault) => Err(fault),
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Texts(_)
             | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }

@@ -6,8 +6,9 @@ use crate::migrate::drift::{self, Gaps};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
-use crate::model::project::{DatabaseSpec, MigrationSpec};
-use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Which, Who};
+use crate::model::project::DatabaseSpec;
+use crate::model::risk::Outlook;
+use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
 
 use super::source::{Read, Sources};
 
@@ -32,7 +33,7 @@ pub(super) async fn plan(
     };
     let plan = MigrationPlan {
         database: name.clone(),
-        engine: "raw".to_owned(),
+        engine: super::ID.to_owned(),
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
@@ -40,6 +41,7 @@ pub(super) async fn plan(
         files: Files::Awaited,
         schema_version: version(&rows),
         route: route.words,
+        outlook: Outlook::default(),
     };
     let (source, files) = match read {
         Read::Known(source, files) => (source, files),
@@ -64,9 +66,7 @@ pub(super) async fn plan(
 }
 
 async fn rows(databases: &dyn Databases, cx: &Cx, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
-    let mut session = databases
-        .open(cx, job, &reading(&job.database.migrations))
-        .await?;
+    let mut session = databases.open(cx, job, &reading(job)).await?;
     let rows = session.rows(job.database.name.as_str()).await?;
     Ok(rows.unwrap_or_default())
 }
@@ -109,7 +109,8 @@ pub(super) fn version(rows: &[LedgerRow]) -> Option<i64> {
         .max()
 }
 
-fn reading(spec: &MigrationSpec) -> SessionOptions {
+fn reading(job: &Job<'_>) -> SessionOptions {
+    let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: spec.lock_timeout,
         statement_timeout: spec.statement_timeout,
@@ -117,7 +118,7 @@ fn reading(spec: &MigrationSpec) -> SessionOptions {
         application_name: "stagecraft/plan".to_owned(),
         read_only: true,
         who: Who::Migrator,
-        which: Which::Configured,
+        which: job.which.clone(),
     }
 }
 
