@@ -48,6 +48,7 @@ mod secrets;
 mod snapshot;
 mod swarm;
 mod switches;
+mod takeovers;
 mod two_users;
 mod verbs;
 
