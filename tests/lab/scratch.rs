@@ -48,6 +48,7 @@ impl Stand {
             values: Arc::new(values),
             runner,
             link,
+            safeguard: None,
         };
         Self {
             bench,

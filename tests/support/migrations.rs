@@ -194,6 +194,7 @@ impl Project {
                 runner,
                 link,
                 databases,
+                safeguard: None,
             },
         )
     }

@@ -6,7 +6,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
-use super::MigrateCheckArgs;
+use super::{BackupChoice, MigrateCheckArgs};
 
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
@@ -96,6 +96,8 @@ pub(crate) struct MigrateRunArgs {
     /// Do not look at the databases before and after
     #[arg(long)]
     pub(crate) skip_health_check: bool,
+    #[command(flatten)]
+    pub(crate) backup: BackupChoice,
     /// Approve the plan of this id with its risks; printed by `--dry-run`
     #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
     pub(crate) approve: Option<String>,

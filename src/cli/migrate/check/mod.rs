@@ -298,6 +298,7 @@ fn tools(session: &Session<'_>) -> Tools {
         values: house.values.clone(),
         runner: house.runner.clone(),
         link: house.link.clone(),
+        safeguard: None,
     }
 }
 
