@@ -11,8 +11,8 @@ use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
 use crate::ports::{
-    Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy, Pusher,
-    RolloutStrategy, Services, StateFolders,
+    Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe, Proxy,
+    Pusher, RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -30,6 +30,7 @@ pub(crate) struct House {
     pub(crate) runner: Arc<dyn ContainerRunner>,
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) pusher: Arc<dyn Pusher>,
+    pub(crate) databases: Arc<dyn Databases>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
@@ -94,7 +95,7 @@ pub(crate) fn house(
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
-    let registry = Arc::new(Registry::builtin(databases));
+    let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
     let migrator = migrate::migrator(
         Arc::clone(environment),
         Arc::clone(&registry),
@@ -119,6 +120,7 @@ pub(crate) fn house(
             &state,
         ),
         pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
+        databases,
         registry,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
         strategy: match environment.rollout.strategy {

@@ -180,6 +180,7 @@ impl Project {
             image: None,
             files: None,
             release: None,
+            which: Which::Configured,
             values: &values,
             runner: &*runner,
             link: &*link,

@@ -6,6 +6,8 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
+use super::life::{BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaArgs};
+
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArgs {
@@ -23,6 +25,17 @@ pub(crate) enum MigrateCommand {
     Status(MigrateStatusArgs),
     /// Create a new migration file
     Create(MigrateCreateArgs),
+    /// What a database's schema looks like
+    Schema(SchemaArgs),
+    /// Compare the schema with what the last run left; 12 when it differs
+    Drift(DriftArgs),
+    /// Apply what is pending to a copy, time it, and prove that it is settled
+    Rehearse(RehearseArgs),
+    /// Take in a database that was made without Stagecraft: mark migrations as
+    /// applied without running them
+    Baseline(BaselineArgs),
+    /// Say what a failed migration left half-done, and mend its record
+    Repair(RepairArgs),
 }
 
 #[derive(Debug, Clone, Args)]

@@ -7,8 +7,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
+mod life;
 mod migrate;
 
+pub(crate) use life::{
+    BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaCommand, SchemaDumpArgs,
+};
 pub(crate) use migrate::{
     Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateRunArgs,
     MigrateStatusArgs,

@@ -1,8 +1,13 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
+mod baseline;
 mod create;
+mod life;
 mod plan;
+mod rehearse;
+mod repair;
 mod run;
+mod schema;
 
 use crate::model::fault::Fault;
 use crate::model::history::History;
@@ -16,7 +21,7 @@ use crate::model::risk::Detail;
 use crate::ports::Cx;
 use crate::ui::{Ui, words};
 
-use super::args::{Filters, Globals, MigrateArgs, MigrateCommand};
+use super::args::{Filters, Globals, MigrateArgs, MigrateCommand, SchemaCommand};
 use super::failure::Failure;
 use super::session::Session;
 
@@ -26,6 +31,13 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Schema(args) => match &args.command {
+            SchemaCommand::Dump(args) => schema::dump(args, globals, ui).await.map(|()| 0),
+        },
+        MigrateCommand::Drift(args) => schema::drift(args, globals, ui).await,
+        MigrateCommand::Rehearse(args) => rehearse::rehearse(args, globals, ui).await,
+        MigrateCommand::Baseline(args) => baseline::baseline(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Repair(args) => repair::repair(args, globals, ui).await.map(|()| 0),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
+use crate::migrate::snapshot::{self, Standing};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
@@ -27,9 +28,9 @@ pub(super) async fn plan(
     let read = sources.read(cx, job, route.dialect).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
-    let rows = match unread {
-        Some(_) => vec![],
-        None => answered(job.database, PATIENCE, rows(databases, cx, job)).await?,
+    let (rows, notes) = match unread {
+        Some(_) => (vec![], vec![]),
+        None => answered(job.database, PATIENCE, look(databases, cx, job)).await?,
     };
     let plan = MigrationPlan {
         database: name.clone(),
@@ -37,6 +38,7 @@ pub(super) async fn plan(
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
+        notes,
         unread,
         files: Files::Awaited,
         schema_version: version(&rows),
@@ -65,10 +67,38 @@ pub(super) async fn plan(
     })
 }
 
-async fn rows(databases: &dyn Databases, cx: &Cx, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
+/// The rows, and what is worth knowing of the schema.
+async fn look(
+    databases: &dyn Databases,
+    cx: &Cx,
+    job: &Job<'_>,
+) -> Result<(Vec<LedgerRow>, Vec<String>), Fault> {
     let mut session = databases.open(cx, job, &reading(job)).await?;
     let rows = session.rows(job.database.name.as_str()).await?;
-    Ok(rows.unwrap_or_default())
+    let note = match rows {
+        Some(_) => drifted(job, snapshot::standing(session.as_mut()).await),
+        None => None,
+    };
+    Ok((rows.unwrap_or_default(), Vec::from_iter(note)))
+}
+
+/// That somebody else changed the schema is no reason to stop, and neither is
+/// a catalogue that cannot be read.
+fn drifted(job: &Job<'_>, standing: Result<Standing, Fault>) -> Option<String> {
+    match standing {
+        Ok(Standing::Unknown | Standing::Same(_)) => None,
+        Ok(Standing::Drifted(kept, changes)) => Some(format!(
+            "the schema is not as the last run left it on {}: {} (`{}`); see `stagecraft migrate drift --env {} --database {}`",
+            kept.at,
+            words::plural(changes.len(), "difference"),
+            changes[0].object(),
+            job.environment.name,
+            job.database.name
+        )),
+        Err(fault) => Some(format!(
+            "the schema was not compared with the last run's: {fault}"
+        )),
+    }
 }
 
 /// A server that takes a connection and then says nothing must not hold up
@@ -109,7 +139,7 @@ pub(super) fn version(rows: &[LedgerRow]) -> Option<i64> {
         .max()
 }
 
-fn reading(job: &Job<'_>) -> SessionOptions {
+pub(super) fn reading(job: &Job<'_>) -> SessionOptions {
     let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: spec.lock_timeout,

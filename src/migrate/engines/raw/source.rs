@@ -9,7 +9,7 @@ use crate::migrate::checksums;
 use crate::migrate::compat;
 use crate::migrate::drift::Candidate;
 use crate::migrate::files::{self, Folder, MigrationFile, Order, Stamp};
-use crate::migrate::sql::{self, Mode, Script};
+use crate::migrate::sql::{self, Mode, Script, Wish};
 use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::image::{Digest, PinnedImage};
@@ -238,6 +238,17 @@ fn judge(file: &MigrationFile, script: &Script, problems: &mut Vec<String>) -> M
         problems.push(format!("`{}:{place}`: {}", file.shown, problem.what));
     };
     script.problems.iter().for_each(&mut say);
+    if let Some(rows) = file.header.batch {
+        match script.batch() {
+            Ok(_) if file.header.transaction == Some(Wish::Together) => say(&sql::Problem {
+                at: 0,
+                what: "`batch` commits after every batch: take `transaction=on` out".to_owned(),
+            }),
+            Ok(_) => {}
+            Err(problem) => say(&problem),
+        }
+        return Mode::Batches(rows);
+    }
     script
         .mode(file.header.transaction)
         .unwrap_or_else(|problem| {
