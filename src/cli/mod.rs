@@ -9,6 +9,7 @@ mod approval;
 mod args;
 mod check;
 mod choice;
+mod committed;
 mod config;
 mod deploy;
 mod evidence;

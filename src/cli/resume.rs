@@ -1,15 +1,16 @@
 //! `deploy --resume` and `deploy --abort`.
 
 use crate::deploy::{Wanted, reopen};
+use crate::model::migration::Risk;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Release, ReleaseKind};
 use crate::plan::{self, DeployRequest, Facts, RollbackRequest, SchemaCheck, gate};
 use crate::ports::Cx;
-use crate::ui;
 
 use super::approval::{self, Consent, Proposal};
-use super::deploy::{deployer, settle, style};
+use super::committed;
+use super::deploy::{deployer, proposed, settle};
 use super::failure::Failure;
 use super::fingerprints;
 use super::keeper::Access;
@@ -39,21 +40,26 @@ pub(crate) async fn finish(
         release: release.id.clone(),
         version: Some(release.version.clone()),
     };
-    let today = plan::deploy(environment, &facts, &request)?;
+    let mut today = plan::deploy(environment, &facts, &request)?;
+    let uncommitted = committed::refusals(environment, &today.migrations).await;
+    today.refusals.extend(uncommitted);
     plan::matches_today(&release, &today)?;
     let ready = roles::of_today(environment, &*session.house.values).await?;
     let question = format!("finish {} ({})", release.id, release.version);
-    approval::pass(
+    let approval = approval::pass(
         session.ui,
         gate(environment, &today.refusals, &today.risks, &question),
         consent,
         Proposal {
             id: Some(&today.id),
-            text: &ui::plan_text::deploy(&today, style(session)),
+            text: &proposed(session, &today),
         },
     )
     .await?;
     reopen(&mut release)?;
+    if let Some(approved) = session.approve(&approval, Risk::of(&today.migrations), &today.risks) {
+        release.approved = Some(approved);
+    }
     // What is still to be started gets today's values.
     let key = session.keeper.key().await?;
     let ready = fingerprints::imprint(ready, key.as_ref());

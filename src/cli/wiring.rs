@@ -1,6 +1,6 @@
 //! Joins adapters to ports: the only reader of their constructors.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::database;
 use crate::docker::auth::Auth;
@@ -10,6 +10,7 @@ use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
+use crate::model::release::Approved;
 use crate::ports::{
     Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe, Proxy,
     Pusher, RolloutStrategy, Services, StateFolders,
@@ -33,6 +34,8 @@ pub(crate) struct House {
     pub(crate) databases: Arc<dyn Databases>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
+    /// Told by whoever asked, and written into the evidence.
+    pub(crate) approved: Arc<OnceLock<Approved>>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) folders: Arc<dyn StateFolders>,
@@ -98,10 +101,13 @@ pub(crate) fn house(
     let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
     let migrator = migrate::migrator(
         Arc::clone(environment),
-        Arc::clone(&registry),
-        Arc::clone(&values),
-        Arc::clone(&runner),
-        Arc::clone(&link),
+        migrate::Tools {
+            databases: Arc::clone(&databases),
+            registry: Arc::clone(&registry),
+            values: Arc::clone(&values),
+            runner: Arc::clone(&runner),
+            link: Arc::clone(&link),
+        },
     );
     let hands = Hands {
         runner: Arc::clone(&runner),
@@ -111,6 +117,7 @@ pub(crate) fn house(
     };
     let services = services(Arc::clone(&engines), Arc::clone(&auth));
     let state = environment.root.join(".stagecraft");
+    let approved = Arc::default();
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
         lock: EnvironmentLock::new(
@@ -122,7 +129,13 @@ pub(crate) fn house(
         pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
         databases,
         registry,
-        migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
+        migrator: Arc::new(Witnessed {
+            inner: migrator,
+            environment: Arc::clone(environment),
+            mask,
+            approved: Arc::clone(&approved),
+        }),
+        approved,
         strategy: match environment.rollout.strategy {
             Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),
             Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => rollout::fleet(hands),

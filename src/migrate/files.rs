@@ -1,6 +1,6 @@
 //! The folder of migration files: reading it and checking its names. Imports
-//! `model::fault` and the port's words for a folder. Only `.sql` files at the
-//! top level count; whatever looks like a migration and is none is said, never
+//! `model` and the port's words for a folder. Only `.sql` files at the top
+//! level count; whatever looks like a migration and is none is said, never
 //! skipped silently.
 
 mod header;
@@ -11,11 +11,12 @@ use std::path::Path;
 
 use regex::Regex;
 
+use crate::model::complaint::{Complaint, Rule};
 use crate::model::fault::Fault;
+use crate::model::project::MigrationSpec;
 use crate::ports::{Content, FolderEntry};
 
-use super::hashing;
-use super::words;
+use super::{hashing, parallel, words};
 pub use header::{Claim, Header};
 pub use order::{Order, check, leading_number};
 pub use stamp::{Stamp, stamps};
@@ -38,10 +39,28 @@ pub struct MigrationFile {
 /// What a folder holds.
 #[derive(Debug, Clone, Default)]
 pub struct Folder {
+    /// As messages name it.
+    pub shown: String,
+    pub order: Order,
     /// In running order.
     pub files: Vec<MigrationFile>,
     /// Why it may not run as it is.
-    pub problems: Vec<String>,
+    pub problems: Vec<Complaint>,
+    /// `.sql` files that are no text; a problem says so of each.
+    pub unread: Vec<String>,
+    /// What else lies in it, by name.
+    pub strays: Vec<String>,
+    pub folders: Vec<String>,
+}
+
+/// A database's folder as messages name it.
+#[must_use]
+pub fn shown(spec: &MigrationSpec) -> &str {
+    spec.path_written
+        .as_deref()
+        .or_else(|| spec.path.as_deref().and_then(|path| path.to_str()))
+        .unwrap_or("migrations")
+        .trim_end_matches('/')
 }
 
 /// Reads a folder of this machine; `shown` is its name in messages.
@@ -65,45 +84,66 @@ pub fn of(
     order: Order,
     pattern: Option<&str>,
 ) -> Folder {
-    let mut found = Folder::default();
-    let mut folders = vec![];
+    let mut found = Folder {
+        shown: shown.to_owned(),
+        order,
+        ..Folder::default()
+    };
     entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut texts = vec![];
     for FolderEntry { name, content } in entries {
-        if name.starts_with('.') {
-            continue;
-        }
         let path = format!("{shown}/{name}");
-        if name.contains(char::REPLACEMENT_CHARACTER) {
-            found.problems.push(format!(
-                "`{shown}` holds a file whose name is not UTF-8: `{path}`"
-            ));
+        let refuse = |what: &str| Complaint::violation(Rule::Name, &path, what);
+        let hidden = name.starts_with('.');
+        if !hidden && name.contains(char::REPLACEMENT_CHARACTER) {
+            found
+                .problems
+                .push(refuse("the file's name is not UTF-8").hint("rename it"));
             continue;
         }
         match content {
-            Content::Folder => folders.push(name),
-            Content::File(bytes) if name.ends_with(".sql") => one(bytes, &name, &path, &mut found),
-            Content::Other if name.ends_with(".sql") => found.problems.push(format!(
-                "`{path}` is a link or no regular file: put the file itself there"
-            )),
-            Content::File(_) | Content::Other => {
-                if name.to_ascii_lowercase().ends_with(".sql") {
-                    found.problems.push(format!(
-                        "`{path}` does not run, because its suffix is not `.sql` in small letters: rename it"
-                    ));
-                }
+            Content::Folder => found.folders.push(name),
+            Content::File(_) | Content::Other if hidden => found.strays.push(name),
+            Content::File(bytes) if name.ends_with(".sql") => texts.push((name, bytes)),
+            Content::Other if name.ends_with(".sql") => found
+                .problems
+                .push(refuse("it is a link or no regular file").hint("put the file itself there")),
+            Content::File(_) | Content::Other if name.to_ascii_lowercase().ends_with(".sql") => {
+                found.problems.push(
+                    refuse("it does not run, because its suffix is not `.sql` in small letters")
+                        .hint("rename it"),
+                );
+            }
+            Content::File(_) | Content::Other => found.strays.push(name),
+        }
+    }
+    for read in parallel::map(&texts, |(name, bytes)| one(bytes, name, shown)) {
+        match read {
+            Ok((file, problems)) => {
+                found.problems.extend(problems);
+                found.files.push(file);
+            }
+            Err((name, problem)) => {
+                found.problems.push(problem);
+                found.unread.push(name);
             }
         }
     }
-    if found.files.is_empty() && !folders.is_empty() {
-        found.problems.push(format!(
-            "`{shown}` holds only folders ({}); `.sql` files are read from its top level",
-            words::list(&folders)
-        ));
+    if found.files.is_empty() && found.folders.iter().any(|name| !name.starts_with('.')) {
+        let folders = words::list(&found.folders);
+        found.problems.push(
+            Complaint::violation(
+                Rule::SubFolder,
+                shown,
+                format!("it holds only folders ({folders})"),
+            )
+            .hint("`.sql` files are read from its top level: move them there"),
+        );
     }
     order.sort(&mut found.files);
     let problems = check(&found.files, order);
     found.problems.extend(problems);
-    found.problems.extend(unmatched(&found.files, pattern));
+    found.problems.extend(unmatched(&found, pattern));
     found
 }
 
@@ -113,86 +153,98 @@ fn entries(folder: &Path, shown: &str) -> Result<Vec<FolderEntry>, Fault> {
             .caused_by(&error)
             .hint("check `migrations.path` in the configuration")
     };
-    let mut found = vec![];
-    for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
+    let paths = std::fs::read_dir(folder)
+        .map_err(cannot)?
+        .map(|entry| entry.map_err(cannot))
+        .collect::<Result<Vec<_>, Fault>>()?;
+    parallel::map(&paths, |entry| {
+        let path = entry.path();
         let name = path.file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
+        // A link counts as what it leads to.
+        let is_folder = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            Ok(_) | Err(_) => path.is_dir(),
+        };
         // Only what may be a migration is worth its bytes.
-        let content = match (path.is_dir(), name.ends_with(".sql")) {
+        let content = match (is_folder, name.ends_with(".sql")) {
             (true, _) => Content::Folder,
             (false, false) => Content::File(vec![]),
             (false, true) => Content::File(std::fs::read(&path).map_err(|error| {
                 Fault::config(format!("cannot read `{shown}/{name}`")).caused_by(&error)
             })?),
         };
-        found.push(FolderEntry { name, content });
-    }
-    Ok(found)
+        Ok(FolderEntry { name, content })
+    })
+    .into_iter()
+    .collect()
 }
 
-fn one(bytes: Vec<u8>, name: &str, shown: &str, found: &mut Folder) {
-    let checksum = hashing::sha256(&bytes);
-    let text = match String::from_utf8(bytes) {
-        Ok(text) if text.contains('\0') => {
-            found
-                .problems
-                .push(format!("`{shown}` holds a zero byte: it is not SQL text"));
-            return;
-        }
-        Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
+/// The file with what is wrong in it, or why it is none.
+fn one(
+    bytes: &[u8],
+    name: &str,
+    folder: &str,
+) -> Result<(MigrationFile, Vec<Complaint>), (String, Complaint)> {
+    let shown = format!("{folder}/{name}");
+    let bad = |what: String, line: usize| {
+        let complaint = Complaint::violation(Rule::Encoding, &shown, what).on_line(line);
+        (name.to_owned(), complaint)
+    };
+    let line_of = |at: usize| bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => match text.find('\0') {
+            Some(at) => {
+                return Err(bad(
+                    "it holds a zero byte: it is not SQL text".to_owned(),
+                    line_of(at),
+                ));
+            }
+            None => text.trim_start_matches('\u{feff}').to_owned(),
+        },
         Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count()
-                + 1;
-            found.problems.push(format!(
-                "`{shown}:{line}` is not UTF-8 (byte {at}): save it as UTF-8"
-            ));
-            return;
+            let at = error.valid_up_to();
+            let (name, complaint) = bad(format!("it is not UTF-8 (byte {at})"), line_of(at));
+            return Err((name, complaint.hint("save it as UTF-8")));
         }
     };
-    let (header, problems) = Header::read(&text, shown);
-    found.problems.extend(problems);
+    let (header, mut problems) = Header::read(&text, &shown);
     let version = match leading_number(name) {
         Ok(version) => version,
         Err(problem) => {
-            found.problems.push(format!("`{shown}`: {problem}"));
+            problems.push(Complaint::violation(Rule::Name, &shown, problem));
             None
         }
     };
-    found.files.push(MigrationFile {
+    let file = MigrationFile {
         name: name.to_owned(),
-        shown: shown.to_owned(),
+        checksum: hashing::sha256(bytes),
+        shown,
         text,
-        checksum,
         version,
         header,
-    });
+    };
+    Ok((file, problems))
 }
 
-fn unmatched(files: &[MigrationFile], pattern: Option<&str>) -> Vec<String> {
+fn unmatched(folder: &Folder, pattern: Option<&str>) -> Vec<Complaint> {
     let Some(pattern) = pattern else {
         return vec![];
     };
     let regex = match Regex::new(pattern) {
         Ok(regex) => regex,
         Err(error) => {
-            return vec![format!(
-                "`files.pattern` is not a regular expression: {error}"
-            )];
+            let what = format!("`files.pattern` is not a regular expression: {error}");
+            return vec![Complaint::violation(Rule::Name, &folder.shown, what)];
         }
     };
-    files
+    folder
+        .files
         .iter()
         .filter(|file| !regex.is_match(&file.name))
         .map(|file| {
-            format!(
-                "`{}` does not match `files.pattern` `{pattern}`",
-                file.shown
-            )
+            let what = format!("its name does not match `files.pattern` `{pattern}`");
+            Complaint::violation(Rule::Name, &file.shown, what)
         })
         .collect()
 }
@@ -221,7 +273,8 @@ mod tests {
         assert_eq!(found.files.len(), 1);
         assert_eq!(found.files[0].shown, "db/0001_a.sql");
         assert_eq!(found.problems.len(), 1);
-        assert!(found.problems[0].contains("0003_c.SQL"));
+        assert!(found.problems[0].file.contains("0003_c.SQL"));
+        assert_eq!(found.strays, [".0002_b.sql.swp", "README.md"]);
     }
 
     #[test]
@@ -236,7 +289,11 @@ mod tests {
     fn a_byte_order_mark_is_not_sent_and_other_encodings_are_refused() {
         let (_dir, found) = folder(&[("1.sql", b"\xef\xbb\xbfselect 1"), ("2.sql", b"a\n'\xe9'")]);
         assert_eq!(found.files[0].text, "select 1");
-        assert!(found.problems[0].starts_with("`db/2.sql:2` is not UTF-8"));
+        assert_eq!(
+            found.problems[0].to_string(),
+            "`db/2.sql:2`: it is not UTF-8 (byte 3); save it as UTF-8"
+        );
+        assert_eq!(found.unread, ["2.sql"]);
     }
 
     #[test]
@@ -244,6 +301,6 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("0001-A.sql"), "").expect("written");
         let found = read(dir.path(), "db", Order::Text, Some(r"^\d+_[a-z]+\.sql$")).expect("read");
-        assert!(found.problems[0].contains("0001-A.sql"));
+        assert_eq!(found.problems[0].file, "db/0001-A.sql");
     }
 }

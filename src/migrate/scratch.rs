@@ -20,24 +20,12 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment, Via};
 use crate::model::secret::Secret;
 use crate::ports::{
-    Connections, ContainerRunner, Cx, Databases, Dialect, HostLink, Job, Migrator, SessionOptions,
-    Which, Who,
+    Connections, Cx, Database, Databases, Dialect, Job, Migrator, SessionOptions, Which, Who,
 };
 
-use super::migrator::migrator_on;
-use super::registry::Registry;
+use super::migrator::{Tools, migrator_on};
 use file::Folder;
 use server::Keeper;
-
-/// What a scratch database is made with, and worked on with.
-#[derive(Clone)]
-pub struct Tools {
-    pub databases: Arc<dyn Databases>,
-    pub registry: Arc<Registry>,
-    pub values: Arc<dyn Connections>,
-    pub runner: Arc<dyn ContainerRunner>,
-    pub link: Arc<dyn HostLink>,
-}
 
 /// What it is for; its name says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,11 +57,26 @@ pub struct Scratch {
     which: Which,
     tools: Tools,
     home: Home,
+    /// The environment that it was made beside, and its values.
+    beside: (Environment, Arc<dyn Connections>),
 }
 
 enum Home {
     Server(Box<Keeper>),
     File(Folder),
+}
+
+/// Which kind of database it is, as its URL says. Opens nothing.
+///
+/// # Errors
+/// There is no URL, or none that can be read.
+pub async fn dialect(
+    tools: &Tools,
+    environment: &Environment,
+    database: &DatabaseSpec,
+) -> Result<Dialect, Fault> {
+    let job = job(tools, environment, database);
+    Ok(tools.databases.route(&job).await?.dialect)
 }
 
 /// Makes one beside `database`, lets `work` use it, and drops it however the
@@ -92,7 +95,38 @@ pub async fn within<T>(
 ) -> Result<T, Fault> {
     let scratch = create(tools, cx, environment, database, purpose).await?;
     let done = work(&scratch).await;
-    let dropped = scratch.remove(cx).await;
+    ended(done, scratch.remove(cx).await)
+}
+
+/// Whether a scratch database holds what the configured one holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filled {
+    Copied,
+    /// It could not be copied, for this reason.
+    Empty(String),
+}
+
+/// As [`within`], on a copy of `database` where one can be made.
+///
+/// # Errors
+/// As [`within`].
+pub async fn within_copy<T>(
+    tools: &Tools,
+    cx: &Cx,
+    environment: &Environment,
+    database: &DatabaseName,
+    purpose: Purpose,
+    work: impl AsyncFnOnce(&Scratch, Filled) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut scratch = create(tools, cx, environment, database, purpose).await?;
+    let done = match scratch.fill(cx).await {
+        Ok(filled) => work(&scratch, filled).await,
+        Err(fault) => Err(fault),
+    };
+    ended(done, scratch.remove(cx).await)
+}
+
+fn ended<T>(done: Result<T, Fault>, dropped: Result<(), Fault>) -> Result<T, Fault> {
     match (done, dropped) {
         (done, Ok(())) => done,
         (Ok(_), Err(fault)) => Err(fault),
@@ -126,6 +160,7 @@ pub async fn create(
     let name = format!("{}{}", purpose.prefix(), Uuid::now_v7().simple());
     let mut tools = tools.clone();
     let route = tools.databases.route(&job(&tools, &alone, &spec)).await?;
+    let beside = (alone.clone(), Arc::clone(&tools.values));
     let (home, which) = match route.dialect {
         Dialect::Sqlite => {
             let folder = Folder::create(cx, &name)?;
@@ -145,10 +180,70 @@ pub async fn create(
         which,
         tools,
         home,
+        beside,
     })
 }
 
 impl Scratch {
+    /// Copies the configured database into it.
+    async fn fill(&mut self, cx: &Cx) -> Result<Filled, Fault> {
+        let reason = match &mut self.home {
+            Home::Server(keeper) => keeper.copy(cx).await?,
+            Home::File(folder) => {
+                let into = folder.url();
+                self.copy_file(cx, &into).await?
+            }
+        };
+        Ok(reason.map_or(Filled::Copied, Filled::Empty))
+    }
+
+    /// SQLite copies itself, as it stands at one moment.
+    async fn copy_file(&self, cx: &Cx, into: &str) -> Result<Option<String>, Fault> {
+        let (environment, values) = &self.beside;
+        let tools = Tools {
+            values: Arc::clone(values),
+            ..self.tools.clone()
+        };
+        let spec = alone(environment)?;
+        let job = job(&tools, environment, spec);
+        if tools.databases.route(&job).await?.needs_image {
+            return Ok(Some("the file lies in a container's volume".to_owned()));
+        }
+        let options = SessionOptions {
+            read_only: true,
+            ..session(spec, &self.name)
+        };
+        let mut original = tools.databases.open(cx, &job, &options).await?;
+        let copy = format!("VACUUM INTO '{}'", into.replace('\'', "''"));
+        match original.execute(cx, &copy).await {
+            Ok(()) => Ok(None),
+            Err(error) => Ok(Some(error.message)),
+        }
+    }
+
+    /// A session that reads the database that this one was made beside.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub async fn original(
+        &self,
+        databases: &Arc<dyn Databases>,
+        cx: &Cx,
+    ) -> Result<Box<dyn Database>, Fault> {
+        let (environment, values) = &self.beside;
+        let tools = Tools {
+            values: Arc::clone(values),
+            ..self.tools.clone()
+        };
+        let spec = alone(environment)?;
+        let options = SessionOptions {
+            read_only: true,
+            ..session(spec, &self.name)
+        };
+        let job = job(&tools, environment, spec);
+        databases.open(cx, &job, &options).await
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -185,10 +280,7 @@ impl Scratch {
         migrator_on(
             self.which.clone(),
             Arc::clone(&self.environment),
-            Arc::clone(&self.tools.registry),
-            Arc::clone(&self.tools.values),
-            Arc::clone(&self.tools.runner),
-            Arc::clone(&self.tools.link),
+            self.tools.clone(),
         )
     }
 
@@ -212,6 +304,12 @@ impl Scratch {
         }
         dropped
     }
+}
+
+/// The one database of an environment that has no other.
+fn alone(environment: &Environment) -> Result<&DatabaseSpec, Fault> {
+    let first = environment.databases.values().next();
+    first.ok_or_else(|| Fault::internal("a scratch database of none"))
 }
 
 fn job<'a>(tools: &'a Tools, environment: &'a Environment, spec: &'a DatabaseSpec) -> Job<'a> {

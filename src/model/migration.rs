@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compat::Compat;
 use super::fault::Fault;
+use super::health::Health;
 use super::image::PinnedImage;
 use super::names::DatabaseName;
 use super::phase::Phase;
@@ -208,6 +209,48 @@ impl MigrationPlan {
     }
 }
 
+/// How much can go wrong with what a plan would run, worst last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Additions, each undone whole when it fails.
+    #[default]
+    Low,
+    /// A failure half way leaves a part behind.
+    Medium,
+    /// Code that runs now breaks, or nobody can tell whether it does.
+    High,
+}
+
+impl Risk {
+    /// Of everything that these plans would run.
+    #[must_use]
+    pub fn of(plans: &[MigrationPlan]) -> Self {
+        let all = plans.iter().flat_map(MigrationPlan::to_run);
+        all.map(Self::one).max().unwrap_or_default()
+    }
+
+    fn one(migration: &Migration) -> Self {
+        match &migration.compat {
+            Some(Compat::Breaking { .. } | Compat::Unknown { .. }) | None => Risk::High,
+            Some(Compat::Additive | Compat::Declared { .. }) if migration.transactional => {
+                Risk::Low
+            }
+            Some(Compat::Additive | Compat::Declared { .. }) => Risk::Medium,
+        }
+    }
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Risk::Low => "low",
+            Risk::Medium => "medium",
+            Risk::High => "high",
+        })
+    }
+}
+
 /// What to plan.
 #[derive(Debug, Clone, Default)]
 pub struct MigrationRequest {
@@ -282,6 +325,30 @@ pub struct DatabaseReport {
     pub results: Vec<MigrationResult>,
     pub schema_before: Option<i64>,
     pub schema_after: Option<i64>,
+    /// Before the first change; nothing where it was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_before: Option<Health>,
+    /// After the last change, as the application connects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_after: Option<Health>,
+}
+
+impl DatabaseReport {
+    /// Of a database that nothing was done with yet.
+    #[must_use]
+    pub fn untouched(plan: &MigrationPlan) -> Self {
+        let results = plan
+            .to_run()
+            .map(|migration| MigrationResult::waiting(&plan.database, migration));
+        Self {
+            database: plan.database.clone(),
+            results: results.collect(),
+            schema_before: plan.schema_version,
+            schema_after: plan.schema_version,
+            health_before: None,
+            health_after: None,
+        }
+    }
 }
 
 /// What a run did, over all its databases.

@@ -3,9 +3,11 @@
 
 pub mod command_line;
 pub mod compat;
+pub mod complaint;
 pub mod container;
 pub mod event;
 pub mod fault;
+pub mod health;
 pub mod history;
 pub mod host;
 pub mod image;

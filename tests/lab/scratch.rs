@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use stagecraft::migrate::Registry;
-use stagecraft::migrate::scratch::{self, Purpose, Tools};
+use stagecraft::migrate::Tools;
+use stagecraft::migrate::scratch::{self, Purpose};
 use stagecraft::model::fault::{Fault, FaultKind};
 use stagecraft::model::migration::MigrationRequest;
 use stagecraft::model::project::Via;

@@ -645,6 +645,8 @@ impl Migrator for Shop {
                 results,
                 schema_before: None,
                 schema_after: None,
+                health_before: None,
+                health_after: None,
             }],
         };
         match failed {

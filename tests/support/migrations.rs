@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use stagecraft::database::databases;
-use stagecraft::migrate::{Registry, migrator};
+use stagecraft::migrate::{Registry, Tools, migrator};
 use stagecraft::model::command_line::CommandLine;
 use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use stagecraft::model::event::{Event, EventKind};
@@ -161,10 +161,13 @@ impl Project {
         let databases = databases(Arc::clone(&link), Arc::clone(&runner));
         migrator(
             Arc::new(self.environment.clone()),
-            Arc::new(Registry::builtin(databases)),
-            Arc::new(Values(self.values.clone())),
-            runner,
-            link,
+            Tools {
+                registry: Arc::new(Registry::builtin(Arc::clone(&databases))),
+                values: Arc::new(Values(self.values.clone())),
+                runner,
+                link,
+                databases,
+            },
         )
     }
 
@@ -176,6 +179,7 @@ impl Project {
         let job = Job {
             environment: &self.environment,
             database: &self.environment.databases[0],
+            which: Which::Configured,
             host: &self.environment.hosts[0].address,
             image: None,
             files: None,

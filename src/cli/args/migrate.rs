@@ -6,6 +6,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
+use super::MigrateCheckArgs;
 use super::life::{BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaArgs};
 
 /// Plan and run database migrations by themselves
@@ -23,6 +24,8 @@ pub(crate) enum MigrateCommand {
     Run(MigrateRunArgs),
     /// Show every migration and where it stands; changes nothing
     Status(MigrateStatusArgs),
+    /// Drop everything in a database and apply all migrations again; `mode: dev` only
+    Reset(MigrateResetArgs),
     /// Create a new migration file
     Create(MigrateCreateArgs),
     /// What a database's schema looks like
@@ -36,6 +39,8 @@ pub(crate) enum MigrateCommand {
     Baseline(BaselineArgs),
     /// Say what a failed migration left half-done, and mend its record
     Repair(RepairArgs),
+    /// Check the files against the rules, the ledger and what was merged; for CI
+    Check(MigrateCheckArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -97,9 +102,25 @@ pub(crate) struct MigrateRunArgs {
     /// Apply files that sort before one that is applied already
     #[arg(long)]
     pub(crate) allow_out_of_order: bool,
+    /// Do not look at the databases before and after
+    #[arg(long)]
+    pub(crate) skip_health_check: bool,
     /// Approve the plan of this id with its risks; printed by `--dry-run`
     #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
     pub(crate) approve: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateResetArgs {
+    /// Only this database; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Vec<DatabaseName>,
+    /// Print what would be dropped and change nothing at all
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not look at the databases before and after
+    #[arg(long)]
+    pub(crate) skip_health_check: bool,
 }
 
 #[derive(Debug, Args)]

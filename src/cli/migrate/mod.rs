@@ -1,11 +1,13 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
 mod baseline;
+mod check;
 mod create;
 mod life;
 mod plan;
 mod rehearse;
 mod repair;
+mod reset;
 mod run;
 mod schema;
 
@@ -29,6 +31,7 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
     match &args.command {
         MigrateCommand::Plan(args) => plan::plan(args, globals, ui).await,
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Reset(args) => reset::reset(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Schema(args) => match &args.command {
@@ -38,6 +41,7 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
         MigrateCommand::Rehearse(args) => rehearse::rehearse(args, globals, ui).await,
         MigrateCommand::Baseline(args) => baseline::baseline(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Repair(args) => repair::repair(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Check(args) => check::check(args, globals, ui).await,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::deploy::{Journal, new_migration, record_run};
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{MigrationPlan, MigrationRequest};
+use crate::model::migration::{MigrationPlan, MigrationRequest, Risk};
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, MigrationSource};
 use crate::model::release::{Release, ReleaseId};
@@ -20,20 +20,25 @@ use crate::ui::{self, Ui, words};
 
 use super::super::approval::{self, Consent, Proposal};
 use super::super::args::{Globals, MigrateRunArgs};
+use super::super::committed;
 use super::super::deploy::{settle, show, style};
 use super::super::failure::Failure;
 use super::super::keeper::Access;
-use super::super::session::{Session, on_environment};
+use super::super::session::{Session, on_environment_with};
 use super::super::source;
 use super::request;
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
-    on_environment(
+    on_environment_with(
         "stagecraft migrate run",
         globals,
         ui,
-        None,
+        |environment| {
+            if args.skip_health_check {
+                (environment.health_before, environment.health_after) = (false, false);
+            }
+        },
         async |session| {
             session.judge_databases(&args.filters.database)?;
             if args.dry_run {
@@ -42,6 +47,8 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
                     planned(session, &session.cx, args, &history, Looking::Only).await?;
                 let broken = Broken::of(&session.environment, &history, &plans);
                 session.warn_all(&broken.warnings);
+                let uncommitted = committed::refusals(&session.environment, &plans).await;
+                session.warn_all(&uncommitted);
                 let id = id(&session.environment, &plans);
                 ui.show(
                     &text(session, &plans, &broken, &id),
@@ -123,6 +130,7 @@ async fn run_locked(
     let broken = Broken::of(environment, &history, &plans);
     session.warn_all(&broken.warnings);
     refusals.extend(broken.refusals.iter().cloned());
+    refusals.extend(committed::refusals(environment, &plans).await);
     let id = id(environment, &plans);
     if pending == 0 && refusals.is_empty() {
         session
@@ -135,7 +143,7 @@ async fn run_locked(
         return Ok(());
     }
     let question = format!("apply {}", words::plural(pending, "migration"));
-    approval::pass(
+    let approval = approval::pass(
         session.ui,
         gate(environment, &refusals, &broken.risks, &question),
         consent,
@@ -146,13 +154,14 @@ async fn run_locked(
     )
     .await?;
     let source = source::observe(&environment.root).await;
-    let release = new_migration(
+    let mut release = new_migration(
         environment,
         ReleaseId::next(Utc::now(), history.newest_id()),
         &source,
         history.live(&environment.name).map(|release| &release.id),
         &session.origin(),
     );
+    release.approved = session.approve(&approval, Risk::of(&plans), &broken.risks);
     let release = record(session, cx, release, &plans, image.as_ref()).await?;
     show(session, &release).await;
     Ok(())
@@ -172,10 +181,16 @@ fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
     let look = style(session);
+    let environment = &session.environment;
+    let guarded = environment.protected || !broken.risks.is_empty();
     format!(
-        "{}{}  plan id     {id}",
+        "{}{}{}  plan id     {id}",
         ui::migrations::text(plans, Listed::Unsettled, look),
         ui::plan_text::breaking(&broken.objections, look),
+        match guarded {
+            true => ui::safeguards::text(environment, plans, look),
+            false => String::new(),
+        }
     )
 }
 
@@ -201,22 +216,13 @@ async fn record(
         let mut journal = Journal::open(cx, &session.keeper, release);
         journal
             .run(Phase::MigratePre, async |cx, release| {
-                match session.house.migrator.run(cx, plans, image, &id).await {
-                    Ok(report) => {
-                        record_run(release, &report);
-                        Ok(())
-                    }
-                    Err(failure) => {
-                        record_run(release, &failure.report);
-                        Err(failure
-                            .fault
-                            .state("no container was touched")
-                            .hint(format!(
-                                "see where it stands: `stagecraft migrate status --env {}`",
-                                session.environment.name
-                            )))
-                    }
-                }
+                let ran = session.house.migrator.run(cx, plans, image, &id).await;
+                record_run(release, Phase::MigratePre, ran).map_err(|fault| {
+                    fault.state("no container was touched").hint(format!(
+                        "see where it stands: `stagecraft migrate status --env {}`",
+                        session.environment.name
+                    ))
+                })
             })
             .await?;
         journal.run(Phase::Finalize, async |_, _| Ok(())).await?;

@@ -21,7 +21,6 @@ mod steps;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Deserialize;
 
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
@@ -33,6 +32,8 @@ use source::Sources;
 
 pub use baseline::Baseline;
 pub use repair::{Choice, Finding, Outcome};
+/// The engine's id.
+pub const ID: &str = "raw";
 
 pub struct Raw {
     databases: Arc<dyn Databases>,
@@ -96,24 +97,10 @@ impl Raw {
     }
 }
 
-/// The keys of `migrations.options`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Options {
-    order: Order,
-}
-
-impl Options {
-    fn of(database: &DatabaseSpec) -> Result<Self, String> {
-        let options = serde_json::Value::Object(database.migrations.options.clone());
-        serde_json::from_value(options).map_err(|error| format!("`options`: {error}"))
-    }
-}
-
 #[async_trait]
 impl Engine for Raw {
     fn id(&self) -> &'static str {
-        "raw"
+        ID
     }
 
     fn needs_path(&self) -> bool {
@@ -129,8 +116,8 @@ impl Engine for Raw {
                     .to_owned(),
             );
         }
-        let order = match Options::of(database) {
-            Ok(options) => options.order,
+        let order = match Order::of(spec) {
+            Ok(order) => order,
             Err(problem) => {
                 problems.push(problem);
                 Order::default()
@@ -144,7 +131,7 @@ impl Engine for Raw {
             return problems;
         }
         match self.sources.folder(spec, path, order) {
-            Ok(folder) => problems.extend(folder.problems.iter().cloned()),
+            Ok(folder) => problems.extend(folder.problems.iter().map(ToString::to_string)),
             Err(fault) => problems.push(fault.to_string()),
         }
         problems

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
+use crate::migrate::rehearse::rehearsed;
 use crate::migrate::snapshot::{self, Standing};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
-use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
+use crate::model::migration::{Files, Migration, MigrationPlan, MigrationRequest};
 use crate::model::project::DatabaseSpec;
 use crate::model::risk::Outlook;
 use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
@@ -34,7 +35,7 @@ pub(super) async fn plan(
     };
     let plan = MigrationPlan {
         database: name.clone(),
-        engine: "raw".to_owned(),
+        engine: super::ID.to_owned(),
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
@@ -58,13 +59,31 @@ pub(super) async fn plan(
     let mut refusals = source.problems.clone();
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
+    let mut migrations = compared.migrations;
+    for migration in &mut migrations {
+        if migration.state.will_run() {
+            measured(job, migration);
+        }
+    }
     Ok(MigrationPlan {
-        migrations: compared.migrations,
+        migrations,
         selected: selection.selected,
         refusals,
         files,
         ..plan
     })
+}
+
+/// How long it took where it was rehearsed.
+fn measured(job: &Job<'_>, migration: &mut Migration) {
+    let (root, name) = (&job.environment.root, &job.database.name);
+    if let Some(ms) = rehearsed(root, name, &migration.checksum) {
+        let took = format!("took {ms} ms on a copy");
+        migration.note = Some(match migration.note.take() {
+            Some(note) => format!("{note}; {took}"),
+            None => took,
+        });
+    }
 }
 
 /// The rows, and what is worth knowing of the schema.

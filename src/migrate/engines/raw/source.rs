@@ -5,12 +5,13 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::migrate::checksums;
-use crate::migrate::compat;
 use crate::migrate::drift::Candidate;
 use crate::migrate::files::{self, Folder, MigrationFile, Order, Stamp};
-use crate::migrate::sql::{self, Mode, Script, Wish};
+use crate::migrate::policy::{ledger, texts};
+use crate::migrate::sql::{self, Script};
+use crate::migrate::{checksums, compat, parallel};
 use crate::model::compat::Compat;
+use crate::model::complaint::Complaint;
 use crate::model::fault::Fault;
 use crate::model::image::{Digest, PinnedImage};
 use crate::model::migration::Files;
@@ -18,7 +19,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec, MigrationStrategy};
 use crate::ports::{Cx, Dialect, FolderEntry, ImageCheck, Job};
 
-use super::{Options, image};
+use super::image;
 
 pub(super) struct Source {
     pub(super) folder: Arc<Folder>,
@@ -28,15 +29,6 @@ pub(super) struct Source {
     pub(super) candidates: Vec<Candidate>,
     /// Why nothing may run, the folder's problems among them.
     pub(super) problems: Vec<String>,
-}
-
-/// The folder as messages name it.
-pub(super) fn shown(spec: &MigrationSpec) -> &str {
-    spec.path_written
-        .as_deref()
-        .or_else(|| spec.path.as_deref().and_then(|path| path.to_str()))
-        .unwrap_or("migrations")
-        .trim_end_matches('/')
 }
 
 /// The files that are known, and whether they are those that will run.
@@ -88,7 +80,7 @@ impl Sources {
                 (self.checkout(job.database)?, Files::Provisional)
             }
         };
-        let source = self.apart(folder, job.database, dialect)?;
+        let source = self.apart(folder, job.database, dialect);
         Ok(Read::Known(source, files))
     }
 
@@ -107,9 +99,9 @@ impl Sources {
             }
         };
         let spec = &job.database.migrations;
-        let order = Options::of(job.database).map_err(Fault::config)?.order;
+        let order = Order::of(spec).map_err(Fault::config)?;
         let pattern = spec.pattern.as_deref();
-        Ok(files::of(entries, shown(spec), order, pattern))
+        Ok(files::of(entries, files::shown(spec), order, pattern))
     }
 
     /// An image's digest never means other files.
@@ -121,18 +113,13 @@ impl Sources {
             .map(|(.., entries)| entries.clone())
     }
 
-    fn apart(
-        &self,
-        folder: Arc<Folder>,
-        database: &DatabaseSpec,
-        dialect: Dialect,
-    ) -> Result<Arc<Source>, Fault> {
+    fn apart(&self, folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Arc<Source> {
         let mut known = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |source: &Source| {
             let name = |file: &MigrationFile| (file.name.clone(), file.checksum.clone());
             let now = folder.files.iter().map(name);
             // Without a ledger the files are all that is read.
-            database.migrations.ledger.is_none()
+            checksums::path(&database.migrations).is_none()
                 && (Arc::ptr_eq(&folder, &source.folder)
                     || now.eq(source.folder.files.iter().map(name)))
         };
@@ -140,23 +127,23 @@ impl Sources {
             .iter()
             .find(|(name, of, source)| *name == database.name && *of == dialect && same(source));
         if let Some((.., source)) = found {
-            return Ok(Arc::clone(source));
+            return Arc::clone(source);
         }
-        let source = Arc::new(Source::of(folder, database, dialect)?);
+        let source = Arc::new(Source::of(folder, database, dialect));
         known.retain(|(name, ..)| *name != database.name);
         known.push((database.name.clone(), dialect, Arc::clone(&source)));
-        Ok(source)
+        source
     }
 
     fn checkout(&self, database: &DatabaseSpec) -> Result<Arc<Folder>, Fault> {
-        let options = Options::of(database).map_err(Fault::config)?;
+        let order = Order::of(&database.migrations).map_err(Fault::config)?;
         let Some(path) = &database.migrations.path else {
             return Err(Fault::config(format!(
                 "`databases.{}.migrations` has no `path`",
                 database.name
             )));
         };
-        self.folder(&database.migrations, path, options.order)
+        self.folder(&database.migrations, path, order)
     }
 
     /// The checkout's folder, read again only where it looks different.
@@ -177,7 +164,7 @@ impl Sources {
         {
             return Ok(Arc::clone(&read.folder));
         }
-        let folder = files::read(path, shown(spec), order, spec.pattern.as_deref())?;
+        let folder = files::read(path, files::shown(spec), order, spec.pattern.as_deref())?;
         let folder = Arc::new(folder);
         known.retain(|read| read.spec != *spec);
         if let Some(stamps) = stamps {
@@ -192,18 +179,13 @@ impl Sources {
 }
 
 impl Source {
-    fn of(folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
+    fn of(folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Self {
         let spec = &database.migrations;
-        let mut source = Self {
-            folder: Arc::clone(&folder),
-            scripts: vec![],
-            candidates: vec![],
-            problems: folder.problems.clone(),
-        };
-        for file in &folder.files {
+        let mut problems = folder.problems.clone();
+        let apart = parallel::map(&folder.files, |file| {
             let script = sql::read(dialect, &file.text);
-            let mode = judge(file, &script, &mut source.problems);
-            source.candidates.push(Candidate {
+            let (mode, problems) = texts::judge(file, &script);
+            let candidate = Candidate {
                 id: file.name.clone(),
                 version: file.version,
                 checksum: file.checksum.clone(),
@@ -211,18 +193,29 @@ impl Source {
                 strategy: strategy(spec.strategy, file),
                 mode,
                 compat: Compat::Additive,
-            });
-            source.scripts.push(script);
+            };
+            (script, candidate, problems)
+        });
+        let (mut scripts, mut candidates) = (vec![], vec![]);
+        for (script, candidate, found) in apart {
+            scripts.push(script);
+            candidates.push(candidate);
+            problems.extend(found);
         }
-        let judged = compat::judge(&folder.files, &source.scripts);
-        for (candidate, compat) in source.candidates.iter_mut().zip(judged) {
+        let judged = compat::judge(&folder.files, &scripts);
+        for (candidate, compat) in candidates.iter_mut().zip(judged) {
             candidate.compat = compat;
         }
-        if let Some(ledger) = &spec.ledger {
-            let problems = checksums::check(ledger, &source.candidates)?;
-            source.problems.extend(problems);
+        problems.extend(against_ledger(spec, &folder, &candidates));
+        // What stands in nobody's way is a check's to say.
+        let stopping = problems.iter().filter(|problem| problem.is_violation());
+        let problems = stopping.map(ToString::to_string).collect();
+        Self {
+            folder,
+            scripts,
+            candidates,
+            problems,
         }
-        Ok(source)
     }
 
     /// All ids in running order.
@@ -232,29 +225,20 @@ impl Source {
     }
 }
 
-fn judge(file: &MigrationFile, script: &Script, problems: &mut Vec<String>) -> Mode {
-    let mut say = |problem: &sql::Problem| {
-        let place = script.place(problem.at);
-        problems.push(format!("`{}:{place}`: {}", file.shown, problem.what));
+fn against_ledger(
+    spec: &MigrationSpec,
+    folder: &Folder,
+    candidates: &[Candidate],
+) -> Vec<Complaint> {
+    let Some(path) = checksums::path(spec) else {
+        return vec![];
     };
-    script.problems.iter().for_each(&mut say);
-    if let Some(rows) = file.header.batch {
-        match script.batch() {
-            Ok(_) if file.header.transaction == Some(Wish::Together) => say(&sql::Problem {
-                at: 0,
-                what: "`batch` commits after every batch: take `transaction=on` out".to_owned(),
-            }),
-            Ok(_) => {}
-            Err(problem) => say(&problem),
-        }
-        return Mode::Batches(rows);
+    match checksums::read(&path, &checksums::shown(spec, &path)) {
+        Ok(stored) => ledger::compare(&stored, &folder.files, |index| {
+            vec![candidates[index].normalised().to_owned()]
+        }),
+        Err(unreadable) => vec![unreadable],
     }
-    script
-        .mode(file.header.transaction)
-        .unwrap_or_else(|problem| {
-            say(&problem);
-            Mode::Together
-        })
 }
 
 /// `phase=post` moves a file of a `pre_deploy` database behind the rollout;
