@@ -10,6 +10,7 @@ mod sandbox;
 mod config;
 mod help;
 mod history;
+mod life;
 mod lock;
 mod migrations;
 mod refusals;

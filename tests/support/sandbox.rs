@@ -181,6 +181,12 @@ pub(crate) struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// As the kernel kills: nothing can be tidied up.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
     /// Waits for its end.
     pub(crate) fn end(self) -> Run {
         let output = self.child.wait_with_output().expect("it ends");
