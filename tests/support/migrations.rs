@@ -184,7 +184,6 @@ impl Project {
             image: None,
             files: None,
             release: None,
-            which: Which::Configured,
             values: &values,
             runner: &*runner,
             link: &*link,
