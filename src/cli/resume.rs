@@ -1,6 +1,6 @@
 //! `deploy --resume` and `deploy --abort`.
 
-use crate::deploy::{Wanted, reopen};
+use crate::deploy::{Wanted, recall, reopen};
 use crate::model::migration::Risk;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::{Environment, ImageSource};
@@ -128,9 +128,20 @@ async fn finish_rollback(
 /// Undoes the rollout of a release that was cut off.
 pub(crate) async fn undo(session: &Session<'_>, cx: &Cx) -> Result<Release, Failure> {
     let environment = &session.environment;
-    let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
+    // The databases too: a process that was killed could not record what it
+    // had migrated.
+    let facts = session.observe(cx, Wanted::Rollback, Access::Write).await?;
     let found = plan::abortable(&facts.history, environment)?;
-    let release = found.release;
+    let mut release = found.release;
+    recall(&mut release, &facts.migrations);
+    let migrated = [Phase::MigratePre, Phase::MigratePost]
+        .iter()
+        .any(|phase| release.phase(*phase).status == Status::Running);
+    for (database, why) in facts.unread.iter().filter(|_| migrated) {
+        cx.warn(format!(
+            "what the release did in `{database}` is not known: {why}"
+        ));
+    }
     let ready = roles::of_today(environment, &*session.house.values).await?;
     let only = &release.plan.roles;
     let mut roles = environment.roles.clone();

@@ -265,17 +265,24 @@ impl Session<'_> {
     /// Under the lock an open `migrate run` has no process any more.
     async fn close_cut_off_runs(&self, cx: &Cx, history: History) -> Result<History, Fault> {
         let open = |release: &&Release| {
-            release.outcome == Outcome::Open && release.kind == ReleaseKind::Migrate
+            let alone = matches!(release.kind, ReleaseKind::Migrate | ReleaseKind::Restore);
+            release.outcome == Outcome::Open && alone
         };
         let mut closed = vec![];
         for release in history.of(&self.environment.name).filter(open) {
             let mut release = release.clone();
             close_cut_off(&mut release)?;
             self.keeper.save(&release).await?;
-            cx.warn(format!(
-                "`migrate run` {} was cut off; the database knows what it did",
-                release.id
-            ));
+            cx.warn(match release.kind {
+                ReleaseKind::Restore => format!(
+                    "`backup restore` {} was cut off; the names of the server's databases tell how far it came",
+                    release.id
+                ),
+                _ => format!(
+                    "`migrate run` {} was cut off; the database knows what it did",
+                    release.id
+                ),
+            });
             closed.push(release);
         }
         if closed.is_empty() {

@@ -12,8 +12,8 @@ use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
 use crate::model::release::Approved;
 use crate::ports::{
-    Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe, Proxy,
-    Pusher, RolloutStrategy, Services, StateFolders,
+    Backups, Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe,
+    Proxy, Pusher, RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -36,6 +36,7 @@ pub(crate) struct House {
     pub(crate) migrator: Arc<dyn Migrator>,
     /// Told by whoever asked, and written into the evidence.
     pub(crate) approved: Arc<OnceLock<Approved>>,
+    pub(crate) backups: Arc<dyn Backups>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) folders: Arc<dyn StateFolders>,
@@ -98,6 +99,7 @@ pub(crate) fn house(
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
+    let backups = database::backups(Arc::clone(&link), Arc::clone(&runner), Arc::clone(&folders));
     let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
     let migrator = migrate::migrator(
         Arc::clone(environment),
@@ -140,6 +142,7 @@ pub(crate) fn house(
             Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),
             Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => rollout::fleet(hands),
         },
+        backups,
         services,
         proxy,
         probe: Arc::clone(&prober) as Arc<dyn Probe>,

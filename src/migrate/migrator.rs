@@ -269,6 +269,7 @@ fn whole(plans: &[MigrationPlan], mut report: MigrationReport) -> MigrationRepor
     });
     MigrationReport {
         databases: databases.collect(),
+        backups: report.backups,
     }
 }
 

@@ -5,6 +5,7 @@
 //! lines and the timeline of a stored release show the same events; whoever
 //! makes events knows no display.
 
+pub mod backups;
 pub mod complaints;
 pub mod ending;
 mod github;

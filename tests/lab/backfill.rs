@@ -95,6 +95,8 @@ fn is_killed_and_goes_on(shop: &Shop, table: &str, rows: i64) {
     running.wait().expect("gone");
     let so_far = shop.number(&done);
     assert!(so_far < rows, "it was done before it was killed");
+    let fill = std::fs::read_to_string(shop.folder.path().join("db/2_fill.sql")).expect("there");
+    shop.file("db/2_fill.sql", &fill.replace("batch=20", "batch=900"));
     let text = shop.does("migrate run");
     assert!(text.contains("resumed 2_fill.sql after "), "{text}");
     assert_eq!(shop.number(&done), rows);
@@ -111,14 +113,14 @@ fn a_backfill_on_postgres_that_was_killed_goes_on_after_its_last_batch() {
     shop.file(
         "db/1_notes.sql",
         "CREATE TABLE notes (org uuid, at timestamptz, n int NOT NULL DEFAULT 0, PRIMARY KEY (org, at));\n\
-         INSERT INTO notes SELECT md5((i % 7)::text)::uuid, '2026-01-01Z'::timestamptz + i * interval '1 ms' FROM generate_series(1, 20000) i;\n",
+         INSERT INTO notes SELECT md5((i % 7)::text)::uuid, '2026-01-01Z'::timestamptz + i * interval '1 ms' FROM generate_series(1, 6000) i;\n",
     );
     shop.file(
         "db/2_fill.sql",
         "-- stagecraft: batch=20\nUPDATE notes AS x SET n = n + 1 WHERE x.n IS DISTINCT FROM -1 OR x.n = 0 -- all\n",
     );
     shop.does("migrate run --to 1");
-    is_killed_and_goes_on(&shop, "notes", 20_000);
+    is_killed_and_goes_on(&shop, "notes", 6_000);
 }
 
 #[test]
@@ -133,8 +135,10 @@ fn a_backfill_on_mariadb_that_was_killed_goes_on_after_its_last_batch() {
         "-- stagecraft: batch=20\nUPDATE notes SET n = n + 1 WHERE n >= 0 OR n = 0 # all\n",
     );
     shop.does("migrate run --to 1");
-    shop.sql("INSERT INTO notes (org, id) SELECT concat('it''s é\\\\', seq % 7), seq FROM seq_1_to_20000");
-    is_killed_and_goes_on(&shop, "notes", 20_000);
+    shop.sql(
+        "INSERT INTO notes (org, id) SELECT concat('it''s é\\\\', seq % 7), seq FROM seq_1_to_6000",
+    );
+    is_killed_and_goes_on(&shop, "notes", 6_000);
 }
 
 /// A key of text, of numbers that no double holds, and of bytes.

@@ -455,7 +455,7 @@ impl ContainerRunner for Processes {
         &self,
         _: &Cx,
         _: &HostAddress,
-    ) -> Result<std::collections::BTreeSet<u16>, Fault> {
+    ) -> Result<stagecraft::model::host::TakenPorts, Fault> {
         unused()
     }
     async fn engine(&self, _: &Cx, _: &HostAddress) -> Result<EngineFacts, Fault> {

@@ -7,10 +7,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
+mod backup;
 mod life;
 mod migrate;
 mod migrate_check;
 
+pub(crate) use backup::{
+    BackupArgs, BackupCommand, BackupCreateArgs, BackupListArgs, BackupPruneArgs, BackupRestoreArgs,
+};
 pub(crate) use life::{
     BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaCommand, SchemaDumpArgs,
 };
@@ -98,6 +102,7 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     Releases(ReleasesArgs),
     Rollback(RollbackArgs),
+    Backup(BackupArgs),
     Restart(RestartArgs),
     Maintenance(MaintenanceArgs),
     Status(StatusArgs),

@@ -65,7 +65,7 @@ async fn request(
     })
 }
 
-fn known(environment: &Environment, names: &[DatabaseName]) -> Result<(), Fault> {
+pub(crate) fn known(environment: &Environment, names: &[DatabaseName]) -> Result<(), Fault> {
     let databases = &environment.databases;
     let Some(unknown) = names.iter().find(|name| !databases.contains_key(*name)) else {
         return Ok(());
@@ -123,7 +123,10 @@ async fn image(
 }
 
 /// Of the newest release whose push completed.
-fn newest_image(history: &History, environment: &Environment) -> Option<(ReleaseId, PinnedImage)> {
+pub(crate) fn newest_image(
+    history: &History,
+    environment: &Environment,
+) -> Option<(ReleaseId, PinnedImage)> {
     history
         .of(&environment.name)
         .rev()

@@ -1,11 +1,12 @@
 //! `stagecraft migrate run`: recorded as a release of its own, which is never
 //! live. Containers are left alone, so no host's engine is asked for anything
-//! that a migration does not need itself.
+//! that a migration does not need itself; where there is a schema gate, the
+//! live release's containers are found and asked.
 
 use chrono::Utc;
 use serde_json::json;
 
-use crate::deploy::{Journal, new_migration, record_run};
+use crate::deploy::{Journal, Wanted, live_tolerates_all, new_migration, record_run};
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
@@ -142,6 +143,10 @@ async fn run_locked(
             .await;
         return Ok(());
     }
+    let release = ReleaseId::next(Utc::now(), history.newest_id());
+    if refusals.is_empty() {
+        ask_the_live(session, cx, &release, &plans).await?;
+    }
     let question = format!("apply {}", words::plural(pending, "migration"));
     let approval = approval::pass(
         session.ui,
@@ -156,7 +161,7 @@ async fn run_locked(
     let source = source::observe(&environment.root).await;
     let mut release = new_migration(
         environment,
-        ReleaseId::next(Utc::now(), history.newest_id()),
+        release,
         &source,
         history.live(&environment.name).map(|release| &release.id),
         &session.origin(),
@@ -165,6 +170,23 @@ async fn run_locked(
     let release = record(session, cx, release, &plans, image.as_ref()).await?;
     show(session, &release).await;
     Ok(())
+}
+
+/// Where there is a schema gate, the code that serves is asked whether it
+/// tolerates the schema to come: no other release follows that might.
+async fn ask_the_live(
+    session: &Session<'_>,
+    cx: &Cx,
+    release: &ReleaseId,
+    plans: &[MigrationPlan],
+) -> Result<(), Fault> {
+    let environment = &session.environment;
+    if environment.schema_gate.is_none() {
+        return Ok(());
+    }
+    let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
+    let fetch = &*session.house.fetch;
+    live_tolerates_all(cx, environment, fetch, &facts, release, plans).await
 }
 
 /// What would run, and in which file's words.

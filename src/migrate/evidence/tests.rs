@@ -61,6 +61,7 @@ fn a_failure_names_the_migration_the_reason_and_what_was_not_attempted() {
                 report("main", &[("1.sql", Applied), ("2.sql", Failed)]),
                 report("more", &[("3.sql", NotAttempted)]),
             ],
+            backups: vec![],
         },
     };
     let release = release();
@@ -83,6 +84,7 @@ fn two_steps_of_a_release_stand_in_one_file_and_the_commit_has_a_copy() {
     let (state, release) = (dir.path().join(".stagecraft"), release());
     let nothing = MigrationReport {
         databases: vec![report("main", &[])],
+        backups: vec![],
     };
     for phase in [Phase::MigratePre, Phase::MigratePost, Phase::MigratePost] {
         let step = step(&release, phase, Ok(&nothing));
