@@ -28,6 +28,7 @@ mod migrator;
 mod parallel;
 pub mod policy;
 mod registry;
+pub mod rehearse;
 pub mod reset;
 mod safeguard;
 pub mod scratch;

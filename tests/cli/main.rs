@@ -11,6 +11,7 @@ mod backups;
 mod config;
 mod help;
 mod history;
+mod life;
 mod lock;
 mod migrate_check;
 mod migration_runs;

@@ -19,6 +19,7 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod backfill;
 mod bad_days;
 mod bad_hosts;
 mod bad_proxies;

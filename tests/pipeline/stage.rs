@@ -601,6 +601,7 @@ impl Migrator for Shop {
             migrations,
             selected,
             refusals: vec![],
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,

@@ -119,6 +119,7 @@ mod tests {
             migrations: vec![],
             selected: selected.iter().map(ToString::to_string).collect(),
             refusals: refusals.iter().map(ToString::to_string).collect(),
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,
