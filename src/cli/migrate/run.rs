@@ -179,7 +179,10 @@ fn id(environment: &Environment, plans: &[MigrationPlan], broken: &Broken) -> St
                 .map(|one| (&plan.database, &one.id, &one.checksum))
         })
         .collect();
-    plan::plan_id(&(&environment.name, work, &broken.risks), None)
+    match broken.risks.as_slice() {
+        [] => plan::plan_id(&(&environment.name, work), None),
+        risks => plan::plan_id(&(&environment.name, work, risks), None),
+    }
 }
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
