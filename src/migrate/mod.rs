@@ -4,7 +4,7 @@
 //! both with the rows of the database (pure), `engines` drive the tools, the
 //! `registry` knows them by id, the `migrator` knows the databases of an
 //! environment, and a `step` locks them all before it changes the first; `health`
-//! looks at them before and after. `evidence` writes what a step did, `create`
+//! looks at them before and after, a `safeguard` backs them up. `evidence` writes what a step did, `create`
 //! starts a new file, `checksums` is the repository's ledger, `policy` judges a
 //! folder without any database, `scratch` makes an empty database to try it on,
 //! `compat` judges whether older code can live with a migration, `lint` what it
@@ -28,7 +28,9 @@ mod migrator;
 mod parallel;
 pub mod policy;
 mod registry;
+pub mod rehearse;
 pub mod reset;
+mod safeguard;
 pub mod scratch;
 pub mod select;
 pub mod snapshot;
@@ -41,3 +43,4 @@ mod words;
 
 pub use migrator::{Tools, migrator};
 pub use registry::{Registry, RegistryError};
+pub use safeguard::{DataLoss, Safeguard};

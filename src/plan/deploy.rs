@@ -11,14 +11,14 @@ use crate::model::project::Environment;
 use crate::model::release::ReleaseId;
 use crate::model::risk::Forecast;
 
+use super::backup::backup_notes;
 use super::facts::Facts;
 use super::identity::plan_id;
 use super::image::{BuildStep, PushStep, image_steps};
 use super::recall::recall;
 use super::rollout::{RolloutOutline, outline};
 use super::safety::{Broken, Objection};
-use super::tolerance::{Tolerance, tolerance};
-use super::unbuilt;
+use super::tolerance::{Meets, Tolerance, tolerance};
 
 /// A phase's work, or why there is none.
 #[derive(Debug, Clone, Serialize)]
@@ -55,6 +55,18 @@ pub struct MigrateStep {
     /// Databases whose files are in an image that is not there yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<(DatabaseName, Files)>,
+}
+
+impl MigrateStep {
+    /// Those that it changes, or may change.
+    fn databases(&self) -> Vec<DatabaseName> {
+        let files = self.files.iter().map(|(database, _)| database);
+        let migrations = self.migrations.iter().map(|one| &one.database);
+        let mut all: Vec<DatabaseName> = migrations.chain(files).cloned().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
 }
 
 /// Everything a deploy would do, complete before anything is changed.
@@ -114,7 +126,6 @@ pub fn deploy(
     facts: &Facts,
     request: &DeployRequest,
 ) -> Result<DeployPlan, Fault> {
-    unbuilt::migrations(environment)?;
     let reference = format!("stagecraft/{}:{}", environment.project, request.release);
     let version = version(facts, request);
     let (build, push) = image_steps(environment, facts, &reference, &version)?;
@@ -170,6 +181,12 @@ pub fn deploy(
         migrations,
     };
     ask_live(&mut plan, environment, facts);
+    for step in [&mut plan.migrate_pre, &mut plan.migrate_post] {
+        if let Step::Do(step) = step {
+            step.notes
+                .extend(backup_notes(environment, &step.databases()));
+        }
+    }
     let broken = Broken::of(environment, &facts.history, &facts.migrations);
     plan.refusals.extend(broken.refusals);
     plan.warnings.extend(broken.warnings);
@@ -283,7 +300,13 @@ fn migrate_step(plans: &[MigrationPlan], phase: Phase) -> Step<MigrateStep> {
 
 /// The live release must tolerate what the migrations make of the schema.
 fn ask_live(plan: &mut DeployPlan, environment: &Environment, facts: &Facts) {
-    let note = match tolerance(environment, facts, &plan.release, &facts.migrations) {
+    let note = match tolerance(
+        environment,
+        facts,
+        &plan.release,
+        &facts.migrations,
+        Meets::UntilTheSwitch,
+    ) {
         Tolerance::NotNeeded => return,
         Tolerance::NobodyServes(why) => {
             format!("no running code has to tolerate the new schema: {why}")

@@ -2,6 +2,7 @@
 //! may run. Imports `model` only; no I/O, no clock, no randomness.
 
 mod amiss;
+mod backup;
 mod deploy;
 mod facts;
 mod gate;
@@ -20,9 +21,9 @@ mod standing;
 mod status;
 mod swarm;
 mod tolerance;
-mod unbuilt;
 
 pub use amiss::Amiss;
+pub use backup::{backup_notes, loss_risks};
 pub use deploy::{DeployPlan, DeployRequest, MigrateStep, PlannedMigration, Step, deploy};
 pub use facts::{Facts, HostFacts, SourceFacts};
 pub use gate::{Verdict, gate};
@@ -47,5 +48,4 @@ pub use status::{
     status,
 };
 pub use swarm::{ServiceOutline, nodes_pull};
-pub use tolerance::{Question, Tolerance, tolerance};
-pub use unbuilt::migrations as refuse_unbuilt_migrations;
+pub use tolerance::{Meets, Question, Tolerance, tolerance};

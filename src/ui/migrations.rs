@@ -48,6 +48,9 @@ fn one(plan: &MigrationPlan, listed: Listed, shown: Shown, style: Style) -> Stri
     for refusal in &plan.refusals {
         text += &format!("  {} {}\n", style.bad("refused:"), printable(refusal));
     }
+    for note in &plan.notes {
+        text += &format!("  note: {}\n", printable(note));
+    }
     text
 }
 
@@ -255,6 +258,7 @@ mod tests {
             ],
             selected: vec!["0043_notes.sql".into(), "0044_index.sql".into()],
             refusals: vec!["`0042_users.sql` was edited after it was applied".to_owned()],
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: Some(42),
@@ -267,6 +271,7 @@ mod tests {
             migrations: vec![migration("1_init.sql", MigrationState::Pending)],
             selected: vec!["1_init.sql".to_owned()],
             refusals: vec![],
+            notes: vec!["the schema was changed by hand".to_owned()],
             unread: Some("no release yet, database not read".to_owned()),
             files: Files::Final,
             schema_version: None,

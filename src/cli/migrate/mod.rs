@@ -1,11 +1,16 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
+mod baseline;
 mod check;
 mod create;
+mod life;
 mod plan;
 mod preview;
+mod rehearse;
+mod repair;
 mod reset;
 mod run;
+mod schema;
 
 use crate::model::fault::Fault;
 use crate::model::history::History;
@@ -20,7 +25,7 @@ use crate::ports::Cx;
 use crate::ui::forecast::Shown;
 use crate::ui::{Format, Ui, Verbosity, words};
 
-use super::args::{Filters, Globals, MigrateArgs, MigrateCommand};
+use super::args::{Filters, Globals, MigrateArgs, MigrateCommand, SchemaCommand};
 use super::failure::Failure;
 use super::session::Session;
 
@@ -31,6 +36,13 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
         MigrateCommand::Reset(args) => reset::reset(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Schema(args) => match &args.command {
+            SchemaCommand::Dump(args) => schema::dump(args, globals, ui).await.map(|()| 0),
+        },
+        MigrateCommand::Drift(args) => schema::drift(args, globals, ui).await,
+        MigrateCommand::Rehearse(args) => rehearse::rehearse(args, globals, ui).await,
+        MigrateCommand::Baseline(args) => baseline::baseline(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Repair(args) => repair::repair(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Check(args) => check::check(args, globals, ui).await,
     }
 }

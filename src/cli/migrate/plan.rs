@@ -31,7 +31,7 @@ pub(super) async fn plan(
         ui,
         None,
         async |session| {
-            session.judge_databases(&args.filters.database)?;
+            session.judge_databases(&args.filters.database).await?;
             let history = session.history(&session.cx, Access::Read).await?;
             let mut request = request(session, &session.cx, &args.filters, &history).await?;
             if args.sql {
@@ -119,6 +119,7 @@ mod tests {
             migrations: vec![],
             selected: selected.iter().map(ToString::to_string).collect(),
             refusals: refusals.iter().map(ToString::to_string).collect(),
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,

@@ -8,6 +8,7 @@
 //! does. Invariant: a statement's range always lies on the text as it is sent.
 
 mod ansi;
+mod batch;
 mod cursor;
 mod effect;
 mod lexer;
@@ -26,6 +27,7 @@ use sha2::{Digest, Sha256};
 use crate::ports::Dialect;
 
 use super::hashing;
+pub use batch::Batch;
 pub use effect::{Effect, Hurt, Keeps, Key, On};
 pub use place::Place;
 pub use server::{Product, Server};
@@ -76,6 +78,8 @@ pub enum Mode {
     Together,
     /// Statement by statement, with the reason.
     Apart(String),
+    /// One statement, over and over, for this many rows of a table at a time.
+    Batches(u64),
 }
 
 /// Something at a byte of the text.

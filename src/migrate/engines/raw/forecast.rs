@@ -9,7 +9,7 @@ use crate::migrate::sql::{Mode, Server};
 use crate::migrate::tables;
 use crate::model::fault::Fault;
 use crate::model::migration::Migration;
-use crate::model::risk::{Detail, Estimate, Outlook, PlannedStatement};
+use crate::model::risk::{Basis, Detail, Estimate, Outlook, PlannedStatement};
 use crate::ports::{Database, Dialect};
 
 use super::source::Source;
@@ -20,6 +20,8 @@ pub(super) struct Look<'a> {
     pub(super) selected: &'a [String],
     pub(super) dialect: Dialect,
     pub(super) detail: Detail,
+    /// By checksum, in milliseconds.
+    pub(super) rehearsed: HashMap<String, u64>,
 }
 
 /// Fills in what is expected of each selected migration.
@@ -52,6 +54,13 @@ pub(super) async fn fill(
     for (forecast, (at, file)) in forecasts.into_iter().zip(&files) {
         let migration = &mut migrations[*at];
         migration.forecast = forecast;
+        if let Some(ms) = look.rehearsed.get(&migration.checksum) {
+            migration.forecast.estimate = Some(Estimate {
+                low_ms: *ms,
+                high_ms: *ms,
+                basis: Basis::Rehearsal,
+            });
+        }
         if look.detail == Detail::Sql {
             migration.forecast.sql = look.statements(*file);
         }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
+use crate::migrate::rehearse::rehearsed;
+use crate::migrate::snapshot::{self, Standing};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
@@ -32,9 +34,9 @@ pub(super) async fn plan(
         Some(_) => None,
         None => Some(answered(job.database, PATIENCE, open(databases, cx, job)).await?),
     };
-    let rows = match &mut session {
-        Some(session) => answered(job.database, PATIENCE, rows(session.as_mut(), job)).await?,
-        None => vec![],
+    let (rows, notes) = match &mut session {
+        Some(session) => answered(job.database, PATIENCE, look(session.as_mut(), job)).await?,
+        None => (vec![], vec![]),
     };
     let plan = MigrationPlan {
         database: name.clone(),
@@ -42,6 +44,7 @@ pub(super) async fn plan(
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
+        notes,
         unread,
         files: Files::Awaited,
         schema_version: version(&rows),
@@ -66,6 +69,7 @@ pub(super) async fn plan(
         selected: &selection.selected,
         dialect: route.dialect,
         detail: request.detail,
+        rehearsed: rehearsed(&job.environment.root, name),
     };
     let mut migrations = compared.migrations;
     let filling = async {
@@ -91,9 +95,36 @@ async fn open(
     databases.open(cx, job, &reading(job)).await
 }
 
-async fn rows(session: &mut dyn Database, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
+/// The rows, and what is worth knowing of the schema.
+async fn look(
+    session: &mut dyn Database,
+    job: &Job<'_>,
+) -> Result<(Vec<LedgerRow>, Vec<String>), Fault> {
     let rows = session.rows(job.database.name.as_str()).await?;
-    Ok(rows.unwrap_or_default())
+    let note = match rows {
+        Some(_) => drifted(job, snapshot::standing(session).await),
+        None => None,
+    };
+    Ok((rows.unwrap_or_default(), Vec::from_iter(note)))
+}
+
+/// That somebody else changed the schema is no reason to stop, and neither is
+/// a catalogue that cannot be read.
+fn drifted(job: &Job<'_>, standing: Result<Standing, Fault>) -> Option<String> {
+    match standing {
+        Ok(Standing::Unknown | Standing::Same(_)) => None,
+        Ok(Standing::Drifted(kept, changes)) => Some(format!(
+            "the schema is not as the last run left it on {}: {} (`{}`); see `stagecraft migrate drift --env {} --database {}`",
+            kept.at,
+            words::plural(changes.len(), "difference"),
+            changes[0].object(),
+            job.environment.name,
+            job.database.name
+        )),
+        Err(fault) => Some(format!(
+            "the schema was not compared with the last run's: {fault}"
+        )),
+    }
 }
 
 /// A server that takes a connection and then says nothing must not hold up
@@ -134,7 +165,7 @@ pub(super) fn version(rows: &[LedgerRow]) -> Option<i64> {
         .max()
 }
 
-fn reading(job: &Job<'_>) -> SessionOptions {
+pub(super) fn reading(job: &Job<'_>) -> SessionOptions {
     let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: spec.lock_timeout,
@@ -150,23 +181,12 @@ fn reading(job: &Job<'_>) -> SessionOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::test_support::spec;
+    use crate::migrate::test_support::database;
     use crate::model::fault::FaultKind;
-    use crate::model::project::{Safety, Via};
 
     #[tokio::test]
     async fn a_database_that_never_answers_is_given_up_with_a_way_to_look() {
-        let database = DatabaseSpec {
-            name: "main".parse().expect("a name"),
-            connection_env: Some("DATABASE_URL".into()),
-            direct_connection_env: None,
-            via: Via::Direct,
-            migrations: spec(std::path::Path::new("db")),
-            backup_before_migrate: false,
-            backup_keep: 5,
-            safety_breaking: Safety::Warn,
-            safety_blocking: Safety::Warn,
-        };
+        let database = database();
         let never = std::future::pending::<Result<(), Fault>>();
         let fault = answered(&database, Duration::from_millis(10), never)
             .await

@@ -18,11 +18,17 @@ use crate::ports::{
     Who,
 };
 
+use crate::migrate::snapshot;
+use crate::migrate::sql::Mode;
+
 use super::check::{self, Work};
-use super::deadline::Limit;
 use super::progress::Progress;
 use super::source::{Read, Source, Sources};
-use super::{deadline, fault, plan, steps};
+use super::{fault, plan, steps};
+use crate::migrate::engines::deadline::{self, Limit};
+
+/// For a look at the catalogue after the work.
+const LOOKING: Duration = Duration::from_secs(30);
 
 /// Opens, locks and looks again.
 pub(super) async fn begin<'a>(
@@ -64,6 +70,7 @@ pub(super) async fn begin<'a>(
             work,
             progress,
             limit,
+            changed: false,
         })
     };
     let what = format!("locking `{}`", plan.database);
@@ -84,6 +91,8 @@ struct Ready<'a> {
     work: Vec<(usize, Work)>,
     progress: Progress,
     limit: Limit,
+    /// Something of this run took effect.
+    changed: bool,
 }
 
 #[async_trait]
@@ -92,11 +101,14 @@ impl<'a> Begun<'a> for Ready<'a> {
         let mut ready = *self;
         let what = format!("the migrations of `{}`", ready.plan.database);
         let limit = ready.limit;
-        let outcome =
-            match deadline::within(cx, limit, &what, async |cx: &Cx| ready.go(cx).await).await {
-                Ok(()) => Ok(ready.progress.done()),
-                Err(fault) => Err(ready.progress.failure(fault)),
-            };
+        let done = deadline::within(cx, limit, &what, async |cx: &Cx| ready.go(cx).await).await;
+        if ready.changed {
+            ready.keep_look(cx).await;
+        }
+        let outcome = match done {
+            Ok(()) => Ok(ready.progress.done()),
+            Err(fault) => Err(ready.progress.failure(fault)),
+        };
         Ended {
             outcome,
             kept: Box::new(ready.session),
@@ -117,7 +129,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    async fn open(
+    pub(super) async fn open(
         databases: &'a dyn Databases,
         cx: &Cx,
         job: &'a Job<'a>,
@@ -143,6 +155,12 @@ impl<'a> Session<'a> {
 
     pub(super) fn database_name(&self) -> String {
         self.job.database.name.to_string()
+    }
+
+    /// A command of `migrate` on this database.
+    pub(super) fn command(&self, verb: &str) -> String {
+        let (environment, database) = (&self.job.environment.name, &self.job.database.name);
+        format!("stagecraft migrate {verb} --env {environment} --database {database}")
     }
 
     pub(super) fn spec(&self) -> &'a MigrationSpec {
@@ -193,6 +211,27 @@ impl<'a> Session<'a> {
 }
 
 impl Ready<'_> {
+    /// Keeps what the schema looks like now, after a failure that changed
+    /// something too: the next look compares with it. Worth a warning where it
+    /// cannot be, never a failure.
+    async fn keep_look(&mut self, cx: &Cx) {
+        let release = self.session.release.clone();
+        let database = self.session.database.as_mut();
+        let keep = async {
+            database.renew().await?;
+            snapshot::keep(database, &release).await
+        };
+        let why = match tokio::time::timeout(LOOKING, keep).await {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => fault.to_string(),
+            Err(_) => "the database did not answer".to_owned(),
+        };
+        cx.warn(format!(
+            "what the schema of `{}` looks like now was not kept for `migrate drift`: {why}",
+            self.plan.database
+        ));
+    }
+
     async fn go(&mut self, cx: &Cx) -> Result<(), Fault> {
         if self.session.lock_was_lost(cx).await? {
             let rows = self.session.rows().await?;
@@ -221,6 +260,8 @@ impl Ready<'_> {
                 Work::Fresh => steps::run(cx, session, &step, None).await,
                 Work::Resume(row) => steps::run(cx, session, &step, Some(*row)).await,
             };
+            let apart = step.candidate.mode != Mode::Together;
+            self.changed |= *work != Work::Done && (done.is_ok() || apart);
             let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             match done {
                 Ok(()) => progress.applied(&file.name, file.version, took),
@@ -284,7 +325,7 @@ fn agree(
         .map_err(|fault| fault.hint(look_again(session.job)))
 }
 
-fn look_again(job: &Job<'_>) -> String {
+pub(super) fn look_again(job: &Job<'_>) -> String {
     format!(
         "look again: `stagecraft migrate plan --env {} --database {}`",
         job.environment.name, job.database.name

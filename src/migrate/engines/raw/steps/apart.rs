@@ -86,19 +86,14 @@ async fn settle(
             Ok(())
         }
         Found::Not => Ok(()),
-        Found::Unclear => Err(unclear(step, row, statement, index)),
+        Found::Unclear => Err(unclear(session, step, statement, index)),
     }
 }
 
-fn unclear(step: &Step<'_>, row: &LedgerRow, statement: &Statement, index: usize) -> Fault {
+fn unclear(session: &Session<'_>, step: &Step<'_>, statement: &Statement, index: usize) -> Fault {
     let place = step.script.place(statement.range.start);
     let number = index + 1;
     let lines = step.script.slice(statement).lines().map(str::to_owned);
-    let row = format!(
-        "database_name = '{}' AND id = '{}'",
-        row.database,
-        row.id.replace('\'', "''")
-    );
     let fault = Fault::refused(format!(
         "{}:{place}: statement {number} was begun and cut off, and the catalogue cannot tell whether it took effect",
         step.file.shown
@@ -111,8 +106,9 @@ fn unclear(step: &Step<'_>, row: &LedgerRow, statement: &Statement, index: usize
             plural_statements(index)
         )),
     };
+    let repair = session.command("repair");
     fault.hint(format!(
-        "look into the database. It did take effect: `UPDATE stagecraft_migrations SET statements_done = {number} WHERE {row}`. It did not: `UPDATE stagecraft_migrations SET statements_begun = {index} WHERE {row}`. Then run the same command again"
+        "look into the database. It did take effect: `{repair} --done`. It did not: `{repair} --not-done`. Then run the same command again"
     ))
 }
 
