@@ -10,6 +10,7 @@ mod conformance;
 #[path = "../support/conformance.rs"]
 mod contest;
 mod external;
+mod lint;
 mod raw;
 mod snapshot;
 #[path = "../support/migrations.rs"]
