@@ -19,6 +19,7 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod backups;
 mod bad_days;
 mod bad_hosts;
 mod bad_proxies;

@@ -181,6 +181,12 @@ pub(crate) struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        let _ = self.child.wait();
+    }
+
     /// Waits for its end.
     pub(crate) fn end(self) -> Run {
         let output = self.child.wait_with_output().expect("it ends");
