@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
             // An abort must not wait for a file that a later release brings.
             if !args.abort {
                 plan::nodes_pull(&session.environment)?;
-                session.judge_databases(&[])?;
+                session.judge_databases(&[]).await?;
             }
             if args.dry_run {
                 return dry_run(session, args).await;

@@ -235,8 +235,8 @@ impl Session<'_> {
     ///
     /// # Errors
     /// `Config`, with every problem.
-    pub(crate) fn judge_databases(&self, databases: &[DatabaseName]) -> Result<(), Fault> {
-        judged::by_engines(&self.house.registry, &[&*self.environment], databases)
+    pub(crate) async fn judge_databases(&self, databases: &[DatabaseName]) -> Result<(), Fault> {
+        judged::by_engines(&self.house.registry, &[&*self.environment], databases).await
     }
 
     /// # Errors

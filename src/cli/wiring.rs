@@ -58,7 +58,17 @@ pub(crate) struct House {
 pub(crate) fn registry() -> Result<Registry, Fault> {
     let link: Arc<dyn HostLink> = Links::new()?;
     let runner = runner(Engines::new(Arc::clone(&link)), Arc::new(Auth::of_docker()));
-    Ok(Registry::builtin(database::databases(link, runner)))
+    let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
+    Ok(engines(database::databases(link, runner), prober))
+}
+
+/// Those that come with Stagecraft, and those on this machine's search path.
+fn engines(databases: Arc<dyn Databases>, fetch: Arc<dyn Fetch>) -> Registry {
+    let builtin = Registry::builtin(Arc::clone(&databases), fetch);
+    match std::env::var_os("PATH") {
+        Some(path) => builtin.on_path(&path, &databases),
+        None => builtin,
+    }
 }
 
 /// # Errors
@@ -89,7 +99,12 @@ pub(crate) fn house(
     let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let fetch = Arc::clone(&prober) as Arc<dyn Fetch>;
     let acme = acme::acme(environment)?;
-    let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch, acme);
+    let proxy = proxy::proxies(
+        Arc::clone(&link),
+        Arc::clone(&runner),
+        Arc::clone(&fetch),
+        acme,
+    );
     let delivery = Delivery {
         registry: environment.registry.clone(),
         hosts: environment
@@ -103,7 +118,7 @@ pub(crate) fn house(
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
     let backups = database::backups(Arc::clone(&link), Arc::clone(&runner), Arc::clone(&folders));
-    let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
+    let registry = Arc::new(self::engines(Arc::clone(&databases), fetch));
     let loss = Arc::default();
     let migrator = migrate::migrator(
         Arc::clone(environment),

@@ -7,7 +7,8 @@
 //! looks at them before and after, a `safeguard` backs them up. `evidence` writes what a step did, `create`
 //! starts a new file, `checksums` is the repository's ledger, `policy` judges a
 //! folder without any database, `scratch` makes an empty database to try it on,
-//! `compat` judges whether older code can live with a migration, `snapshot`
+//! `compat` judges whether older code can live with a migration, `lint` what it
+//! would do to a database in use, whose sizes `tables` reads, `snapshot`
 //! describes a schema so that two looks at it can be compared.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
@@ -22,10 +23,12 @@ pub mod evidence;
 pub mod files;
 mod hashing;
 mod health;
+pub mod lint;
 mod migrator;
 mod parallel;
 pub mod policy;
 mod registry;
+pub mod rehearse;
 pub mod reset;
 mod safeguard;
 pub mod scratch;
@@ -33,6 +36,7 @@ pub mod select;
 pub mod snapshot;
 pub mod sql;
 mod step;
+pub mod tables;
 #[cfg(test)]
 mod test_support;
 mod words;

@@ -9,6 +9,7 @@ mod gate;
 mod identity;
 mod image;
 mod materialise;
+mod recall;
 mod restart;
 mod resume;
 mod retention;
@@ -20,7 +21,6 @@ mod standing;
 mod status;
 mod swarm;
 mod tolerance;
-mod unbuilt;
 
 pub use amiss::Amiss;
 pub use backup::{backup_notes, loss_risks};
@@ -30,6 +30,7 @@ pub use gate::{Verdict, gate};
 pub use identity::plan_id;
 pub use image::PushStep;
 pub use materialise::{Recipe, role_record};
+pub use recall::recall;
 pub use restart::{RestartRequest, restart};
 pub use resume::{
     Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
@@ -48,4 +49,3 @@ pub use status::{
 };
 pub use swarm::{ServiceOutline, nodes_pull};
 pub use tolerance::{Meets, Question, Tolerance, tolerance};
-pub use unbuilt::migrations as refuse_unbuilt_migrations;

@@ -35,7 +35,7 @@ pub use database::{
     SqlErrorKind, Which, Who,
 };
 pub use engine::{Begun, Ended, Engine, Job, Kept};
-pub use fetch::{Fetch, Fetched, Get};
+pub use fetch::{Fetch, Fetched, Method, Request};
 pub use folders::StateFolders;
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};

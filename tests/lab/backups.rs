@@ -268,7 +268,7 @@ fn a_backup_that_is_killed_midway_is_none() {
     let running = shop.sandbox.start("backup create --env prod");
     let partial = || shop.files().iter().any(|name| name.ends_with(".partial"));
     until("it began", partial);
-    running.kill();
+    running.is_killed();
     let dumps = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stagecraft/backup' AND datname = current_database()";
     until("its dump ended with it", || shop.sql(dumps) == "0");
     until("its file is gone", || !partial());

@@ -8,12 +8,16 @@ use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
 mod backup;
+mod life;
 mod migrate;
 mod migrate_check;
 
 pub(crate) use backup::{
     BackupArgs, BackupChoice, BackupCommand, BackupCreateArgs, BackupListArgs, BackupPruneArgs,
     BackupRestoreArgs,
+};
+pub(crate) use life::{
+    BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaCommand, SchemaDumpArgs,
 };
 pub(crate) use migrate::{
     Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateResetArgs,

@@ -4,7 +4,7 @@
 //! live release's containers are found and asked.
 
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::deploy::{Journal, Wanted, live_tolerates_all, new_migration, record_run};
 use crate::migrate::DataLoss;
@@ -28,7 +28,7 @@ use super::super::failure::Failure;
 use super::super::keeper::Access;
 use super::super::session::{Session, on_environment_with};
 use super::super::source;
-use super::request;
+use super::{preview, request, shown};
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
@@ -43,7 +43,7 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
             }
         },
         async |session| {
-            session.judge_databases(&args.filters.database)?;
+            session.judge_databases(&args.filters.database).await?;
             if args.dry_run {
                 let history = session.history(&session.cx, Access::Read).await?;
                 let (plans, _) =
@@ -53,10 +53,12 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
                 let uncommitted = committed::refusals(&session.environment, &plans).await;
                 session.warn_all(&uncommitted);
                 let accepted = accepted(&session.environment, args);
-                let id = id(&session.environment, &plans, &accepted);
+                let id = id(&session.environment, &plans, &broken, &accepted);
+                let mut document = preview::document(&plans, &broken);
+                document.insert("id".to_owned(), json!(id));
                 ui.show(
                     &text(session, &plans, &broken, &id),
-                    &json!({ "id": id, "databases": plans, "breaking": broken.objections }),
+                    &Value::Object(document),
                 )
                 .await;
                 ui.note("nothing was changed, and no lock was taken (--dry-run)")
@@ -78,14 +80,14 @@ async fn planned(
     history: &History,
     looking: Looking,
 ) -> Result<(Vec<MigrationPlan>, Option<PinnedImage>), Fault> {
-    plan::refuse_unbuilt_migrations(&session.environment)?;
     let mut request = request(session, cx, &args.filters, history).await?;
     request.steps = args.steps;
     request.allow_out_of_order = args.allow_out_of_order;
     if looking == Looking::Fetch {
         fetch_files(session, cx, &request).await?;
     }
-    let plans = session.house.migrator.plan(cx, &request).await?;
+    let mut plans = session.house.migrator.plan(cx, &request).await?;
+    plan::recall(history, &mut plans);
     Ok((plans, request.image))
 }
 
@@ -136,7 +138,7 @@ async fn run_locked(
     refusals.extend(broken.refusals.iter().cloned());
     refusals.extend(committed::refusals(environment, &plans).await);
     let accepted = accepted(environment, args);
-    let id = id(environment, &plans, &accepted);
+    let id = id(environment, &plans, &broken, &accepted);
     let risks = [broken.risks.clone(), accepted].concat();
     if pending == 0 && refusals.is_empty() {
         session
@@ -195,8 +197,14 @@ async fn ask_the_live(
     live_tolerates_all(cx, environment, fetch, &facts, release, plans).await
 }
 
-/// What would run, in which file's words, and what is done about a failure.
-fn id(environment: &Environment, plans: &[MigrationPlan], accepted: &[String]) -> String {
+/// What would run, in which file's words, at which risk, and what is done about
+/// a failure.
+fn id(
+    environment: &Environment,
+    plans: &[MigrationPlan],
+    broken: &Broken,
+    accepted: &[String],
+) -> String {
     let work: Vec<_> = plans
         .iter()
         .flat_map(|plan| {
@@ -204,7 +212,7 @@ fn id(environment: &Environment, plans: &[MigrationPlan], accepted: &[String]) -
                 .map(|one| (&plan.database, &one.id, &one.checksum))
         })
         .collect();
-    let id = plan::plan_id(&(&environment.name, work), None);
+    let id = plan::plan_id(&(&environment.name, work, &broken.risks), None);
     let backups = backups(environment, plans);
     match (backups.is_empty(), accepted.is_empty()) {
         (true, true) => id,
@@ -238,7 +246,7 @@ fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &st
         .collect();
     format!(
         "{}{}{}{}  plan id     {id}",
-        ui::migrations::text(plans, Listed::Unsettled, look),
+        ui::migrations::text(plans, Listed::Unsettled, shown(session), look),
         notes.concat(),
         ui::plan_text::breaking(&broken.objections, look),
         match guarded {
