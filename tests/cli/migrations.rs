@@ -407,7 +407,7 @@ fn folders_and_files_are_judged_before_a_database_is_opened() {
         exit 10
         --- stderr
         error: 1 problem with the migrations
-          caused by: database `main`: the number 2 stands 2 times (`0002_body.sql` and `0002_twice.sql`): give the newer one that is not applied anywhere the next free number
+          caused by: database `main`: `db/migrations/0002_twice.sql`: the number 2 stands 2 times (`0002_body.sql` and `0002_twice.sql`); give the newer one that is not applied anywhere the next free number
 
         state: nothing was changed
         hint: mend the files or the configuration, then run `stagecraft check`

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use stagecraft::migrate::Registry;
-use stagecraft::migrate::Tools;
+use stagecraft::migrate::{Registry, Tools};
 use stagecraft::migrate::scratch::{self, Purpose};
 use stagecraft::model::fault::{Fault, FaultKind};
 use stagecraft::model::migration::MigrationRequest;
