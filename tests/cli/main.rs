@@ -11,10 +11,7 @@ mod config;
 mod help;
 mod history;
 mod lock;
-<<<<<<< HEAD
 mod migrate_check;
-=======
 mod migration_runs;
->>>>>>> careful
 mod migrations;
 mod refusals;
