@@ -19,6 +19,7 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod backfill;
 mod bad_days;
 mod bad_hosts;
 mod bad_proxies;
@@ -36,9 +37,11 @@ mod health;
 mod image_files;
 mod killed_runs;
 mod link;
+mod lint;
 mod load;
 mod migrate;
 mod migrations;
+mod places;
 mod proxy;
 mod push;
 mod registries;
