@@ -86,7 +86,10 @@ fn a_clean_folder_is_clean_for_people_and_for_programs() {
     let document = run.document();
     assert_eq!(document["status"], "clean");
     assert_eq!(document["databases"][0]["files"], 2);
-    assert_eq!(document["databases"][0]["complaints"], serde_json::json!([]));
+    assert_eq!(
+        document["databases"][0]["complaints"],
+        serde_json::json!([])
+    );
     // The ledger's shape.
     let ledger: serde_json::Value = serde_json::from_str(&sandbox.read(LEDGER)).unwrap();
     assert_eq!(ledger["schemaVersion"], "1");
@@ -100,7 +103,10 @@ fn everything_that_is_wrong_is_said_at_once() {
     let sandbox = shop();
     sandbox
         .file("db/migrations/0002_twice.sql", "-- later\n")
-        .file("db/migrations/10_ten.sql", "-- stagecraft: transaction=of\nselect 1;\n")
+        .file(
+            "db/migrations/10_ten.sql",
+            "-- stagecraft: transaction=of\nselect 1;\n",
+        )
         .file("db/migrations/0011_open.sql", "select 1;\nselect 'open;\n")
         .file("db/migrations/notes.txt", "")
         .file("db/migrations/old/0001_old.sql", "");
@@ -177,7 +183,11 @@ fn an_edit_of_a_merged_migration_is_a_violation_that_no_ledger_blesses() {
     std::fs::remove_file(sandbox.path(LEDGER)).unwrap();
     let run = sandbox.run("migrate check --write-ledger");
     assert_eq!(run.code, 12, "{run}");
-    assert!(run.stdout.contains("it was merged into `main` and is edited"), "{run}");
+    assert!(
+        run.stdout
+            .contains("it was merged into `main` and is edited"),
+        "{run}"
+    );
     // Beside the branch itself nothing differs.
     let run = sandbox.run("migrate check --base feature");
     assert_eq!(run.code, 0, "{run}");
@@ -195,7 +205,10 @@ fn an_edit_of_a_merged_migration_is_a_violation_that_no_ledger_blesses() {
 #[test]
 fn comments_and_line_endings_are_notes_and_their_entry_is_refreshed_by_name() {
     let sandbox = shop();
-    sandbox.file(NOTES, "-- (c) ann\r\ncreate table notes (id integer primary key);\r\n");
+    sandbox.file(
+        NOTES,
+        "-- (c) ann\r\ncreate table notes (id integer primary key);\r\n",
+    );
     shows!(sandbox.run("migrate check --strict"), @r#"
         exit 0
         --- stdout
@@ -206,7 +219,10 @@ fn comments_and_line_endings_are_notes_and_their_entry_is_refreshed_by_name() {
           clean: 2 notes
         "#);
     let run = sandbox.run("migrate check --write-ledger");
-    assert!(run.stdout.contains("refresh its entry"), "only by name: {run}");
+    assert!(
+        run.stdout.contains("refresh its entry"),
+        "only by name: {run}"
+    );
     shows!(sandbox.run("migrate check --write-ledger --accept db/migrations/0001_notes.sql"), @r#"
         exit 0
         --- stdout
@@ -231,7 +247,10 @@ fn an_edit_of_a_new_file_is_accepted_by_name_alone() {
         --- stdout
         created db/migrations/0003_add_author.sql
         "#);
-    sandbox.file("db/migrations/0003_add_author.sql", "alter table notes add author text;\n");
+    sandbox.file(
+        "db/migrations/0003_add_author.sql",
+        "alter table notes add author text;\n",
+    );
     let run = sandbox.run("migrate create other --env prod");
     assert_eq!(run.code, 12, "{run}");
     assert!(run.stderr.contains("it is not what the ledger"), "{run}");
@@ -290,7 +309,8 @@ fn a_new_file_comes_after_what_was_merged_meanwhile() {
     let run = sandbox.run("migrate check --write-ledger");
     assert_eq!(run.code, 12, "{run}");
     assert!(
-        run.stdout.contains("`main` has `0003_theirs.sql` of the same number"),
+        run.stdout
+            .contains("`main` has `0003_theirs.sql` of the same number"),
         "{run}"
     );
 }
@@ -304,7 +324,10 @@ fn a_shallow_clone_is_told_what_to_fetch() {
     git(&sandbox, "checkout --quiet main");
     let url = format!("file://{}", sandbox.path("").display());
     let clone = |branch: &str| {
-        git(&sandbox, &format!("clone --quiet --depth 1 --branch {branch} {url} {branch}"));
+        git(
+            &sandbox,
+            &format!("clone --quiet --depth 1 --branch {branch} {url} {branch}"),
+        );
         let run = sandbox.run(&format!("migrate check --config {branch}/stagecraft.yml"));
         assert!(run.stdout.contains("fetch-depth: 0"), "{run}");
         run
@@ -314,7 +337,10 @@ fn a_shallow_clone_is_told_what_to_fetch() {
     assert!(run.stdout.contains("this clone is shallow"), "{run}");
     let run = clone("main");
     assert_eq!(run.code, 0, "{run}");
-    assert!(run.stdout.contains("there is nothing to compare it with"), "{run}");
+    assert!(
+        run.stdout.contains("there is nothing to compare it with"),
+        "{run}"
+    );
 }
 
 /// Beside the lines of a pull request.
@@ -327,7 +353,8 @@ fn github_gets_an_annotation_for_each() {
         .set("GITHUB_WORKSPACE", "$shop");
     let run = sandbox.run("migrate check");
     assert_eq!(run.code, 12, "{run}");
-    let annotation = "::error file=db/migrations/0001_notes.sql,line=1,title=stagecraft immutable::";
+    let annotation =
+        "::error file=db/migrations/0001_notes.sql,line=1,title=stagecraft immutable::";
     assert!(run.stderr.contains(annotation), "{run}");
 }
 
@@ -383,7 +410,10 @@ fn applying_proves_the_files_on_a_scratch_database() {
 #[test]
 fn what_does_not_apply_fails_the_check_and_is_dropped() {
     let sandbox = shop();
-    sandbox.file("db/migrations/0003_bad.sql", "select 1;\nalter table nope add column x text;\n");
+    sandbox.file(
+        "db/migrations/0003_bad.sql",
+        "select 1;\nalter table nope add column x text;\n",
+    );
     assert_eq!(sandbox.run("migrate check --write-ledger").code, 0);
     sandbox
         .set("GITHUB_ACTIONS", "true")
@@ -393,7 +423,8 @@ fn what_does_not_apply_fails_the_check_and_is_dropped() {
     let annotation = "::error file=db/migrations/0003_bad.sql,line=2,col=";
     assert!(run.stderr.contains(annotation), "{run}");
     assert!(
-        run.stderr.contains("2 of 3 migrations were applied to a scratch database"),
+        run.stderr
+            .contains("2 of 3 migrations were applied to a scratch database"),
         "{run}"
     );
     assert!(!run.stderr.contains("migrate run"), "{run}");
