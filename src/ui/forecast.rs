@@ -212,6 +212,7 @@ mod tests {
             selected: vec![migration.id.clone()],
             migrations: vec![migration],
             refusals: vec![],
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,

@@ -97,6 +97,7 @@ impl Engine for App {
             migrations: vec![],
             selected: vec![],
             refusals: vec![],
+            notes: vec![],
             unread: Some(why),
             files: Files::Final,
             schema_version: None,
@@ -126,6 +127,7 @@ impl Engine for App {
         Ok(MigrationPlan {
             selected: selection.selected,
             refusals,
+            notes: vec![],
             schema_version: Some(status.current),
             route: said(&live, &status),
             unread: None,

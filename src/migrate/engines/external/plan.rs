@@ -37,6 +37,7 @@ pub(super) async fn plan(
         engine: engine.id.clone(),
         selected: selection.selected,
         refusals,
+        notes: vec![],
         unread: None,
         files: Files::Final,
         schema_version: said.schema_version,

@@ -57,6 +57,7 @@ pub(super) async fn plan(
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
+        notes: vec![],
         unread,
         files: Files::Awaited,
         schema_version: version(&records),
@@ -91,6 +92,7 @@ pub(super) async fn plan(
         migrations,
         selected: selection.selected,
         refusals,
+        notes: vec![],
         files,
         ..plan
     })
