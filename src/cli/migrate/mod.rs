@@ -5,6 +5,7 @@ mod check;
 mod create;
 mod life;
 mod plan;
+mod preview;
 mod rehearse;
 mod repair;
 mod reset;
@@ -21,7 +22,8 @@ use crate::model::project::Environment;
 use crate::model::release::ReleaseId;
 use crate::model::risk::Detail;
 use crate::ports::Cx;
-use crate::ui::{Ui, words};
+use crate::ui::forecast::Shown;
+use crate::ui::{Format, Ui, Verbosity, words};
 
 use super::args::{Filters, Globals, MigrateArgs, MigrateCommand, SchemaCommand};
 use super::failure::Failure;
@@ -60,7 +62,7 @@ async fn request(
         steps: None,
         allow_out_of_order: false,
         files: image.clone(),
-        detail: Detail::Forecast,
+        detail: detail(session),
         image,
     })
 }
@@ -137,4 +139,20 @@ pub(crate) fn newest_image(
                 .clone()
                 .map(|image| (release.id.clone(), image))
         })
+}
+
+/// How much of a plan is looked for: a document has the SQL.
+fn detail(session: &Session<'_>) -> Detail {
+    match session.ui.options().format {
+        Format::Text => Detail::Forecast,
+        Format::Json | Format::Ndjson => Detail::Sql,
+    }
+}
+
+/// Which findings are printed.
+fn shown(session: &Session<'_>) -> Shown {
+    match session.ui.options().verbosity {
+        Verbosity::Quiet | Verbosity::Normal => Shown::Standing,
+        Verbosity::Verbose => Shown::All,
+    }
 }

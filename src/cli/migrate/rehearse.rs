@@ -30,7 +30,7 @@ pub(super) async fn rehearse(
         ui,
         None,
         async |session| {
-            session.judge_databases(&args.database)?;
+            session.judge_databases(&args.database).await?;
             let plans = plans(session, args).await?;
             let mut done = vec![];
             for plan in &plans {

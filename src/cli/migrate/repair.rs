@@ -20,7 +20,7 @@ pub(super) async fn repair(args: &RepairArgs, globals: &Globals, ui: &Ui) -> Res
         ui,
         None,
         async |session| {
-            session.judge_databases(args.database.as_slice())?;
+            session.judge_databases(args.database.as_slice()).await?;
             if args.dry_run {
                 let found = look(session, args).await?;
                 ui.show(

@@ -56,6 +56,10 @@ impl Header {
             let Some(directives) = directives(line) else {
                 continue;
             };
+            // What the lint is to leave alone may stand before any statement.
+            if directives.trim_start().starts_with("ignore=") {
+                continue;
+            }
             let complaint = |word: &str, what: &str| {
                 let column = whole.find(word).map_or(0, |at| whole[..at].chars().count());
                 Complaint::violation(Rule::Directive, shown, what).at(index + 1, column + 1)

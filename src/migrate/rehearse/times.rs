@@ -3,6 +3,7 @@
 //!
 //! A file that is lost or damaged costs an estimate, nothing else.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -35,15 +36,13 @@ struct Time {
     rows: Option<u64>,
 }
 
-/// How long the migration of this checksum took on a copy of this database,
-/// the last time. `root` is the folder of the configuration file.
+/// How long each migration took on a copy of this database the last time, by
+/// checksum. `root` is the folder of the configuration file.
 #[must_use]
-pub fn rehearsed(root: &Path, database: &DatabaseName, checksum: &str) -> Option<u64> {
-    let times = read(root);
-    let mut newest = times.rehearsals.iter().rev();
-    newest
-        .find(|time| time.copied && time.database == *database && time.checksum == checksum)
-        .map(|time| time.ms)
+pub fn rehearsed(root: &Path, database: &DatabaseName) -> HashMap<String, u64> {
+    let of_copies = |time: &Time| time.copied && time.database == *database;
+    let times = read(root).rehearsals.into_iter().filter(of_copies);
+    times.map(|time| (time.checksum, time.ms)).collect()
 }
 
 /// Adds what a rehearsal measured at `at`.
@@ -119,14 +118,14 @@ mod tests {
     fn the_last_time_on_a_copy_counts_and_an_empty_database_says_nothing() {
         let root = tempfile::tempdir().expect("a folder");
         let main = "main".parse().expect("a name");
-        assert_eq!(rehearsed(root.path(), &main, "abc"), None);
+        assert_eq!(rehearsed(root.path(), &main).get("abc"), None);
         for (ms, copied) in [(5, true), (900, true), (1, false)] {
             remember(root.path(), &rehearsal(ms, copied), "then").expect("written");
         }
-        assert_eq!(rehearsed(root.path(), &main, "abc"), Some(900));
-        assert_eq!(rehearsed(root.path(), &main, "other"), None);
+        assert_eq!(rehearsed(root.path(), &main).get("abc"), Some(&900));
+        assert_eq!(rehearsed(root.path(), &main).get("other"), None);
         let other = "stats".parse().expect("a name");
-        assert_eq!(rehearsed(root.path(), &other, "abc"), None);
+        assert_eq!(rehearsed(root.path(), &other).get("abc"), None);
     }
 
     #[test]
@@ -136,6 +135,6 @@ mod tests {
         std::fs::write(file(root.path()), "{").expect("written");
         remember(root.path(), &rehearsal(5, true), "then").expect("written");
         let main = "main".parse().expect("a name");
-        assert_eq!(rehearsed(root.path(), &main, "abc"), Some(5));
+        assert_eq!(rehearsed(root.path(), &main).get("abc"), Some(&5));
     }
 }

@@ -8,9 +8,8 @@
 mod baseline;
 mod catalogue;
 mod check;
-mod deadline;
 mod fault;
-mod image;
+mod forecast;
 mod plan;
 mod progress;
 mod repair;
@@ -24,7 +23,7 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
-use crate::model::project::{DatabaseSpec, MigrationSource};
+use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
 use crate::ports::{Begun, Claim, Cx, Databases, Engine, Job};
 
 use super::super::files::Order;
@@ -99,15 +98,18 @@ impl Raw {
 
 #[async_trait]
 impl Engine for Raw {
-    fn id(&self) -> &'static str {
+    fn id(&self) -> &str {
         ID
     }
 
-    fn needs_path(&self) -> bool {
-        true
+    fn needs(&self) -> EngineNeeds {
+        EngineNeeds {
+            path: true,
+            connection: true,
+        }
     }
 
-    fn validate(&self, database: &DatabaseSpec) -> Vec<String> {
+    async fn validate(&self, database: &DatabaseSpec) -> Vec<String> {
         let spec = &database.migrations;
         let mut problems = vec![];
         if database.connection_env.is_none() {

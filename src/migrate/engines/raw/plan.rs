@@ -7,11 +7,12 @@ use crate::migrate::rehearse::rehearsed;
 use crate::migrate::snapshot::{self, Standing};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
-use crate::model::migration::{Files, Migration, MigrationPlan, MigrationRequest};
+use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::model::project::DatabaseSpec;
 use crate::model::risk::Outlook;
-use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
+use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions, Who};
 
+use super::forecast::{self, Look};
 use super::source::{Read, Sources};
 
 /// For opening a session, in a container too, and reading a small table.
@@ -29,9 +30,13 @@ pub(super) async fn plan(
     let read = sources.read(cx, job, route.dialect).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
-    let (rows, notes) = match unread {
-        Some(_) => (vec![], vec![]),
-        None => answered(job.database, PATIENCE, look(databases, cx, job)).await?,
+    let mut session = match unread {
+        Some(_) => None,
+        None => Some(answered(job.database, PATIENCE, open(databases, cx, job)).await?),
+    };
+    let (rows, notes) = match &mut session {
+        Some(session) => answered(job.database, PATIENCE, look(session.as_mut(), job)).await?,
+        None => (vec![], vec![]),
     };
     let plan = MigrationPlan {
         database: name.clone(),
@@ -59,14 +64,22 @@ pub(super) async fn plan(
     let mut refusals = source.problems.clone();
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
+    let look = Look {
+        source: &source,
+        selected: &selection.selected,
+        dialect: route.dialect,
+        detail: request.detail,
+        rehearsed: rehearsed(&job.environment.root, name),
+    };
     let mut migrations = compared.migrations;
-    for migration in &mut migrations {
-        if migration.state.will_run() {
-            measured(job, migration);
-        }
-    }
+    let filling = async {
+        let session = session.as_mut().map(|session| session.as_mut() as _);
+        Ok(forecast::fill(&look, session, &mut migrations).await)
+    };
+    let outlook = answered(job.database, PATIENCE, filling).await?;
     Ok(MigrationPlan {
         migrations,
+        outlook,
         selected: selection.selected,
         refusals,
         files,
@@ -74,28 +87,22 @@ pub(super) async fn plan(
     })
 }
 
-/// How long it took where it was rehearsed.
-fn measured(job: &Job<'_>, migration: &mut Migration) {
-    let (root, name) = (&job.environment.root, &job.database.name);
-    if let Some(ms) = rehearsed(root, name, &migration.checksum) {
-        let took = format!("took {ms} ms on a copy");
-        migration.note = Some(match migration.note.take() {
-            Some(note) => format!("{note}; {took}"),
-            None => took,
-        });
-    }
+async fn open(
+    databases: &dyn Databases,
+    cx: &Cx,
+    job: &Job<'_>,
+) -> Result<Box<dyn Database>, Fault> {
+    databases.open(cx, job, &reading(job)).await
 }
 
 /// The rows, and what is worth knowing of the schema.
 async fn look(
-    databases: &dyn Databases,
-    cx: &Cx,
+    session: &mut dyn Database,
     job: &Job<'_>,
 ) -> Result<(Vec<LedgerRow>, Vec<String>), Fault> {
-    let mut session = databases.open(cx, job, &reading(job)).await?;
     let rows = session.rows(job.database.name.as_str()).await?;
     let note = match rows {
-        Some(_) => drifted(job, snapshot::standing(session.as_mut()).await),
+        Some(_) => drifted(job, snapshot::standing(session).await),
         None => None,
     };
     Ok((rows.unwrap_or_default(), Vec::from_iter(note)))
@@ -174,23 +181,12 @@ pub(super) fn reading(job: &Job<'_>) -> SessionOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::test_support::spec;
+    use crate::migrate::test_support::database;
     use crate::model::fault::FaultKind;
-    use crate::model::project::{Safety, Via};
 
     #[tokio::test]
     async fn a_database_that_never_answers_is_given_up_with_a_way_to_look() {
-        let database = DatabaseSpec {
-            name: "main".parse().expect("a name"),
-            connection_env: Some("DATABASE_URL".into()),
-            direct_connection_env: None,
-            via: Via::Direct,
-            migrations: spec(std::path::Path::new("db")),
-            backup_before_migrate: false,
-            backup_keep: 5,
-            safety_breaking: Safety::Warn,
-            safety_blocking: Safety::Warn,
-        };
+        let database = database();
         let never = std::future::pending::<Result<(), Fault>>();
         let fault = answered(&database, Duration::from_millis(10), never)
             .await

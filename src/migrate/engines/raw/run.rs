@@ -14,17 +14,18 @@ use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan};
 use crate::model::project::{MigrationSource, MigrationSpec};
 use crate::ports::{
-    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, Who,
+    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, SqlError,
+    Who,
 };
 
 use crate::migrate::snapshot;
 use crate::migrate::sql::Mode;
 
 use super::check::{self, Work};
-use super::deadline::Limit;
 use super::progress::Progress;
 use super::source::{Read, Source, Sources};
-use super::{deadline, fault, plan, steps};
+use super::{fault, plan, steps};
+use crate::migrate::engines::deadline::{self, Limit};
 
 /// For a look at the catalogue after the work.
 const LOOKING: Duration = Duration::from_secs(30);
@@ -123,6 +124,8 @@ pub(super) struct Session<'a> {
     claim: Claim,
     hold: Hold,
     pub(super) release: String,
+    /// How long the session waits for a lock now.
+    waits: Duration,
 }
 
 impl<'a> Session<'a> {
@@ -134,7 +137,9 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Fault> {
         let release = job.release.map(ToString::to_string).unwrap_or_default();
         let spec = &job.database.migrations;
-        let options = writing(job, &release);
+        let dialect = databases.route(job).await?.dialect;
+        let waits = steps::retry::first(spec, dialect);
+        let options = writing(job, &release, waits);
         let mut database = databases.open(cx, job, &options).await?;
         let hold = database.lock(cx, claim, spec.lock_wait).await?;
         Ok(Self {
@@ -144,6 +149,7 @@ impl<'a> Session<'a> {
             claim: claim.clone(),
             hold,
             release,
+            waits,
         })
     }
 
@@ -165,6 +171,24 @@ impl<'a> Session<'a> {
     /// the old session is over, so what it did is decided.
     pub(super) async fn reopen(&mut self, cx: &Cx) -> Result<(), Fault> {
         *self = Self::open(self.databases, cx, self.job, &self.claim).await?;
+        Ok(())
+    }
+
+    /// The session as it began, for the next migration.
+    async fn renew(&mut self) -> Result<(), Fault> {
+        self.database.renew().await?;
+        // Where it was another one, that was a setting to be taken back.
+        self.waits = steps::retry::first(self.spec(), self.database.dialect());
+        Ok(())
+    }
+
+    /// The longest that it waits for one lock from here on.
+    pub(super) async fn wait_for_locks(&mut self, cx: &Cx, wait: Duration) -> Result<(), SqlError> {
+        let setting = steps::retry::setting(self.database.dialect(), wait);
+        if let Some(sql) = setting.filter(|_| wait != self.waits) {
+            self.database.execute(cx, &sql).await?;
+            self.waits = wait;
+        }
         Ok(())
     }
 
@@ -223,7 +247,7 @@ impl Ready<'_> {
             let before = u64::try_from(number - 1).unwrap_or_default();
             let total = u64::try_from(all).ok();
             cx.progress(file.name.as_str(), before, total, Unit::Items);
-            session.database.renew().await?;
+            session.renew().await?;
             let began = Instant::now();
             let step = steps::Step {
                 file,
@@ -308,10 +332,10 @@ pub(super) fn look_again(job: &Job<'_>) -> String {
     )
 }
 
-fn writing(job: &Job<'_>, release: &str) -> SessionOptions {
+fn writing(job: &Job<'_>, release: &str, waits: Duration) -> SessionOptions {
     let spec = &job.database.migrations;
     SessionOptions {
-        lock_timeout: spec.lock_timeout,
+        lock_timeout: waits,
         statement_timeout: spec.statement_timeout,
         session_sql: spec.session_sql.clone(),
         application_name: format!("stagecraft/{release}"),

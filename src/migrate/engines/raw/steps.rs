@@ -4,7 +4,7 @@
 
 mod apart;
 mod batches;
-mod retry;
+pub(super) mod retry;
 mod together;
 
 use std::time::Instant;

@@ -4,6 +4,8 @@
 //! Invariant: the row never says less than what took effect, except for the
 //! one statement that it says was begun.
 
+use std::time::{Duration, Instant};
+
 use crate::migrate::sql::{Standing, Statement, Trace};
 use crate::model::fault::{Fault, FaultKind};
 use crate::ports::{Cx, LedgerRow, SqlError, SqlErrorKind};
@@ -156,11 +158,27 @@ async fn execute(
         true => 0,
         false => session.spec().lock_retries,
     };
+    let mut took = Duration::ZERO;
     for attempt in 0..=retries {
-        let error = match session.database.execute(cx, sql).await {
+        let began = Instant::now();
+        let wait = match statement.standing {
+            // Nobody queues up behind those, and begun again they lose work.
+            Standing::Outside(_) => session.spec().lock_timeout,
+            _ if in_transaction => session.spec().lock_timeout,
+            Standing::Inside | Standing::Begins | Standing::Ends => {
+                let dialect = session.database.dialect();
+                retry::wait(session.spec(), dialect, attempt, took)
+            }
+        };
+        let done = match session.wait_for_locks(cx, wait).await {
+            Ok(()) => session.database.execute(cx, sql).await,
+            Err(error) => Err(error),
+        };
+        let error = match done {
             Ok(()) => return Ok(Ok(())),
             Err(error) => error,
         };
+        took = took.max(began.elapsed());
         if error.kind != SqlErrorKind::LockTimeout || attempt == retries {
             return Ok(Err(error));
         }
