@@ -14,3 +14,4 @@ mod raw;
 mod snapshot;
 #[path = "../support/migrations.rs"]
 mod support;
+use support as migrations;

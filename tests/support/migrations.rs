@@ -23,8 +23,9 @@ use stagecraft::model::migration::{
 };
 use stagecraft::model::names::DatabaseName;
 use stagecraft::model::project::{
-    DatabaseSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource, MigrationSource,
-    MigrationSpec, MigrationStrategy, Mode, OnFailure, Role, Rollout, Safety, Strategy, Via,
+    ClearValue, DatabaseSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource,
+    MigrationSource, MigrationSpec, MigrationStrategy, Mode, OnFailure, Role, Rollout, Safety,
+    Strategy, Via,
 };
 use stagecraft::model::release::ReleaseId;
 use stagecraft::model::secret::Secret;
@@ -140,6 +141,15 @@ impl Project {
             safety_blocking: Safety::Off,
         };
         self.environment.databases.insert(spec.name.clone(), spec);
+    }
+
+    /// Sets a variable of the containers.
+    pub(crate) fn clear(&mut self, name: &str, value: &str) {
+        let value = ClearValue {
+            written: value.to_owned(),
+            value: value.to_owned(),
+        };
+        self.environment.env.clear.insert(name.to_owned(), value);
     }
 
     /// Gives a variable another value.
