@@ -111,19 +111,23 @@ fn settings(project: &Project, tool: Tool) {
     }
 }
 
-/// Prisma's engines cannot be fetched here: it works through the driver, whose
-/// scripts are sent whole.
+/// Prisma's engines cannot be fetched here: it works through the driver, which
+/// is told about a type that it does not know, and to send scripts whole.
 const PRISMA: &str = r#"
 import { PrismaPg } from '@prisma/adapter-pg';
-import pg from 'pg';
 
 class Whole extends PrismaPg {
   async connect() {
-    const adapter = await super.connect();
-    const pool = new pg.Pool({ connectionString: process.env.MAIN_URL });
-    adapter.executeScript = async (script: string) => { await pool.query(script); };
-    const dispose = adapter.dispose.bind(adapter);
-    adapter.dispose = async () => { await pool.end(); await dispose(); };
+    const adapter: any = await super.connect();
+    const query = adapter.client.query.bind(adapter.client);
+    adapter.client.query = async (...args: any[]) => {
+      const result = await query(...args);
+      for (const field of result.fields ?? []) if (field.dataTypeID === 19) field.dataTypeID = 25;
+      return result;
+    };
+    adapter.executeScript = async (script: string) => {
+      try { await query(script); } catch (error) { adapter.onError(error); }
+    };
     return adapter;
   }
 }
@@ -133,10 +137,7 @@ export default {
   engine: 'js',
   schema: './schema.prisma',
   migrations: { path: './db/migrations' },
-  adapter: async () => new Whole({
-    connectionString: process.env.MAIN_URL,
-    types: { getTypeParser: (oid: number, format: any) => pg.types.getTypeParser(oid === 19 ? 25 : oid, format) },
-  } as any),
+  adapter: async () => new Whole({ connectionString: process.env.MAIN_URL }),
 };
 "#;
 

@@ -9,6 +9,7 @@ mod command;
 mod conformance;
 #[path = "../support/conformance.rs"]
 mod contest;
+mod custom;
 mod external;
 mod raw;
 mod snapshot;

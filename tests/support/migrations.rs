@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use indexmap::IndexMap;
 use stagecraft::database::databases;
 use stagecraft::http::Prober;
-use stagecraft::migrate::{Registry, Tools, migrator};
+use stagecraft::migrate::{Registry, RegistryError, Tools, migrator};
 use stagecraft::model::command_line::CommandLine;
 use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use stagecraft::model::event::{Event, EventKind};
@@ -30,7 +30,7 @@ use stagecraft::model::project::{
 use stagecraft::model::release::ReleaseId;
 use stagecraft::model::secret::Secret;
 use stagecraft::ports::{
-    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, Database, FolderEntry,
+    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, Database, Engine, FolderEntry,
     HostLink, ImageCheck, Job, Migrator, RemoteExit, RemoteProcess, ReverseForward, SessionOptions,
     Target, Which, Who,
 };
@@ -45,6 +45,8 @@ pub(crate) struct Project {
     pub(crate) cancel: CancellationToken,
     /// What runs on the primary host.
     pub(crate) containers: Vec<Container>,
+    /// One that is added to those that are known.
+    pub(crate) engine: Option<Arc<dyn Engine>>,
     /// Where engines are looked for.
     pub(crate) path: Option<PathBuf>,
     /// Runs are done for this release.
@@ -97,6 +99,7 @@ impl Project {
             cancel: CancellationToken::new(),
             containers: vec![],
             path: None,
+            engine: None,
             release: "rel-20260101-000000001".parse().unwrap(),
         };
         project.database("main", url, "db/migrations");
@@ -199,11 +202,21 @@ impl Project {
     fn registry(&self, link: &Arc<dyn HostLink>, runner: &Arc<dyn ContainerRunner>) -> Registry {
         let databases = databases(Arc::clone(link), Arc::clone(runner));
         let prober = Arc::new(Prober::new(Arc::clone(link), Arc::clone(runner)));
-        let registry = Registry::builtin(Arc::clone(&databases), prober);
+        let mut registry = Registry::builtin(Arc::clone(&databases), prober);
+        if let Some(engine) = &self.engine {
+            registry = registry.with(Arc::clone(engine)).unwrap();
+        }
         match &self.path {
             Some(path) => registry.on_path(path.as_os_str(), &databases),
             None => registry,
         }
+    }
+
+    /// The engines, and one more.
+    pub(crate) fn with(&self, engine: Arc<dyn Engine>) -> Result<Registry, RegistryError> {
+        let link: Arc<dyn HostLink> = Arc::new(Here);
+        let runner: Arc<dyn ContainerRunner> = Arc::new(Processes::default());
+        self.registry(&link, &runner).with(engine)
     }
 
     /// What the engine of `main` says of the configuration.
