@@ -116,6 +116,7 @@ impl Engine for Folders {
             files: Files::Final,
             schema_version: None,
             outlook: Outlook::default(),
+            notes: vec![],
             route: "on this machine".to_owned(),
         })
     }

@@ -152,6 +152,9 @@ pub struct MigrationPlan {
     /// Reasons why nothing may run: edited, missing, duplicate, out of order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<String>,
+    /// What else a person should know before it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Why the database was not read (`no release yet, database not read`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,

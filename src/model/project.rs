@@ -70,6 +70,13 @@ impl Environment {
         })
     }
 
+    /// Whether its containers get ports of their hosts that nobody wrote down.
+    #[must_use]
+    pub fn chooses_ports(&self) -> bool {
+        let reached = self.proxy.is_some() || self.schema_gate.is_some();
+        reached || self.rollout.strategy == Strategy::Swarm
+    }
+
     /// Whether old containers stay on their hosts, stopped, as the fast way
     /// back.
     #[must_use]
@@ -84,9 +91,8 @@ impl Environment {
 
     /// The hosts that run a role, in file order.
     pub fn hosts_of<'a>(&'a self, role: &'a RoleName) -> impl Iterator<Item = &'a Host> {
-        self.hosts
-            .iter()
-            .filter(move |host| host.roles.contains(role))
+        let hosts = self.hosts.iter();
+        hosts.filter(move |host| host.roles.contains(role))
     }
 }
 

@@ -25,7 +25,7 @@ mod runner;
 mod schema;
 mod services;
 
-pub use backup::Backups;
+pub use backup::{Backups, SESSIONS_TO_COPY};
 pub use builder::Builder;
 pub use claims::{Claimed, EngineClaims};
 pub use connections::{Connections, Lookup};

@@ -161,6 +161,7 @@ mod tests {
         (answer.expect("the host is there"), asked)
     }
 
+    /// E32, E33, E41
     #[tokio::test]
     async fn e41_the_internal_port_is_asked_with_a_limit_to_time_and_size() {
         let (answer, asked) = asking(vec![Ok((200, GOOD))], vec![]).await;

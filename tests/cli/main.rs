@@ -7,9 +7,13 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod backups;
 mod config;
 mod help;
 mod history;
+mod life;
 mod lock;
+mod migrate_check;
+mod migration_runs;
 mod migrations;
 mod refusals;

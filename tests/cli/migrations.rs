@@ -81,8 +81,10 @@ fn a_run_applies_them_and_ends_with_one_line() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  main   applied 0001_notes.sql ([TOOK])
-         migrate_pre  main   applied 0002_body.sql ([TOOK])
+         migrate_pre  main   is healthy (4 checks)
+         migrate_pre  main   applied 0001_notes.sql ([TOOK]), 1 of 2
+         migrate_pre  main   applied 0002_body.sql ([TOOK]), 2 of 2
+         migrate_pre  main   is healthy (6 checks)
          migrate_pre  completed  [TOOK]
             finalize  running
             finalize  completed  [TOOK]
@@ -216,7 +218,9 @@ fn a_file_before_an_applied_one_is_refused_unless_it_is_allowed() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
+         migrate_pre  main   is healthy (4 checks)
          migrate_pre  main   applied 0000_late.sql ([TOOK])
+         migrate_pre  main   is healthy (6 checks)
          migrate_pre  completed  [TOOK]
             finalize  running
             finalize  completed  [TOOK]
@@ -235,7 +239,8 @@ fn a_statement_that_fails_is_shown_with_its_place_and_what_stays() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  main   applied 0001_notes.sql ([TOOK])
+         migrate_pre  main   is healthy (4 checks)
+         migrate_pre  main   applied 0001_notes.sql ([TOOK]), 1 of 2
          migrate_pre  failed  [TOOK]  migrations failed on `main`: db/migrations/0002_body.sql:2:1: ERROR 1 no such table: note
             finalize  skipped              not reached: pre-deploy migrations failed
         error: migrations failed on `main`
@@ -269,8 +274,9 @@ fn a_migration_that_failed_half_way_goes_on_after_it_is_mended() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  main   applied 0001_notes.sql ([TOOK])
-         migrate_pre  main   applied 0002_body.sql ([TOOK])
+         migrate_pre  main   is healthy (4 checks)
+         migrate_pre  main   applied 0001_notes.sql ([TOOK]), 1 of 3
+         migrate_pre  main   applied 0002_body.sql ([TOOK]), 2 of 3
          migrate_pre  failed  [TOOK]  migrations failed on `main`: db/migrations/0003_tags.sql:3:1: ERROR 1 no such table: tag
             finalize  skipped              not reached: pre-deploy migrations failed
         error: migrations failed on `main`
@@ -302,8 +308,10 @@ fn a_migration_that_failed_half_way_goes_on_after_it_is_mended() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
+         migrate_pre  main   is healthy (4 checks)
          migrate_pre  main   resumed 0003_tags.sql after 1 statement
          migrate_pre  main   applied 0003_tags.sql ([TOOK])
+         migrate_pre  main   is healthy (6 checks)
          migrate_pre  completed  [TOOK]
             finalize  running
             finalize  completed  [TOOK]
@@ -320,7 +328,9 @@ fn steps_and_a_last_one_limit_a_run() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
+         migrate_pre  main   is healthy (4 checks)
          migrate_pre  main   applied 0001_notes.sql ([TOOK])
+         migrate_pre  main   is healthy (6 checks)
          migrate_pre  completed  [TOOK]
             finalize  running
             finalize  completed  [TOOK]
@@ -397,7 +407,7 @@ fn folders_and_files_are_judged_before_a_database_is_opened() {
         exit 10
         --- stderr
         error: 1 problem with the migrations
-          caused by: database `main`: the number 2 stands 2 times (`0002_body.sql` and `0002_twice.sql`): give the newer one that is not applied anywhere the next free number
+          caused by: database `main`: `db/migrations/0002_twice.sql`: the number 2 stands 2 times (`0002_body.sql` and `0002_twice.sql`); give the newer one that is not applied anywhere the next free number
 
         state: nothing was changed
         hint: mend the files or the configuration, then run `stagecraft check`
@@ -415,6 +425,13 @@ fn a_protected_environment_is_never_changed_without_approval() {
           0001_notes.sql  pending  migrate_pre           1
           0002_body.sql   pending  migrate_pre           1
           2 migrations to run, 0 applied
+        safeguards
+          pending     2 migrations to `main` in guarded
+          risk        low
+          backup      none is taken of `main`
+          health      looked at before the first change and after the last
+          limits      main: waits 60s for another migrator and 5s for a lock (tried 11 times); cancels a statement after 15m, the whole after 30m
+          undo        one that fails undoes itself; one that was applied is never taken back, by a rollback neither
           plan id     c143d883d659
         --- stderr
         error: nobody approved the plan
@@ -510,7 +527,9 @@ fn after_a_failure_later_databases_are_left_alone_and_named() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  main   applied 0001_notes.sql ([TOOK])
+         migrate_pre  main   is healthy (4 checks)
+         migrate_pre  audit  is healthy (4 checks)
+         migrate_pre  main   applied 0001_notes.sql ([TOOK]), 1 of 2
          migrate_pre  failed  [TOOK]  migrations failed on `main`: db/migrations/0002_body.sql:1:1: ERROR 1 no such table: note
             finalize  skipped              not reached: pre-deploy migrations failed
         error: migrations failed on `main`

@@ -19,6 +19,7 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod backfill;
 mod bad_days;
 mod bad_hosts;
 mod bad_proxies;
@@ -33,14 +34,19 @@ mod edge;
 mod engines;
 mod fingerprints;
 mod fleets;
+mod health;
 mod image_files;
+mod killed_runs;
 mod link;
+mod lint;
 mod load;
 mod migrate;
 mod migrations;
+mod places;
 mod proxy;
 mod push;
 mod registries;
+mod resets;
 mod runner;
 mod safety;
 mod schema_gate;
@@ -49,6 +55,7 @@ mod secrets;
 mod snapshot;
 mod swarm;
 mod switches;
+mod takeovers;
 mod two_users;
 mod verbs;
 

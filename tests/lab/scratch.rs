@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use stagecraft::migrate::Registry;
-use stagecraft::migrate::Tools;
 use stagecraft::migrate::scratch::{self, Purpose};
+use stagecraft::migrate::{Registry, Tools};
 use stagecraft::model::fault::{Fault, FaultKind};
 use stagecraft::model::migration::MigrationRequest;
 use stagecraft::model::project::Via;
@@ -49,6 +48,7 @@ impl Stand {
             values: Arc::new(values),
             runner,
             link,
+            safeguard: None,
         };
         Self {
             bench,

@@ -14,5 +14,9 @@ mod external;
 mod raw;
 mod snapshot;
 #[path = "../support/migrations.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with `tests/lab`, which uses other parts of it"
+)]
 mod support;
 use support as migrations;

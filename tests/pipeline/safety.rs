@@ -61,6 +61,7 @@ async fn is_refused(stage: &mut Stage, words: &str) {
     stage.serves("v2");
 }
 
+/// E1
 #[tokio::test]
 async fn e1_an_added_column_does_not_stand_in_the_way_of_a_rollback() {
     let mut stage = v2_with("002_add.sql", "alter table t add column c int").await;
@@ -69,6 +70,7 @@ async fn e1_an_added_column_does_not_stand_in_the_way_of_a_rollback() {
     stage.serves("v1");
 }
 
+/// E2
 #[tokio::test]
 async fn e2_a_dropped_or_renamed_column_refuses_the_rollback_and_names_the_line() {
     let mut stage = v2_with("002_drop.sql", "-- tidy up\nalter table t drop column b").await;
@@ -89,12 +91,14 @@ async fn e2_a_dropped_or_renamed_column_refuses_the_rollback_and_names_the_line(
     is_refused(&mut stage, "renames the column `t.b`").await;
 }
 
+/// E3
 #[tokio::test]
 async fn e3_a_changed_type_refuses_the_rollback() {
     let mut stage = v2_with("002_type.sql", "alter table t alter b type text").await;
     is_refused(&mut stage, "changes the type of `t.b`").await;
 }
 
+/// E4
 #[tokio::test]
 async fn e4_not_null_without_a_default_refuses_the_rollback_even_half_applied() {
     let text = "alter table t add column c int not null";
@@ -114,6 +118,7 @@ async fn e4_not_null_without_a_default_refuses_the_rollback_even_half_applied() 
     is_refused(&mut stage, "003_required.sql").await;
 }
 
+/// E5
 #[tokio::test]
 async fn e5_two_quick_deploys_are_judged_together() {
     let mut stage = v2_with("002_drop.sql", "alter table t drop column b").await;
@@ -132,6 +137,7 @@ async fn e5_two_quick_deploys_are_judged_together() {
     stage.serves("v2");
 }
 
+/// E6
 #[tokio::test]
 async fn e6_a_file_with_a_number_taken_twice_counts_by_its_own_name() {
     let mut stage = v2_with("002_add.sql", "alter table t add column c int").await;
@@ -141,6 +147,7 @@ async fn e6_a_file_with_a_number_taken_twice_counts_by_its_own_name() {
     is_refused(&mut stage, "002_drop.sql").await;
 }
 
+/// E7, E8, E9, E10
 #[tokio::test]
 async fn e7_to_e10_a_rollback_never_migrates_and_a_forced_one_does_not_either() {
     let stage = v2_with("002_drop.sql", "alter table t drop column b").await;
@@ -221,6 +228,7 @@ async fn a_manual_migration_that_the_target_knows_is_none_of_its_worries() {
     stage.serves("v1");
 }
 
+/// E31, E32
 #[tokio::test]
 async fn with_a_schema_gate_the_endpoint_decides_and_the_files_are_only_quoted() {
     let mut stage = v2_with("002_drop.sql", "alter table t drop column b").await;

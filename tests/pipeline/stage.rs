@@ -443,8 +443,16 @@ impl Stage {
     }
 
     pub(crate) async fn roll_back(&mut self, to: Option<&ReleaseId>) -> Result<Release, Fault> {
+        self.roll_back_as(to, SchemaCheck::Refuse).await
+    }
+
+    pub(crate) async fn roll_back_as(
+        &mut self,
+        to: Option<&ReleaseId>,
+        schema: SchemaCheck,
+    ) -> Result<Release, Fault> {
         let facts = self.observe(Wanted::Rollback).await;
-        let plan = self.plan_back(to, SchemaCheck::Refuse).await?;
+        let plan = self.plan_back(to, schema).await?;
         let release = new_rollback(
             &self.environment,
             &plan,
@@ -593,6 +601,7 @@ impl Migrator for Shop {
             migrations,
             selected,
             refusals: vec![],
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,

@@ -155,6 +155,18 @@ impl Project {
         self.environment.env.clear.insert(name.to_owned(), value);
     }
 
+    /// From now on the application has a login of its own, beside the
+    /// migrator's.
+    pub(crate) fn application(&mut self, database: &str, own: &str, migrator: &str) {
+        let variable = format!("{}_URL", database.to_uppercase());
+        let direct = format!("{}_DIRECT_URL", database.to_uppercase());
+        self.values.insert(variable, own.to_owned());
+        self.values.insert(direct.clone(), migrator.to_owned());
+        let name: DatabaseName = database.parse().unwrap();
+        let spec = self.environment.databases.get_mut(&name).unwrap();
+        spec.direct_connection_env = Some(direct);
+    }
+
     /// Gives a variable another value.
     pub(crate) fn set(&mut self, variable: &str, value: &str) {
         self.values.insert(variable.to_owned(), value.to_owned());
@@ -195,6 +207,7 @@ impl Project {
                 runner,
                 link,
                 databases,
+                safeguard: None,
             },
         )
     }
@@ -550,7 +563,7 @@ impl ContainerRunner for Processes {
         &self,
         _: &Cx,
         _: &HostAddress,
-    ) -> Result<std::collections::BTreeSet<u16>, Fault> {
+    ) -> Result<stagecraft::model::host::TakenPorts, Fault> {
         unused()
     }
     async fn engine(&self, _: &Cx, _: &HostAddress) -> Result<EngineFacts, Fault> {

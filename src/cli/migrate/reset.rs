@@ -92,7 +92,6 @@ async fn locked(
     if let Some(found) = plan::interrupted(&history, environment) {
         return Err(plan::open_release_fault(environment, &found).into());
     }
-    plan::refuse_unbuilt_migrations(environment)?;
     let image = newest_image(&history, environment).map(|(_, image)| image);
     let image = image.as_ref();
     let question = format!(

@@ -13,6 +13,8 @@ pub struct Header {
     /// It runs after the rollout.
     pub post: bool,
     pub compat: Option<Claim>,
+    /// Its one statement runs for this many rows at a time.
+    pub batch: Option<u64>,
 }
 
 /// What the author says about code of the release before.
@@ -22,13 +24,14 @@ pub enum Claim {
     Breaking,
 }
 
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     "transaction=off",
     "transaction=on",
     "phase=post",
     "phase=pre",
     "compat=additive",
     "compat=breaking",
+    "batch=5000",
 ];
 
 impl Header {
@@ -53,6 +56,10 @@ impl Header {
             let Some(directives) = directives(line) else {
                 continue;
             };
+            // What the lint is to leave alone may stand before any statement.
+            if directives.trim_start().starts_with("ignore=") {
+                continue;
+            }
             let complaint = |word: &str, what: &str| {
                 let column = whole.find(word).map_or(0, |at| whole[..at].chars().count());
                 Complaint::violation(Rule::Directive, shown, what).at(index + 1, column + 1)
@@ -84,9 +91,17 @@ impl Header {
             "phase=pre" => self.post = false,
             "compat=additive" => self.compat = Some(Claim::Additive),
             "compat=breaking" => self.compat = Some(Claim::Breaking),
-            _ => return false,
+            other => return self.take_batch(other),
         }
         true
+    }
+
+    fn take_batch(&mut self, word: &str) -> bool {
+        let rows = word
+            .strip_prefix("batch=")
+            .and_then(|rows| rows.parse().ok());
+        self.batch = rows.filter(|rows| *rows > 0).or(self.batch);
+        rows.is_some_and(|rows| rows > 0)
     }
 }
 
@@ -102,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_header_is_read_from_the_comments_at_the_top() {
-        let text = "/* licence;\n   more */\n-- who: me\n\n--stagecraft: transaction=off, phase=post\n-- stagecraft: compat=additive\nselect 1;";
+        let text = "/* licence;\n   more */\n-- who: me\n\n--stagecraft: transaction=off, phase=post\n-- stagecraft: compat=additive batch=500\nselect 1;";
         let (header, problems) = Header::read(text, "f.sql");
         assert_eq!(problems, []);
         assert_eq!(
@@ -110,7 +125,8 @@ mod tests {
             Header {
                 transaction: Some(Wish::Apart),
                 post: true,
-                compat: Some(Claim::Additive)
+                compat: Some(Claim::Additive),
+                batch: Some(500),
             }
         );
     }
@@ -121,6 +137,13 @@ mod tests {
         assert_eq!(
             problems[0].to_string(),
             "`f.sql:1:16`: unknown directive `transaction=of`; the nearest is `transaction=off`"
+        );
+        let (_, problems) = Header::read("-- stagecraft: batch=0\nselect 1;", "f.sql");
+        assert!(
+            problems[0]
+                .to_string()
+                .contains("`batch=0`; the nearest is `batch=5000`"),
+            "{problems:?}"
         );
         assert_eq!(problems.len(), 1);
         let (_, problems) = Header::read("select 1;\n-- stagecraft: phase=post", "f.sql");

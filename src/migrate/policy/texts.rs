@@ -2,7 +2,7 @@
 //! dialect is not always known.
 
 use crate::migrate::files::MigrationFile;
-use crate::migrate::sql::{self, Mode, Problem, Script};
+use crate::migrate::sql::{self, Mode, Problem, Script, Wish};
 use crate::model::complaint::{Complaint, Rule, Weight};
 use crate::ports::Dialect;
 
@@ -118,6 +118,10 @@ impl Text {
 pub fn judge(file: &MigrationFile, script: &Script) -> (Mode, Vec<Complaint>) {
     let complaint = |problem: &Problem| complaint(Weight::Violation, file, script, problem);
     let mut found: Vec<Complaint> = script.problems.iter().map(complaint).collect();
+    if let Some(rows) = file.header.batch {
+        found.extend(unfit(file, script).as_ref().map(complaint));
+        return (Mode::Batches(rows), found);
+    }
     let mode = script
         .mode(file.header.transaction)
         .unwrap_or_else(|problem| {
@@ -125,6 +129,17 @@ pub fn judge(file: &MigrationFile, script: &Script) -> (Mode, Vec<Complaint>) {
             Mode::Together
         });
     (mode, found)
+}
+
+/// Why a file that asks for batches cannot have them.
+fn unfit(file: &MigrationFile, script: &Script) -> Option<Problem> {
+    if file.header.transaction == Some(Wish::Together) {
+        return Some(Problem {
+            at: 0,
+            what: "`batch` commits after every batch: take `transaction=on` out".to_owned(),
+        });
+    }
+    script.batch().err()
 }
 
 fn complaint(

@@ -90,6 +90,7 @@ impl Engine for Command {
             migrations,
             selected: selection.selected,
             refusals,
+            notes: vec![],
             unread,
             files: Files::Final,
             schema_version: None,

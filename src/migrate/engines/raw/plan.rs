@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
+use crate::migrate::rehearse::rehearsed;
+use crate::migrate::snapshot::{self, Standing};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::model::project::DatabaseSpec;
 use crate::model::risk::Outlook;
-use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
+use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions, Who};
 
+use super::forecast::{self, Look};
 use super::source::{Read, Sources};
 
 /// For opening a session, in a container too, and reading a small table.
@@ -27,9 +30,13 @@ pub(super) async fn plan(
     let read = sources.read(cx, job, route.dialect).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
-    let rows = match unread {
-        Some(_) => vec![],
-        None => answered(job.database, PATIENCE, rows(databases, cx, job)).await?,
+    let mut session = match unread {
+        Some(_) => None,
+        None => Some(answered(job.database, PATIENCE, open(databases, cx, job)).await?),
+    };
+    let (rows, notes) = match &mut session {
+        Some(session) => answered(job.database, PATIENCE, look(session.as_mut(), job)).await?,
+        None => (vec![], vec![]),
     };
     let plan = MigrationPlan {
         database: name.clone(),
@@ -37,6 +44,7 @@ pub(super) async fn plan(
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
+        notes,
         unread,
         files: Files::Awaited,
         schema_version: version(&rows),
@@ -56,8 +64,22 @@ pub(super) async fn plan(
     let mut refusals = source.problems.clone();
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
+    let look = Look {
+        source: &source,
+        selected: &selection.selected,
+        dialect: route.dialect,
+        detail: request.detail,
+        rehearsed: rehearsed(&job.environment.root, name),
+    };
+    let mut migrations = compared.migrations;
+    let filling = async {
+        let session = session.as_mut().map(|session| session.as_mut() as _);
+        Ok(forecast::fill(&look, session, &mut migrations).await)
+    };
+    let outlook = answered(job.database, PATIENCE, filling).await?;
     Ok(MigrationPlan {
-        migrations: compared.migrations,
+        migrations,
+        outlook,
         selected: selection.selected,
         refusals,
         files,
@@ -65,10 +87,44 @@ pub(super) async fn plan(
     })
 }
 
-async fn rows(databases: &dyn Databases, cx: &Cx, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
-    let mut session = databases.open(cx, job, &reading(job)).await?;
+async fn open(
+    databases: &dyn Databases,
+    cx: &Cx,
+    job: &Job<'_>,
+) -> Result<Box<dyn Database>, Fault> {
+    databases.open(cx, job, &reading(job)).await
+}
+
+/// The rows, and what is worth knowing of the schema.
+async fn look(
+    session: &mut dyn Database,
+    job: &Job<'_>,
+) -> Result<(Vec<LedgerRow>, Vec<String>), Fault> {
     let rows = session.rows(job.database.name.as_str()).await?;
-    Ok(rows.unwrap_or_default())
+    let note = match rows {
+        Some(_) => drifted(job, snapshot::standing(session).await),
+        None => None,
+    };
+    Ok((rows.unwrap_or_default(), Vec::from_iter(note)))
+}
+
+/// That somebody else changed the schema is no reason to stop, and neither is
+/// a catalogue that cannot be read.
+fn drifted(job: &Job<'_>, standing: Result<Standing, Fault>) -> Option<String> {
+    match standing {
+        Ok(Standing::Unknown | Standing::Same(_)) => None,
+        Ok(Standing::Drifted(kept, changes)) => Some(format!(
+            "the schema is not as the last run left it on {}: {} (`{}`); see `stagecraft migrate drift --env {} --database {}`",
+            kept.at,
+            words::plural(changes.len(), "difference"),
+            changes[0].object(),
+            job.environment.name,
+            job.database.name
+        )),
+        Err(fault) => Some(format!(
+            "the schema was not compared with the last run's: {fault}"
+        )),
+    }
 }
 
 /// A server that takes a connection and then says nothing must not hold up
@@ -109,7 +165,7 @@ pub(super) fn version(rows: &[LedgerRow]) -> Option<i64> {
         .max()
 }
 
-fn reading(job: &Job<'_>) -> SessionOptions {
+pub(super) fn reading(job: &Job<'_>) -> SessionOptions {
     let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: spec.lock_timeout,
