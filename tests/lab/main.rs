@@ -32,6 +32,7 @@ mod cut_off;
 mod database;
 mod deploys;
 mod edge;
+mod engines;
 mod fingerprints;
 mod fleets;
 mod health;
@@ -62,6 +63,7 @@ mod verbs;
 #[path = "../support"]
 mod support {
     pub(crate) mod build;
+    pub(crate) mod conformance;
     pub(crate) mod database;
     pub(crate) mod lab;
     pub(crate) mod load;

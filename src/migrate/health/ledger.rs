@@ -128,6 +128,7 @@ mod tests {
             schema_version: None,
             route: String::new(),
             outlook: Outlook::default(),
+            notes: vec![],
         }
     }
 

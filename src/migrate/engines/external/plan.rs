@@ -42,6 +42,7 @@ pub(super) async fn plan(
         files: Files::Final,
         schema_version: said.schema_version,
         outlook: Outlook::default(),
+        notes: vec![],
         route: format!("by `{}` on this machine", engine.name()),
         migrations,
     })
