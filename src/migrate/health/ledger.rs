@@ -128,7 +128,6 @@ mod tests {
             schema_version: None,
             route: String::new(),
             outlook: Outlook::default(),
-            notes: vec![],
         }
     }
 

@@ -102,7 +102,6 @@ impl Engine for App {
             files: Files::Final,
             schema_version: None,
             outlook: Outlook::default(),
-            notes: vec![],
             route: "by the application itself".to_owned(),
         };
         let live = match live::find(cx, job).await? {

@@ -42,7 +42,6 @@ pub(super) async fn plan(
         files: Files::Final,
         schema_version: said.schema_version,
         outlook: Outlook::default(),
-        notes: vec![],
         route: format!("by `{}` on this machine", engine.name()),
         migrations,
     })

@@ -62,7 +62,6 @@ pub(super) async fn plan(
         files: Files::Awaited,
         schema_version: version(&records),
         outlook: Outlook::default(),
-        notes: vec![],
         route: route.words,
     };
     let Some((entries, files)) = read else {
