@@ -20,6 +20,7 @@
 mod sandbox;
 
 mod backfill;
+mod backups;
 mod bad_days;
 mod bad_hosts;
 mod bad_proxies;

@@ -11,6 +11,7 @@ mod conformance;
 mod contest;
 mod custom;
 mod external;
+mod lint;
 mod raw;
 mod snapshot;
 #[path = "../support/migrations.rs"]

@@ -122,12 +122,12 @@ mod tests {
             migrations: migrations.collect(),
             selected: selected.iter().map(ToString::to_string).collect(),
             refusals: vec![],
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,
             route: String::new(),
             outlook: Outlook::default(),
-            notes: vec![],
         }
     }
 

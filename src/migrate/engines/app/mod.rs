@@ -97,11 +97,11 @@ impl Engine for App {
             migrations: vec![],
             selected: vec![],
             refusals: vec![],
+            notes: vec![],
             unread: Some(why),
             files: Files::Final,
             schema_version: None,
             outlook: Outlook::default(),
-            notes: vec![],
             route: "by the application itself".to_owned(),
         };
         let live = match live::find(cx, job).await? {
@@ -127,6 +127,7 @@ impl Engine for App {
         Ok(MigrationPlan {
             selected: selection.selected,
             refusals,
+            notes: vec![],
             schema_version: Some(status.current),
             route: said(&live, &status),
             unread: None,

@@ -37,11 +37,11 @@ pub(super) async fn plan(
         engine: engine.id.clone(),
         selected: selection.selected,
         refusals,
+        notes: vec![],
         unread: None,
         files: Files::Final,
         schema_version: said.schema_version,
         outlook: Outlook::default(),
-        notes: vec![],
         route: format!("by `{}` on this machine", engine.name()),
         migrations,
     })

@@ -57,11 +57,11 @@ pub(super) async fn plan(
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
+        notes: vec![],
         unread,
         files: Files::Awaited,
         schema_version: version(&records),
         outlook: Outlook::default(),
-        notes: vec![],
         route: route.words,
     };
     let Some((entries, files)) = read else {
@@ -92,6 +92,7 @@ pub(super) async fn plan(
         migrations,
         selected: selection.selected,
         refusals,
+        notes: vec![],
         files,
         ..plan
     })
