@@ -110,7 +110,7 @@ fn what_somebody_changed_by_hand_is_drift_and_a_note_in_the_plan() {
 
     // The next run takes it as it is.
     sandbox.file("db/2_tags.sql", "create table tags (id integer);\n");
-    sandbox.run("migrate run --env prod");
+    assert_eq!(sandbox.run("migrate run --env prod").code, 0);
     let level = sandbox.run("migrate drift --env prod");
     assert_eq!(level.code, 0, "{level}");
 }
