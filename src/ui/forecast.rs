@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::model::migration::{Migration, MigrationPlan};
-use crate::model::risk::{Basis, Estimate, Grade, Remark, Work};
+use crate::model::risk::{Basis, Estimate, Grade, Lock, Remark, Work};
 
 use super::style::Style;
 use super::words::{self, printable};
@@ -84,11 +84,18 @@ fn holds(migration: &Migration, remark: &Remark) -> Option<String> {
         (_, Some(estimate)) => format!(", for about {}", range(estimate)),
         (_, None) => ", for as long as it takes".to_owned(),
     };
-    Some(format!(
-        "{} lock, {}{long}",
-        lock.label(),
-        remark.blocks.label()
-    ))
+    let lock = match lock {
+        Lock::Metadata | Lock::File => lock.label().to_owned(),
+        Lock::AccessShare
+        | Lock::RowShare
+        | Lock::RowExclusive
+        | Lock::ShareUpdateExclusive
+        | Lock::Share
+        | Lock::ShareRowExclusive
+        | Lock::Exclusive
+        | Lock::AccessExclusive => format!("{} lock", lock.label()),
+    };
+    Some(format!("{lock}, {}{long}", remark.blocks.label()))
 }
 
 /// A band around nothing is no news.
@@ -150,7 +157,7 @@ mod tests {
     use super::*;
     use crate::model::migration::{Files, MigrationState};
     use crate::model::project::MigrationStrategy;
-    use crate::model::risk::{Blocks, Forecast, Lock, Outlook, PlannedStatement};
+    use crate::model::risk::{Blocks, Forecast, Outlook, PlannedStatement};
 
     fn remark(rule: &str, grade: Grade, work: Work) -> Remark {
         Remark {

@@ -546,3 +546,71 @@ fn after_a_failure_later_databases_are_left_alone_and_named() {
     let size = std::fs::metadata(sandbox.path("audit.db")).map_or(0, |file| file.len());
     assert_eq!(size, 0);
 }
+
+/// D27, D28, D29, D30, D31, D70, C25: the preview as a document, which is the
+/// same every time and changes nothing.
+#[test]
+fn a_preview_tells_programs_what_would_run_how_and_how_long() {
+    let sandbox = migrated();
+    sandbox
+        .file(
+            "db/migrations/0003_index.sql",
+            "create index by_body on notes (body);\n",
+        )
+        .file(
+            "db/migrations/20260114101502_drop.sql",
+            "drop table notes;\n",
+        );
+    let run = sandbox.run("migrate plan --env prod --format json");
+    assert_eq!(run.code, 0, "{run}");
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!(document["status"], "success");
+    assert_eq!(document["operation"], "preview-migrations");
+    assert_eq!(document["requires_migrations"], true);
+    assert_eq!(document["pending_migrations"], 2);
+    let migrations = &document["migrations"];
+    assert_eq!(migrations[0]["name"], "0003_index.sql");
+    assert_eq!(migrations[0]["timestamp"], serde_json::Value::Null);
+    assert_eq!(migrations[1]["timestamp"], "2026-01-14 10:15:02 UTC");
+    assert_eq!(migrations[1]["risk"]["level"], "high");
+    assert_eq!(migrations[1]["sql"][0]["sql"], "drop table notes");
+    assert_eq!(migrations[1]["sql"][0]["transactional"], true);
+    let each = |of: &serde_json::Value| of["estimated_duration"]["high_ms"].as_u64();
+    let sum = each(&migrations[0]).unwrap() + each(&migrations[1]).unwrap();
+    assert_eq!(each(&document), Some(sum));
+    let again = sandbox.run("migrate plan --env prod --format json");
+    assert_eq!(again.stdout, run.stdout);
+    let dry = sandbox.run("migrate run --env prod --dry-run --format json");
+    let dry: serde_json::Value = serde_json::from_str(&dry.stdout).expect("a document");
+    assert_eq!(dry["migrations"], *migrations);
+    let status = sandbox.run("migrate status --env prod");
+    assert!(status.stdout.contains("2 migrations to run"), "{status}");
+
+    let level = migrated().run("migrate plan --env prod --format json");
+    let level: serde_json::Value = serde_json::from_str(&level.stdout).expect("a document");
+    assert_eq!(level["requires_migrations"], false);
+    assert_eq!(level["pending_migrations"], 0);
+}
+
+/// D27: statement by statement, with how it is sent.
+#[test]
+fn the_sql_of_a_plan_is_printed_for_who_asks() {
+    let sandbox = migrated();
+    sandbox.file(
+        "db/migrations/0003_drop.sql",
+        "-- tidy up\ndrop table notes;\nvacuum;\n",
+    );
+    shows!(sandbox.run("migrate plan --env prod --sql"), @r#"
+        exit 0
+        --- stdout
+        main  raw, directly, schema version 2
+          MIGRATION      STATE    PHASE        STATEMENTS  RISK  NOTE
+          0003_drop.sql  pending  migrate_pre           2  high  no transaction; line 3: `VACUUM` cannot run in a transaction
+          1 migration to run, 2 applied
+          db/migrations/0003_drop.sql:3  vacuum-full  blocking
+              writes the whole file anew: write lock of the file, blocks writes, for as long as it takes
+        0003_drop.sql  each by itself, outside a transaction
+             2  drop table notes
+             3  vacuum
+        "#);
+}

@@ -3,12 +3,15 @@
 
 use stagecraft::migrate::compat::judge;
 use stagecraft::migrate::files::{Header, MigrationFile};
+use stagecraft::migrate::lint;
 use stagecraft::migrate::sql;
 use stagecraft::model::compat::Compat;
 use stagecraft::model::fault::FaultKind;
+use stagecraft::model::history::History;
 use stagecraft::model::phase::Phase;
 use stagecraft::model::project::MigrationStrategy::{Manual, PreDeploy};
 use stagecraft::model::project::{Safety, SchemaGate};
+use stagecraft::model::risk::{Basis, Estimate};
 use stagecraft::plan::{self, SchemaCheck, Verdict};
 use stagecraft::ports::Dialect;
 
@@ -306,4 +309,104 @@ async fn what_breaks_is_approved_or_blocked_as_the_database_says() {
             Verdict::Ask(question) => panic!("{question}"),
         }
     }
+}
+
+/// A heavy statement, and the table that it is about in use.
+#[tokio::test]
+async fn what_keeps_others_waiting_is_approved_or_blocked_as_the_database_says() {
+    let mut stage = Stage::new();
+    stage.file(INIT.0, PreDeploy);
+    let heavy = "create index i on t (a)";
+    let forecast = |rows| {
+        let script = sql::read(Dialect::Postgres, heavy);
+        let pending = [lint::Pending {
+            shown: "migrations/001_init.sql",
+            script: &script,
+            mode: &sql::Mode::Together,
+        }];
+        let table = lint::Table {
+            rows: Some(rows),
+            bytes: None,
+        };
+        let facts = lint::Facts {
+            tables: Some([("t".to_owned(), table)].into()),
+            ..lint::Facts::default()
+        };
+        let weighed = lint::weigh(&pending, sql::Server::assumed(Dialect::Postgres));
+        lint::lint(&pending, &weighed, &facts).remove(0)
+    };
+    let mut ids = vec![];
+    for grade in [Safety::Off, Safety::Warn, Safety::Approve, Safety::Block] {
+        for database in stage.environment.databases.values_mut() {
+            database.safety_blocking = grade;
+        }
+        *stage.shop.forecast.lock().unwrap() = forecast(1_000_000);
+        let plan = stage.plan_deploy("v1").await;
+        assert_eq!(plan.warnings.len(), usize::from(grade == Safety::Warn));
+        assert_eq!(plan.blocking.is_empty(), grade == Safety::Off, "{grade:?}");
+        ids.push(plan.id);
+        match plan::gate(&stage.environment, &plan.refusals, &plan.risks, "deploy v1") {
+            Verdict::Go => assert!(matches!(grade, Safety::Off | Safety::Warn)),
+            Verdict::Approve { risks, .. } => {
+                assert_eq!(grade, Safety::Approve);
+                assert_eq!(
+                    risks,
+                    [
+                        "`001_init.sql` of `main`: `migrations/001_init.sql:1` builds an index of `t` (a), and blocks writes meanwhile: `create index i on t (a)`"
+                    ]
+                );
+            }
+            Verdict::Refuse(fault) => {
+                assert_eq!(grade, Safety::Block);
+                assert!(
+                    fault.to_string().contains("safety.blocking` is `block`"),
+                    "{fault}"
+                );
+            }
+            Verdict::Ask(question) => panic!("{question}"),
+        }
+        *stage.shop.forecast.lock().unwrap() = forecast(10);
+        let small = stage.plan_deploy("v1").await;
+        assert!(small.blocking.is_empty() && small.refusals.is_empty());
+    }
+    assert_eq!(
+        ids[0], ids[1],
+        "what nobody has to approve is no other plan"
+    );
+    assert_ne!(ids[1], ids[2]);
+
+    // The rows that came since change no plan.
+    *stage.shop.forecast.lock().unwrap() = forecast(2_000_000);
+    for database in stage.environment.databases.values_mut() {
+        database.safety_blocking = Safety::Approve;
+    }
+    assert_eq!(stage.plan_deploy("v1").await.id, ids[2]);
+}
+
+/// D28
+#[tokio::test]
+async fn a_file_that_ran_before_takes_as_long_as_it_took() {
+    let mut stage = Stage::new();
+    put(&stage, INIT.0, INIT.1);
+    let mut plans = stage.plan_deploy("v1").await.migrations;
+    assert_eq!(plans[0].migrations[0].forecast.estimate, None);
+    stage.deploy("v1").await.unwrap();
+    let history = History::new(vec![stage.last()]);
+    plan::recall(&history, &mut plans);
+    let took = Estimate {
+        low_ms: 1,
+        high_ms: 1,
+        basis: Basis::History {
+            environment: stage.environment.name.to_string(),
+        },
+    };
+    assert_eq!(plans[0].migrations[0].forecast.estimate, Some(took.clone()));
+    assert_eq!(plans[0].outlook.estimate, Some(took));
+
+    // Another file of the same name is another file.
+    let mut edited = stage.plan_deploy("v2").await.migrations;
+    edited[0].selected = vec![INIT.0.to_owned()];
+    edited[0].migrations[0].checksum = "other".to_owned();
+    plan::recall(&history, &mut edited);
+    assert_eq!(edited[0].migrations[0].forecast.estimate, None);
 }

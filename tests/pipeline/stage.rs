@@ -57,6 +57,8 @@ pub(crate) struct Shop {
     pub(crate) files: Mutex<Vec<(String, MigrationStrategy)>>,
     /// What is judged of a file; additive where nothing stands.
     pub(crate) judged: Mutex<HashMap<String, Compat>>,
+    /// What is expected of every file.
+    pub(crate) forecast: Mutex<Forecast>,
     /// The database gives no answer.
     pub(crate) silent: Mutex<bool>,
     pub(crate) applied: Mutex<Vec<String>>,
@@ -585,7 +587,7 @@ impl Migrator for Shop {
                 transactional: true,
                 note: None,
                 compat: Some(self.judged(id)),
-                forecast: Forecast::default(),
+                forecast: self.forecast.lock().unwrap().clone(),
             })
             .collect();
         let selected = migrations

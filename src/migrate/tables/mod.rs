@@ -9,6 +9,8 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
+use std::collections::{BTreeSet, HashMap};
+
 use serde::Deserialize;
 
 use crate::model::fault::Fault;
@@ -104,32 +106,49 @@ fn sessions(answer: Vec<Option<String>>) -> Vec<Open> {
 
 /// Names as the files spell them, although the server has its own spelling.
 fn facts(named: &Named, found: Vec<Row>) -> Facts {
+    let (tables, indexes) = (Spelling::of(&named.tables), Spelling::of(&named.indexes));
     let mut facts = Facts {
-        tables: Some(std::collections::HashMap::new()),
+        tables: Some(HashMap::new()),
         ..Facts::default()
     };
     for row in found {
-        let spelled = |names: &std::collections::BTreeSet<String>| {
-            let same = names
-                .iter()
-                .find(|name| name.eq_ignore_ascii_case(&row.name));
-            same.cloned().unwrap_or_else(|| row.name.clone())
-        };
         match row.of {
             Some(table) => {
-                facts.indexes.insert(spelled(&named.indexes), table);
+                facts.indexes.insert(indexes.spelled(row.name), table);
             }
             None => {
                 let table = Table {
                     rows: row.rows,
                     bytes: row.bytes,
                 };
-                let tables = facts.tables.get_or_insert_default();
-                tables.insert(spelled(&named.tables), table);
+                let known = facts.tables.get_or_insert_default();
+                known.insert(tables.spelled(row.name), table);
             }
         }
     }
     facts
+}
+
+struct Spelling<'a> {
+    names: &'a BTreeSet<String>,
+    small: HashMap<String, &'a String>,
+}
+
+impl<'a> Spelling<'a> {
+    fn of(names: &'a BTreeSet<String>) -> Self {
+        let small = names.iter().map(|name| (name.to_lowercase(), name));
+        Self {
+            names,
+            small: small.collect(),
+        }
+    }
+
+    fn spelled(&self, name: String) -> String {
+        match self.small.get(&name.to_lowercase()) {
+            Some(known) if !self.names.contains(&name) => (*known).clone(),
+            _ => name,
+        }
+    }
 }
 
 /// `'a', 'b'`, safe in every dialect's usual mode.
