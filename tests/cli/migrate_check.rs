@@ -274,7 +274,7 @@ fn an_edit_of_a_new_file_is_accepted_by_name_alone() {
         --- stderr
         error: there is no migration `0009_no.sql` to accept
 
-        state: nothing was changed
+        state: no entry was written
         hint: name a file of the folder, or an entry of the ledger, after `--accept`
         "#);
 }
