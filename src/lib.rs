@@ -19,7 +19,7 @@
 //! | [`deploy`] | the deployer, its journal, observing, resuming | `plan`, `ports`, `model` |
 //! | [`release`] | `releases.json`, durable | `ports`, `model` |
 //! | [`migrate`] | the migrator and its engines | `ports`, `model` |
-//! | [`database`] | PostgreSQL, MySQL, SQLite | `ports`, `model` |
+//! | [`database`] | PostgreSQL, MySQL, SQLite, and their backups | `ports`, `model` |
 //! | [`rollout`] | strategies: do and undo side by side | `ports`, `model` |
 //! | [`docker`] | the only bollard: build, push, transfer, run | `ports`, `model` |
 //! | [`ssh`] | the only openssh: one connection a host, the lock | `ports`, `model` |

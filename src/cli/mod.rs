@@ -41,14 +41,23 @@ mod target;
 mod wiring;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 use serde_json::json;
 
+use crate::ports::Engine;
 use crate::ui::{self, Style, Ui, UiOptions, Verbosity};
 
 use args::{Cli, Command, Format};
 use failure::Failure;
+
+/// Runs the command line of this process, with further engines.
+#[must_use]
+pub fn main_with(engines: Vec<Arc<dyn Engine>>) -> ExitCode {
+    wiring::add(engines);
+    main()
+}
 
 /// Runs the command line of this process.
 #[must_use]

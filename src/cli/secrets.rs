@@ -34,17 +34,45 @@ impl Connections for Hidden {
     async fn get(&self, name: &str) -> Result<Secret, Fault> {
         let value = self.values.get(name).await?;
         (self.hide)(&value);
-        if let Some(password) = password_of(value.reveal()) {
+        for password in passwords_of(value.reveal()) {
             (self.hide)(&password);
         }
         Ok(value)
     }
 }
 
-/// A connection URL's password, which a server may print by itself.
-fn password_of(value: &str) -> Option<Secret> {
-    let url = Url::parse(value).ok()?;
-    url.password().map(Secret::new)
+/// A connection URL's password, which a server may print by itself: as the URL
+/// has it, and as it is sent.
+fn passwords_of(value: &str) -> Vec<Secret> {
+    let url = Url::parse(value).ok();
+    let Some(written) = url.as_ref().and_then(Url::password) else {
+        return vec![];
+    };
+    let sent = decoded(written).filter(|sent| sent != written);
+    std::iter::once(written.to_owned())
+        .chain(sent)
+        .map(Secret::new)
+        .collect()
+}
+
+/// Without percent signs; nothing where the bytes are no text.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = vec![];
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Takes every known secret out of a text.
@@ -64,10 +92,22 @@ pub(crate) fn without(mask: &Masker, release: &Release) -> Release {
 mod tests {
     use super::*;
 
+    /// C27: what is shown or kept has no secret in it.
     #[test]
-    fn the_password_of_a_url_is_a_secret_of_its_own() {
-        let password = password_of("postgres://app:hunter22@db:5432/shop");
-        assert_eq!(password.as_ref().map(Secret::reveal), Some("hunter22"));
-        assert!(password_of("no url").is_none());
+    fn the_password_of_a_url_is_a_secret_of_its_own_in_both_spellings() {
+        let passwords = |url: &str| -> Vec<String> {
+            let found = passwords_of(url);
+            found.iter().map(|one| one.reveal().to_owned()).collect()
+        };
+        assert_eq!(
+            passwords("postgres://app:hunter22@db:5432/shop"),
+            ["hunter22"]
+        );
+        assert_eq!(
+            passwords("mysql://app:p%40ss%C3%A9@db/shop"),
+            ["p%40ss%C3%A9", "p@ssé"]
+        );
+        assert!(passwords("no url").is_empty());
+        assert_eq!(decoded("100%"), Some("100%".to_owned()));
     }
 }

@@ -12,8 +12,8 @@ use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
 use crate::model::release::Approved;
 use crate::ports::{
-    Backups, Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe,
-    Proxy, Pusher, RolloutStrategy, Services, StateFolders,
+    Backups, Builder, Connections, ContainerRunner, Databases, Engine, Fetch, HostLink, Migrator,
+    Probe, Proxy, Pusher, RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -59,16 +59,30 @@ pub(crate) fn registry() -> Result<Registry, Fault> {
     let link: Arc<dyn HostLink> = Links::new()?;
     let runner = runner(Engines::new(Arc::clone(&link)), Arc::new(Auth::of_docker()));
     let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
-    Ok(engines(database::databases(link, runner), prober))
+    engines(database::databases(link, runner), prober)
 }
 
-/// Those that come with Stagecraft, and those on this machine's search path.
-fn engines(databases: Arc<dyn Databases>, fetch: Arc<dyn Fetch>) -> Registry {
+/// Those of a program that is made of this crate.
+static ADDED: OnceLock<Vec<Arc<dyn Engine>>> = OnceLock::new();
+
+/// Adds engines for the whole of this process, once, before anything is wired.
+pub(crate) fn add(engines: Vec<Arc<dyn Engine>>) {
+    let _ = ADDED.set(engines);
+}
+
+/// Those that come with Stagecraft, those that were added, and those on this
+/// machine's search path.
+fn engines(databases: Arc<dyn Databases>, fetch: Arc<dyn Fetch>) -> Result<Registry, Fault> {
     let builtin = Registry::builtin(Arc::clone(&databases), fetch);
-    match std::env::var_os("PATH") {
-        Some(path) => builtin.on_path(&path, &databases),
-        None => builtin,
-    }
+    let added = ADDED.get().into_iter().flatten();
+    let known = added
+        .cloned()
+        .try_fold(builtin, Registry::with)
+        .map_err(|error| Fault::internal(error.to_string()))?;
+    Ok(match std::env::var_os("PATH") {
+        Some(path) => known.on_path(&path, &databases),
+        None => known,
+    })
 }
 
 /// # Errors
@@ -118,7 +132,7 @@ pub(crate) fn house(
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
     let backups = database::backups(Arc::clone(&link), Arc::clone(&runner), Arc::clone(&folders));
-    let registry = Arc::new(self::engines(Arc::clone(&databases), fetch));
+    let registry = Arc::new(self::engines(Arc::clone(&databases), fetch)?);
     let loss = Arc::default();
     let migrator = migrate::migrator(
         Arc::clone(environment),

@@ -82,7 +82,8 @@ pub async fn rehearse(
             plan,
             release,
         };
-        stage.rehearse(filled, tools).await
+        let done = stage.rehearse(filled, tools).await;
+        done.map_err(|fault| found(fault, database))
     };
     match start {
         Start::Copy => {
@@ -96,7 +97,6 @@ pub async fn rehearse(
             scratch::within(tools, cx, environment, database, purpose, work).await
         }
     }
-    .map_err(|fault| found(fault, database))
 }
 
 /// A failure on the copy is a finding.
@@ -108,9 +108,7 @@ fn found(mut fault: Fault, database: &DatabaseName) -> Fault {
     // run on the database itself.
     fault.hints.retain(|hint| !hint.contains("migrate run"));
     fault.state.clear();
-    fault.state(format!(
-        "`{database}` itself was only read; the copy was dropped"
-    ))
+    fault.state(format!("`{database}` itself was only read"))
 }
 
 struct Stage<'a> {

@@ -58,6 +58,8 @@ pub enum Rule {
     Unchecked,
     /// It does not apply to an empty database.
     Apply,
+    /// What a statement would do to a database in use: the lint's own rule.
+    Lint(String),
 }
 
 impl Rule {
@@ -78,6 +80,7 @@ impl Rule {
             Rule::Base => "base",
             Rule::Unchecked => "unchecked",
             Rule::Apply => "apply",
+            Rule::Lint(rule) => rule,
         }
     }
 }

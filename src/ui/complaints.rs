@@ -58,7 +58,9 @@ fn summary(checked: &Checked, style: Style) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(weight, count)| plural(count, weight.label()))
         .collect();
-    match (parts.is_empty(), checked.count(Weight::Violation)) {
+    // A strict check fails on warnings.
+    let amiss = checked.count(Weight::Violation) + checked.count(Weight::Warning);
+    match (parts.is_empty(), amiss) {
         (true, _) => style.good("clean"),
         (false, 0) => format!("{}: {}", style.good("clean"), parts.join(", ")),
         (false, _) => parts.join(", "),

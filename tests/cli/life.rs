@@ -226,6 +226,38 @@ fn a_statement_that_did_not_take_effect_runs_again() {
 }
 
 #[test]
+fn a_record_is_cleared_when_nothing_took_effect_and_the_file_was_mended() {
+    let sandbox = migrated();
+    sandbox.file(
+        "db/2_fill.sql",
+        "-- stagecraft: transaction=off\ninsert into nowhere values (1);\n",
+    );
+    assert_eq!(sandbox.run("migrate run --env prod").code, 22);
+    let stopped = sandbox.run("migrate repair --env prod --dry-run");
+    assert!(
+        stopped
+            .stdout
+            .contains("2_fill.sql: 0 of 1 statement took effect"),
+        "{stopped}"
+    );
+    sandbox.file("db/2_fill.sql", "insert into notes values (1, 'a');\n");
+    let mended = sandbox.run("migrate repair --env prod");
+    assert!(
+        mended.stdout.contains("mended 1 finding in main"),
+        "{mended}"
+    );
+    let status = sandbox.run("migrate status --env prod --format json");
+    let state = &status.document()["databases"][0]["migrations"][1]["state"];
+    assert_eq!(state, "pending", "{status}");
+    std::fs::remove_file(sandbox.path("db/1_notes.sql")).unwrap();
+    let missing = sandbox.run("migrate repair --env prod --dry-run");
+    assert!(
+        missing.stdout.contains("1_notes.sql: its file is gone"),
+        "{missing}"
+    );
+}
+
+#[test]
 fn an_edit_is_taken_over_only_when_it_is_named_and_a_comment_by_itself() {
     let sandbox = migrated();
     sandbox.file(

@@ -75,7 +75,12 @@ fn of_any_commit(mut run: Run) -> Run {
 #[test]
 fn a_clean_folder_is_clean_for_people_and_for_programs() {
     let sandbox = shop();
-    shows!(sandbox.run("migrate check"), @"");
+    shows!(sandbox.run("migrate check"), @r#"
+        exit 0
+        --- stdout
+        main  db/migrations, 2 migrations, beside main
+          clean
+        "#);
     let run = sandbox.run("migrate check --format json --env prod");
     assert_eq!(run.code, 0, "{run}");
     let document = run.document();
@@ -106,7 +111,35 @@ fn everything_that_is_wrong_is_said_at_once() {
         .file("db/migrations/notes.txt", "")
         .file("db/migrations/old/0001_old.sql", "");
     std::fs::remove_file(sandbox.path(NOTES)).unwrap();
-    shows!(of_any_commit(sandbox.run("migrate check")), @"");
+    shows!(of_any_commit(sandbox.run("migrate check")), @r#"
+        exit 12
+        --- stdout
+        main  db/migrations, 4 migrations, beside main
+          db/migrations/0001_notes.sql: violation: it was merged into `main` and is deleted or renamed [immutable]
+            hint: bring it back with `git checkout [COMMIT] -- db/migrations/0001_notes.sql`, and put the change into a new migration (`stagecraft migrate create NAME`)
+          db/migrations/0002_twice.sql: violation: the number 2 stands 2 times (`0002_body.sql` and `0002_twice.sql`) [number]
+            hint: give the newer one that is not applied anywhere the next free number
+          db/migrations/0002_twice.sql: violation: it has no entry in the ledger `db/migrations/checksums.json` [ledger]
+            hint: add it with `stagecraft migrate check --write-ledger`
+          db/migrations/0002_twice.sql:1: violation: there is nothing to run in it [empty]
+            hint: write its statements, or remove it
+          db/migrations/0011_open.sql: violation: by name `0011_open.sql` runs before `10_ten.sql`, by number it would be the other way round [order]
+            hint: give all numbers the same width, or set `options: { order: numeric }`
+          db/migrations/0011_open.sql: violation: it has no entry in the ledger `db/migrations/checksums.json` [ledger]
+            hint: add it with `stagecraft migrate check --write-ledger`
+          db/migrations/0011_open.sql:2:8: violation: `'` is never closed [sql]
+          db/migrations/10_ten.sql: violation: it has no entry in the ledger `db/migrations/checksums.json` [ledger]
+            hint: add it with `stagecraft migrate check --write-ledger`
+          db/migrations/10_ten.sql:1:16: violation: unknown directive `transaction=of` [directive]
+            hint: the nearest is `transaction=off`
+          db/migrations/checksums.json:5: violation: it names `0001_notes.sql`, which does not exist [ledger]
+            hint: bring the file back; or, where it was never applied, take its entry out with `stagecraft migrate check --write-ledger --accept 0001_notes.sql`
+          db/migrations/notes.txt: violation: only `.sql` files belong into the folder of migrations [stray-file]
+            hint: move it elsewhere, or remove it
+          db/migrations/old: violation: files in a sub-folder never run [sub-folder]
+            hint: move its `.sql` files into `db/migrations` itself
+          12 violations
+        "#);
     let document = sandbox.run("migrate check --format json").document();
     assert_eq!(document["status"], "violations");
     let directive = &document["databases"][0]["complaints"]
@@ -124,9 +157,25 @@ fn everything_that_is_wrong_is_said_at_once() {
 fn an_edit_of_a_merged_migration_is_a_violation_that_no_ledger_blesses() {
     let sandbox = shop();
     sandbox.file(NOTES, "create table notes (id bigint primary key);\n");
-    shows!(of_any_commit(sandbox.run("migrate check")), @"");
+    shows!(of_any_commit(sandbox.run("migrate check")), @r#"
+        exit 12
+        --- stdout
+        main  db/migrations, 2 migrations, beside main
+          db/migrations/0001_notes.sql: violation: it is not what the ledger `db/migrations/checksums.json` says: expected [SHA256], found [SHA256] [ledger]
+          db/migrations/0001_notes.sql:1: violation: it was merged into `main` and is edited: where it is applied already, the edit never runs [immutable]
+            hint: bring it back with `git checkout [COMMIT] -- db/migrations/0001_notes.sql`, and put the change into a new migration (`stagecraft migrate create NAME`)
+          2 violations
+        "#);
     let accept = sandbox.run("migrate check --write-ledger --accept 0001_notes.sql");
-    shows!(of_any_commit(accept), @"");
+    shows!(of_any_commit(accept), @r#"
+        exit 12
+        --- stderr
+        error: an edit of `db/migrations/0001_notes.sql` is not accepted
+          caused by: it was merged into `main` and is edited: where it is applied already, the edit never runs
+
+        state: no entry was written
+        hint: bring it back with `git checkout [COMMIT] -- db/migrations/0001_notes.sql`, and put the change into a new migration (`stagecraft migrate create NAME`)
+        "#);
     // Committing changes nothing about it, nor does a ledger by hand.
     let run = sandbox.run("migrate check --write-ledger");
     assert_eq!(run.code, 12, "{run}");
@@ -142,7 +191,14 @@ fn an_edit_of_a_merged_migration_is_a_violation_that_no_ledger_blesses() {
     // Beside the branch itself nothing differs.
     let run = sandbox.run("migrate check --base feature");
     assert_eq!(run.code, 0, "{run}");
-    shows!(sandbox.run("migrate check --base nowhere"), @"");
+    shows!(sandbox.run("migrate check --base nowhere"), @r#"
+        exit 10
+        --- stderr
+        error: there is no commit `nowhere`
+
+        state: nothing was checked
+        hint: fetch it first: `git fetch origin`, in GitHub Actions `fetch-depth: 0`
+        "#);
 }
 
 /// Line endings, comments and licence headers break nothing.
@@ -153,13 +209,30 @@ fn comments_and_line_endings_are_notes_and_their_entry_is_refreshed_by_name() {
         NOTES,
         "-- (c) ann\r\ncreate table notes (id integer primary key);\r\n",
     );
-    shows!(sandbox.run("migrate check --strict"), @"");
+    shows!(sandbox.run("migrate check --strict"), @r#"
+        exit 0
+        --- stdout
+        main  db/migrations, 2 migrations, beside main
+          db/migrations/0001_notes.sql: note: only comments or layout are not what the ledger `db/migrations/checksums.json` says [ledger]
+            hint: refresh its entry with `stagecraft migrate check --write-ledger --accept 0001_notes.sql`
+          db/migrations/0001_notes.sql: note: only comments or layout changed since it was merged into `main` [immutable]
+          clean: 2 notes
+        "#);
     let run = sandbox.run("migrate check --write-ledger");
     assert!(
         run.stdout.contains("refresh its entry"),
         "only by name: {run}"
     );
-    shows!(sandbox.run("migrate check --write-ledger --accept db/migrations/0001_notes.sql"), @"");
+    shows!(sandbox.run("migrate check --write-ledger --accept db/migrations/0001_notes.sql"), @r#"
+        exit 0
+        --- stdout
+        main  db/migrations, 2 migrations, beside main
+          db/migrations/0001_notes.sql: note: only comments or layout changed since it was merged into `main` [immutable]
+          clean: 1 note
+        --- stderr
+        rewrote 1 entry in `db/migrations/checksums.json`
+        "#);
+    commit(&sandbox);
     let run = sandbox.run("migrate run --env prod");
     assert_eq!(run.code, 0, "{run}");
 }
@@ -169,7 +242,11 @@ fn comments_and_line_endings_are_notes_and_their_entry_is_refreshed_by_name() {
 #[test]
 fn an_edit_of_a_new_file_is_accepted_by_name_alone() {
     let sandbox = shop();
-    shows!(sandbox.run("migrate create add-author --env prod"), @"");
+    shows!(sandbox.run("migrate create add-author --env prod"), @r#"
+        exit 0
+        --- stdout
+        created db/migrations/0003_add_author.sql
+        "#);
     sandbox.file(
         "db/migrations/0003_add_author.sql",
         "alter table notes add author text;\n",
@@ -192,7 +269,14 @@ fn an_edit_of_a_new_file_is_accepted_by_name_alone() {
     assert_eq!(run.code, 12, "{run}");
     let run = sandbox.run("migrate check --write-ledger --accept 0003_add_author.sql");
     assert_eq!(run.code, 0, "{run}");
-    shows!(sandbox.run("migrate check --write-ledger --accept 0009_no.sql"), @"");
+    shows!(sandbox.run("migrate check --write-ledger --accept 0009_no.sql"), @r#"
+        exit 10
+        --- stderr
+        error: there is no migration `0009_no.sql` to accept
+
+        state: nothing was changed
+        hint: name a file of the folder, or an entry of the ledger, after `--accept`
+        "#);
 }
 
 /// C12: the same ledger stands in the way of a plan, a run and a status.
@@ -279,8 +363,23 @@ fn github_gets_an_annotation_for_each() {
 fn a_check_of_files_needs_no_secret() {
     let sandbox = shop();
     sandbox.set("DATABASE_URL", "");
-    shows!(sandbox.run("migrate check"), @"");
-    shows!(sandbox.run("migrate check --apply"), @"");
+    shows!(sandbox.run("migrate check"), @r#"
+        exit 0
+        --- stdout
+        main  db/migrations, 2 migrations, beside main
+          db/migrations: note: which kind of database it is for is not known (`DATABASE_URL` is not a database URL): only what no kind allows is a violation [unchecked]
+          clean: 1 note
+        "#);
+    shows!(sandbox.run("migrate check --apply"), @r#"
+        exit 10
+        --- stderr
+        error: `stagecraft migrate check --apply` acts on an environment, and none was named
+
+        state: nothing was changed
+        hint: `stagecraft migrate check --apply --env prod`
+        hint: `stagecraft migrate check --apply --env staging`
+        hint: or name the variable of a server's URL: `stagecraft migrate check --apply --scratch-env VARIABLE`
+        "#);
 }
 
 /// C33 to C36: everything applies from nothing, a second run is a no-op, and
@@ -288,7 +387,13 @@ fn a_check_of_files_needs_no_secret() {
 #[test]
 fn applying_proves_the_files_on_a_scratch_database() {
     let sandbox = shop();
-    shows!(sandbox.run("migrate check --apply --env prod --quiet"), @"");
+    shows!(sandbox.run("migrate check --apply --env prod --quiet"), @r#"
+        exit 0
+        --- stdout
+        main  db/migrations, 2 migrations, beside main
+          applied 2 migrations to an empty SQLite database; a second run changed nothing; the status is clean
+          clean
+        "#);
     assert!(!sandbox.path("app.db").exists());
     sandbox
         .set("DATABASE_URL", "")

@@ -303,6 +303,22 @@ fn the_evidence_of_a_failure_names_the_migration_the_rest_and_the_next_command()
     assert_eq!(evidence["audit"][0]["status"], "error");
 }
 
+/// C27: a secret that a server or a file repeats is in no evidence and no record.
+#[test]
+fn the_evidence_shows_no_value_that_was_read() {
+    let sandbox = shop();
+    let url = format!("sqlite://{}", sandbox.path("app.db").display());
+    sandbox.file(
+        "db/0002_body.sql",
+        &format!("select '{url}' from nowhere;\n"),
+    );
+    let run = sandbox.run("migrate run --env prod");
+    assert_eq!(run.code, 22, "{run}");
+    let text = evidence(&sandbox).to_string();
+    assert!(text.contains("from nowhere"), "{text}");
+    assert!(!text.contains(&url), "{text}");
+}
+
 /// D11, D74: `mode: deploy` runs committed migrations only.
 #[test]
 fn a_file_that_is_in_no_commit_is_refused_where_the_checkout_is_a_repository() {

@@ -20,6 +20,7 @@
 mod sandbox;
 
 mod backfill;
+mod backups;
 mod bad_days;
 mod bad_hosts;
 mod bad_proxies;
@@ -31,6 +32,7 @@ mod cut_off;
 mod database;
 mod deploys;
 mod edge;
+mod engines;
 mod fingerprints;
 mod fleets;
 mod health;
@@ -61,6 +63,7 @@ mod verbs;
 #[path = "../support"]
 mod support {
     pub(crate) mod build;
+    pub(crate) mod conformance;
     pub(crate) mod database;
     pub(crate) mod lab;
     pub(crate) mod load;

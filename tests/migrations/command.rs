@@ -74,3 +74,22 @@ async fn a_tool_that_runs_all_or_nothing_takes_no_steps() {
     let plans = project.plans(&steps).await.unwrap();
     assert!(plans[0].refusals[0].contains("`--steps` cannot be used"));
 }
+
+#[tokio::test]
+async fn words_in_braces_are_the_names_of_the_job() {
+    let words = json!([
+        "/bin/sh",
+        "-c",
+        "echo $*",
+        "tool",
+        "{project}",
+        "{environment}",
+        "{database}",
+        "{release}",
+        "{x"
+    ]);
+    let project = tool(json!({ "run": words }));
+    let ran = project.run().await;
+    let said = format!("shop prod main {} {{x", project.release);
+    assert!(ran.texts.contains(&said), "{:?}", ran.texts);
+}

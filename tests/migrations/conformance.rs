@@ -97,6 +97,8 @@ impl Contestant for Files {
     fn is_slow(&self, project: &Project) -> bool {
         project.dir.path().join("app.db-journal").exists()
     }
+
+    fn repair(&self, _: &Project, _: u32) {}
 }
 
 #[tokio::test]

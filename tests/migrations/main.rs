@@ -9,9 +9,15 @@ mod command;
 mod conformance;
 #[path = "../support/conformance.rs"]
 mod contest;
+mod custom;
 mod external;
 mod lint;
 mod raw;
 mod snapshot;
 #[path = "../support/migrations.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with `tests/lab`, which uses other parts of it"
+)]
 mod support;
+use support as migrations;

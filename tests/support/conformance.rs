@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use stagecraft::model::fault::FaultKind;
 use stagecraft::model::migration::MigrationRequest;
 
-use super::support::{Project, Ran, states};
+use super::migrations::{Project, Ran, states};
 
 /// What a migration does beside making its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub(crate) trait Contestant {
 
     /// Whether a run is inside a slow migration now.
     fn is_slow(&self, project: &Project) -> bool;
+
+    /// What a person does after a failure or a kill in migration `n`, beside
+    /// mending its file.
+    fn repair(&self, project: &Project, n: u32);
 }
 
 /// What a run reports is so.
@@ -108,6 +112,7 @@ pub(crate) async fn tells_a_failure_and_goes_on_when_it_is_mended(with: &dyn Con
         fault.hints.iter().any(|hint| hint.contains('`')),
         "a next command: {fault:?}"
     );
+    with.repair(&project, 2);
     with.write(&project, 2, Work::Good);
     let ran = project.run().await;
     ran.outcome.as_ref().unwrap();
@@ -139,6 +144,7 @@ pub(crate) async fn survives_a_kill(with: &dyn Contestant) {
     honest(with, &project, &ran, 2);
     // The next one, by another process.
     project.cancel = tokio_util::sync::CancellationToken::new();
+    with.repair(&project, 1);
     with.write(&project, 1, Work::Good);
     project.run().await.outcome.unwrap();
     assert!((1..=2).all(|n| with.happened(&project, n)));

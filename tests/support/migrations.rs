@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use indexmap::IndexMap;
 use stagecraft::database::databases;
 use stagecraft::http::Prober;
-use stagecraft::migrate::{Registry, Tools, migrator};
+use stagecraft::migrate::{Registry, RegistryError, Tools, migrator};
 use stagecraft::model::command_line::CommandLine;
 use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use stagecraft::model::event::{Event, EventKind};
@@ -23,13 +23,14 @@ use stagecraft::model::migration::{
 };
 use stagecraft::model::names::DatabaseName;
 use stagecraft::model::project::{
-    DatabaseSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource, MigrationSource,
-    MigrationSpec, MigrationStrategy, Mode, OnFailure, Role, Rollout, Safety, Strategy, Via,
+    ClearValue, DatabaseSpec, EnvSpec, Environment, Health, HealthCheck, ImageSource,
+    MigrationSource, MigrationSpec, MigrationStrategy, Mode, OnFailure, Role, Rollout, Safety,
+    Strategy, Via,
 };
 use stagecraft::model::release::ReleaseId;
 use stagecraft::model::secret::Secret;
 use stagecraft::ports::{
-    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, Database, FolderEntry,
+    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, Database, Engine, FolderEntry,
     HostLink, ImageCheck, Job, Migrator, RemoteExit, RemoteProcess, ReverseForward, SessionOptions,
     Target, Which, Who,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Project {
     pub(crate) cancel: CancellationToken,
     /// What runs on the primary host.
     pub(crate) containers: Vec<Container>,
+    /// One that is added to those that are known.
+    pub(crate) engine: Option<Arc<dyn Engine>>,
     /// Where engines are looked for.
     pub(crate) path: Option<PathBuf>,
     /// Runs are done for this release.
@@ -96,6 +99,7 @@ impl Project {
             cancel: CancellationToken::new(),
             containers: vec![],
             path: None,
+            engine: None,
             release: "rel-20260101-000000001".parse().unwrap(),
         };
         project.database("main", url, "db/migrations");
@@ -140,6 +144,15 @@ impl Project {
             safety_blocking: Safety::Off,
         };
         self.environment.databases.insert(spec.name.clone(), spec);
+    }
+
+    /// Sets a variable of the containers.
+    pub(crate) fn clear(&mut self, name: &str, value: &str) {
+        let value = ClearValue {
+            written: value.to_owned(),
+            value: value.to_owned(),
+        };
+        self.environment.env.clear.insert(name.to_owned(), value);
     }
 
     /// From now on the application has a login of its own, beside the
@@ -202,11 +215,21 @@ impl Project {
     fn registry(&self, link: &Arc<dyn HostLink>, runner: &Arc<dyn ContainerRunner>) -> Registry {
         let databases = databases(Arc::clone(link), Arc::clone(runner));
         let prober = Arc::new(Prober::new(Arc::clone(link), Arc::clone(runner)));
-        let registry = Registry::builtin(Arc::clone(&databases), prober);
+        let mut registry = Registry::builtin(Arc::clone(&databases), prober);
+        if let Some(engine) = &self.engine {
+            registry = registry.with(Arc::clone(engine)).unwrap();
+        }
         match &self.path {
             Some(path) => registry.on_path(path.as_os_str(), &databases),
             None => registry,
         }
+    }
+
+    /// The engines, and one more.
+    pub(crate) fn with(&self, engine: Arc<dyn Engine>) -> Result<Registry, RegistryError> {
+        let link: Arc<dyn HostLink> = Arc::new(Here);
+        let runner: Arc<dyn ContainerRunner> = Arc::new(Processes::default());
+        self.registry(&link, &runner).with(engine)
     }
 
     /// What the engine of `main` says of the configuration.

@@ -47,7 +47,8 @@ async fn shown(
 ) -> Result<(crate::migrate::engines::raw::Baseline, Shown), Failure> {
     let database = life::one(session, args.database.as_ref())?;
     let raw = life::raw(session, database, "baseline")?;
-    let job = life::job(session, database, None);
+    let image = life::image(session).await?;
+    let job = life::job(session, database, image.as_ref());
     let cx = session.cx.on_database(&database.name);
     let found = raw.baseline(&cx, &job, &args.to).await?;
     let document = json!({ "status": "planned", "baseline": found });
@@ -83,7 +84,8 @@ async fn mark(
     approval::pass(session.ui, verdict, consent, proposal).await?;
     let database = life::one(session, args.database.as_ref())?;
     let raw = life::raw(session, database, "baseline")?;
-    let job = life::job(session, database, None);
+    let image = life::image(session).await?;
+    let job = life::job(session, database, image.as_ref());
     let who = format!("baseline by {}", session.origin().actor);
     let cx = session.cx.on_database(&database.name);
     raw.mark(&cx, &job, &found, &who).await?;

@@ -9,8 +9,9 @@ use crate::model::project::DatabaseSpec;
 use crate::ports::{Database, Job, SessionOptions, Which, Who};
 use crate::ui::words;
 
+use super::super::keeper::Access;
 use super::super::session::Session;
-use super::known;
+use super::{known, newest_image};
 
 /// The database that was named, or the only one.
 ///
@@ -74,6 +75,16 @@ pub(super) fn job<'a>(
         runner: session.house.runner.as_ref(),
         link: session.house.link.as_ref(),
     }
+}
+
+/// For a database that only a container reaches, and files that only an image
+/// has.
+///
+/// # Errors
+/// The record of releases cannot be read.
+pub(super) async fn image(session: &Session<'_>) -> Result<Option<PinnedImage>, Fault> {
+    let history = session.history(&session.cx, Access::Read).await?;
+    Ok(newest_image(&history, &session.environment).map(|(_, image)| image))
 }
 
 /// A session that cannot write.

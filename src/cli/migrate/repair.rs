@@ -44,7 +44,8 @@ pub(super) async fn repair(args: &RepairArgs, globals: &Globals, ui: &Ui) -> Res
 async fn look(session: &Session<'_>, args: &RepairArgs) -> Result<Vec<Finding>, Failure> {
     let database = life::one(session, args.database.as_ref())?;
     let raw = life::raw(session, database, "repair")?;
-    let job = life::job(session, database, None);
+    let image = life::image(session).await?;
+    let job = life::job(session, database, image.as_ref());
     Ok(raw
         .findings(&session.cx.on_database(&database.name), &job)
         .await?)
@@ -90,7 +91,8 @@ async fn mend(session: &Session<'_>, args: &RepairArgs, consent: &Consent) -> Re
     }
     let database = life::one(session, args.database.as_ref())?;
     let raw = life::raw(session, database, "repair")?;
-    let job = life::job(session, database, None);
+    let image = life::image(session).await?;
+    let job = life::job(session, database, image.as_ref());
     let cx = session.cx.on_database(&database.name);
     let mended = raw.repair(&cx, &job, &choice).await?;
     let left: Vec<String> = found

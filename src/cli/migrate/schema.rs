@@ -6,16 +6,14 @@ use serde_json::{Value, json};
 
 use crate::migrate::snapshot::{self, Standing};
 use crate::model::fault::Fault;
-use crate::model::image::PinnedImage;
 use crate::model::project::DatabaseSpec;
 use crate::ports::Dialect;
 use crate::ui::{Ui, words};
 
 use super::super::args::{DriftArgs, Globals, SchemaDumpArgs};
 use super::super::failure::Failure;
-use super::super::keeper::Access;
 use super::super::session::{Session, on_environment};
-use super::{life, newest_image};
+use super::life;
 
 /// A check that finds something.
 const FOUND: u8 = 12;
@@ -28,7 +26,7 @@ pub(super) async fn dump(args: &SchemaDumpArgs, globals: &Globals, ui: &Ui) -> R
         None,
         async |session| {
             let database = life::one(session, args.database.as_ref())?;
-            let image = image(session).await?;
+            let image = life::image(session).await?;
             let job = life::job(session, database, image.as_ref());
             let mut reading = life::reading(session, &job).await?;
             let dialect = reading.dialect();
@@ -81,7 +79,7 @@ pub(super) async fn drift(args: &DriftArgs, globals: &Globals, ui: &Ui) -> Resul
         None,
         async |session| {
             let databases = life::some(session, &args.database)?;
-            let image = image(session).await?;
+            let image = life::image(session).await?;
             let mut found = vec![];
             for database in databases {
                 let job = life::job(session, database, image.as_ref());
@@ -165,10 +163,4 @@ fn way_out(session: &Session<'_>, database: &DatabaseSpec, standing: &Standing) 
             "somebody changed `{name}` without a migration: write one that says the same and mark it with `stagecraft migrate baseline --env {environment} --database {name} --to ID`, or undo the change"
         )),
     }
-}
-
-/// For a database that only a container reaches.
-async fn image(session: &Session<'_>) -> Result<Option<PinnedImage>, Fault> {
-    let history = session.history(&session.cx, Access::Read).await?;
-    Ok(newest_image(&history, &session.environment).map(|(_, image)| image))
 }

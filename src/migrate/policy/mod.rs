@@ -10,6 +10,7 @@
 pub mod ledger;
 pub mod merged;
 mod read;
+mod risks;
 mod strays;
 pub mod texts;
 
@@ -23,6 +24,7 @@ use super::files::{Folder, MigrationFile};
 use super::sql;
 pub use merged::Base;
 pub use read::read;
+pub use risks::new_files;
 pub use texts::{Dialects, Text};
 
 /// A folder, its texts and its ledger, as a check needs them.

@@ -123,6 +123,10 @@ impl Written {
             None => Ok(()),
             Some(name) => Err(
                 Fault::config(format!("there is no migration `{name}` to accept"))
+                    .state(match self.ledgers.is_empty() {
+                        true => "no entry was written",
+                        false => "the other entries were written",
+                    })
                     .hint("name a file of the folder, or an entry of the ledger, after `--accept`"),
             ),
         }

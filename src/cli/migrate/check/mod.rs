@@ -23,7 +23,9 @@ use crate::migrate::scratch;
 use crate::model::complaint::{Checked, Complaint, Rule, Weight};
 use crate::model::fault::Fault;
 use crate::model::names::EnvironmentName;
-use crate::model::project::{DatabaseSpec, Environment, MigrationSource, MigrationSpec, Via};
+use crate::model::project::{
+    DatabaseSpec, Environment, MigrationSource, MigrationSpec, Safety, Via,
+};
 use crate::ui::{self, Ui};
 
 use super::super::args::{Globals, MigrateCheckArgs};
@@ -47,6 +49,7 @@ pub(super) async fn check(
     let names = environments(args, globals)?;
     let mut look = Look {
         args,
+        named: globals.env.is_some(),
         checked: vec![],
         marked: 0,
         seen: vec![],
@@ -124,6 +127,8 @@ type Subject = (String, MigrationSpec, Dialects);
 
 struct Look<'a> {
     args: &'a MigrateCheckArgs,
+    /// An environment was.
+    named: bool,
     checked: Vec<Checked>,
     /// How many of them are annotated.
     marked: usize,
@@ -188,6 +193,11 @@ impl Look<'_> {
                 checked
                     .complaints
                     .extend(policy::beside(&read, &base, &dialects));
+                if let Dialects::Known(dialect) = dialects {
+                    let blocking = self.blocking(database);
+                    let risks = policy::new_files(&read, &base, dialect, blocking);
+                    checked.complaints.extend(risks);
+                }
                 checked.base = Some(base.name);
             }
             Err(complaint) => checked.complaints.push(complaint),
@@ -231,6 +241,15 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How much a statement weighs that blocks traffic: what an environment
+    /// says counts where it was named.
+    fn blocking(&self, database: &DatabaseSpec) -> Safety {
+        match self.named {
+            true => database.safety_blocking,
+            false => Safety::Warn,
+        }
     }
 
     fn failed(&self) -> bool {

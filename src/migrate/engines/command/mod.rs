@@ -57,7 +57,9 @@ impl Engine for Command {
         job: &Job<'_>,
         request: &MigrationRequest,
     ) -> Result<MigrationPlan, Fault> {
-        let options = Options::of(job.database).map_err(Fault::config)?;
+        let options = Options::of(job.database)
+            .map_err(Fault::config)?
+            .filled(job);
         let strategy = job.database.migrations.strategy;
         let mut unread = None;
         let migrations = match &options.plan {

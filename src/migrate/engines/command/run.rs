@@ -24,7 +24,9 @@ pub(super) async fn begin<'a>(
     job: &'a Job<'a>,
     plan: &'a MigrationPlan,
 ) -> Result<Box<dyn Begun<'a> + 'a>, Fault> {
-    let options = Options::of(job.database).map_err(Fault::config)?;
+    let options = Options::of(job.database)
+        .map_err(Fault::config)?
+        .filled(job);
     container::refuse_second_run(cx, job).await?;
     if let Some(image) = job.image {
         job.runner.ensure_image(cx, job.host, image).await?;
