@@ -37,7 +37,7 @@ section! {
         strategy: MigrationStrategy,
         /// Waits for another migrator.
         lock_wait: Period,
-        /// The longest wait for a lock on a relation; the first attempts give way much sooner (after 100 ms), so that nobody queues up behind them.
+        /// The longest wait for a lock on a relation; the first attempts give way much sooner (after 50 ms), so that nobody queues up behind them.
         lock_timeout: Period,
         /// How often it tries again.
         lock_retries: u32,

@@ -12,7 +12,7 @@ use crate::model::project::MigrationSpec;
 use crate::ports::{Cx, Dialect};
 
 /// The first wait: nobody notices it.
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_millis(50);
 /// So many attempts are that short.
 const SHORT_ONES: u32 = 6;
 /// Work that an attempt had done before its lock was refused, and that is not
@@ -98,9 +98,9 @@ mod tests {
     fn the_first_attempts_are_short_and_the_last_waits_as_long_as_it_may() {
         assert_eq!(
             waits(Dialect::Postgres, 10),
-            [100, 100, 100, 100, 100, 100, 200, 400, 800, 1600, 5000]
+            [50, 50, 50, 50, 50, 50, 100, 200, 400, 800, 5000]
         );
-        assert_eq!(waits(Dialect::Postgres, 1), [100, 5000]);
+        assert_eq!(waits(Dialect::Postgres, 1), [50, 5000]);
         assert_eq!(waits(Dialect::Postgres, 0), [5000]);
         assert_eq!(waits(Dialect::Mysql, 2), [1000, 1000, 5000]);
         assert_eq!(waits(Dialect::Sqlite, 1), [5000, 5000]);
@@ -112,7 +112,7 @@ mod tests {
         spec.lock_timeout = Duration::from_secs(5);
         spec.lock_retries = 10;
         let after = |took| wait(&spec, Dialect::Postgres, 1, took);
-        assert_eq!(after(Duration::from_millis(900)).as_millis(), 100);
+        assert_eq!(after(Duration::from_millis(900)).as_millis(), 50);
         assert_eq!(after(Duration::from_secs(30)), spec.lock_timeout);
     }
 
