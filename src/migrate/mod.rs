@@ -12,6 +12,7 @@
 
 pub mod checksums;
 pub mod compat;
+mod crc32;
 pub mod create;
 pub mod drift;
 pub mod engines;
@@ -19,8 +20,10 @@ pub mod evidence;
 pub mod files;
 mod hashing;
 mod migrator;
+pub mod native;
 mod registry;
 pub mod select;
+mod siphash;
 pub mod sql;
 mod step;
 #[cfg(test)]

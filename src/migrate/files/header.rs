@@ -12,6 +12,8 @@ pub struct Header {
     /// It runs after the rollout.
     pub post: bool,
     pub compat: Option<Claim>,
+    /// The words of another tool by which the file asked for `transaction`.
+    pub said: Option<&'static str>,
 }
 
 /// What the author says about code of the release before.
@@ -106,7 +108,8 @@ mod tests {
             Header {
                 transaction: Some(Wish::Apart),
                 post: true,
-                compat: Some(Claim::Additive)
+                compat: Some(Claim::Additive),
+                said: None,
             }
         );
     }

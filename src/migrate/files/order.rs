@@ -102,6 +102,7 @@ mod tests {
                 checksum: String::new(),
                 version: leading_number(name).expect("fits"),
                 header: crate::migrate::files::Header::default(),
+                tool: crate::migrate::files::Tool::default(),
             })
             .collect();
         order.sort(&mut files);

@@ -5,11 +5,13 @@
 //! statement by statement, with a row before each, and goes on at the statement
 //! that failed. Nothing runs that was not in the plan.
 
+mod adopt;
 mod catalogue;
 mod check;
 mod deadline;
 mod fault;
 mod image;
+mod ledger;
 mod plan;
 mod progress;
 mod run;
@@ -23,11 +25,14 @@ use serde::Deserialize;
 
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
-use crate::model::project::{DatabaseSpec, MigrationSource};
+use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec};
 use crate::ports::{Begun, Claim, Cx, Databases, Engine, Job};
 
-use super::super::files::Order;
+use super::super::files::{Format, Order, Way};
+use super::super::native::History;
 use source::Sources;
+
+pub use adopt::{Adoption, adopt};
 
 pub struct Raw {
     databases: Arc<dyn Databases>,
@@ -48,13 +53,57 @@ impl Raw {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
-    order: Order,
+    order: Option<Order>,
+    /// Whose layout the folder has.
+    format: Option<Format>,
+    table: Table,
+}
+
+/// Where a migration is written down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Table {
+    /// In `stagecraft_migrations`.
+    #[default]
+    Stagecraft,
+    /// There, and in the table of the tool that the layout is of, which counts.
+    Native,
 }
 
 impl Options {
     fn of(database: &DatabaseSpec) -> Result<Self, String> {
         let options = serde_json::Value::Object(database.migrations.options.clone());
-        serde_json::from_value(options).map_err(|error| format!("`options`: {error}"))
+        let options: Self =
+            serde_json::from_value(options).map_err(|error| format!("`options`: {error}"))?;
+        let format = options.format.unwrap_or_default();
+        if options.order.is_some() && format != Format::Raw {
+            return Err(format!(
+                "`options.order` has no meaning with `format: {}`: the tool has an order of its own",
+                format.label()
+            ));
+        }
+        if options.table == Table::Native && format == Format::Raw {
+            return Err(
+                "`options.table: native` needs `format`, the tool whose table it is".into(),
+            );
+        }
+        Ok(options)
+    }
+
+    fn way<'a>(&self, spec: &'a MigrationSpec) -> Way<'a> {
+        Way {
+            format: self.format,
+            order: self.order.unwrap_or_default(),
+            pattern: spec.pattern.as_deref(),
+        }
+    }
+
+    /// Whose table is kept beside Stagecraft's own.
+    fn native(&self) -> Option<History> {
+        match self.table {
+            Table::Stagecraft => None,
+            Table::Native => History::of(self.format.unwrap_or_default()),
+        }
     }
 }
 
@@ -77,11 +126,11 @@ impl Engine for Raw {
                     .to_owned(),
             );
         }
-        let order = match Options::of(database) {
-            Ok(options) => options.order,
+        let options = match Options::of(database) {
+            Ok(options) => options,
             Err(problem) => {
                 problems.push(problem);
-                Order::default()
+                return problems;
             }
         };
         let Some(path) = &spec.path else {
@@ -91,7 +140,7 @@ impl Engine for Raw {
         if spec.source == MigrationSource::Image {
             return problems;
         }
-        match self.sources.folder(spec, path, order) {
+        match self.sources.folder(spec, path, &options.way(spec)) {
             Ok(folder) => problems.extend(folder.problems.iter().cloned()),
             Err(fault) => problems.push(fault.to_string()),
         }

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
+use crate::migrate::files::Format;
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, MigrationSpec};
 use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Which, Who};
 
-use super::source::{Read, Sources};
+use super::Options;
+use super::ledger::{self, Found};
+use super::source::{Read, Source, Sources};
 
 /// For opening a session, in a container too, and reading a small table.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,10 +29,16 @@ pub(super) async fn plan(
     let read = sources.read(cx, job, route.dialect).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
-    let rows = match unread {
-        Some(_) => vec![],
-        None => answered(job.database, PATIENCE, rows(databases, cx, job)).await?,
+    let known = match &read {
+        Read::Known(source, _) => Some(source.as_ref()),
+        Read::Awaited => None,
     };
+    let found = match unread {
+        Some(_) => Found::default(),
+        None => answered(job.database, PATIENCE, found(databases, cx, job, known)).await?,
+    };
+    let rows = found.rows;
+    let format = Options::of(job.database).map_err(Fault::config)?.format;
     let plan = MigrationPlan {
         database: name.clone(),
         engine: "raw".to_owned(),
@@ -38,7 +47,7 @@ pub(super) async fn plan(
         refusals: vec![],
         unread,
         files: Files::Awaited,
-        schema_version: version(&rows),
+        schema_version: version(format.unwrap_or_default(), &rows),
         route: route.words,
     };
     let (source, files) = match read {
@@ -51,7 +60,11 @@ pub(super) async fn plan(
     };
     let compared = drift::compare(&source.candidates, &rows, gaps);
     let selection = select::select(&compared.migrations, &source.order(), request);
+    for note in &source.folder.notes {
+        cx.warn(note.clone());
+    }
     let mut refusals = source.problems.clone();
+    refusals.extend(found.refusals);
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
     Ok(MigrationPlan {
@@ -63,12 +76,16 @@ pub(super) async fn plan(
     })
 }
 
-async fn rows(databases: &dyn Databases, cx: &Cx, job: &Job<'_>) -> Result<Vec<LedgerRow>, Fault> {
+async fn found(
+    databases: &dyn Databases,
+    cx: &Cx,
+    job: &Job<'_>,
+    source: Option<&Source>,
+) -> Result<Found, Fault> {
     let mut session = databases
         .open(cx, job, &reading(&job.database.migrations))
         .await?;
-    let rows = session.rows(job.database.name.as_str()).await?;
-    Ok(rows.unwrap_or_default())
+    ledger::read(session.as_mut(), job.database.name.as_str(), source).await
 }
 
 /// A server that takes a connection and then says nothing must not hold up
@@ -98,18 +115,14 @@ async fn answered<T>(
 }
 
 /// The highest number among the applied files.
-pub(super) fn version(rows: &[LedgerRow]) -> Option<i64> {
+pub(super) fn version(format: Format, rows: &[LedgerRow]) -> Option<i64> {
     rows.iter()
         .filter(|row| row.finished_at.is_some())
-        .filter_map(|row| {
-            crate::migrate::files::leading_number(&row.id)
-                .ok()
-                .flatten()
-        })
+        .filter_map(|row| format.version(&row.id))
         .max()
 }
 
-fn reading(spec: &MigrationSpec) -> SessionOptions {
+pub(super) fn reading(spec: &MigrationSpec) -> SessionOptions {
     SessionOptions {
         lock_timeout: spec.lock_timeout,
         statement_timeout: spec.statement_timeout,

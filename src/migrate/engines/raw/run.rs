@@ -18,7 +18,7 @@ use super::check::{self, Work};
 use super::deadline::Limit;
 use super::progress::Progress;
 use super::source::{Read, Source, Sources};
-use super::{deadline, fault, plan, steps};
+use super::{deadline, fault, ledger, plan, steps};
 
 /// Opens, locks and looks again.
 pub(super) async fn begin<'a>(
@@ -49,10 +49,10 @@ pub(super) async fn begin<'a>(
                 .hint("name one with `--image` or `--release`"));
         };
         let mut session = Session::open(databases, cx, job, claim).await?;
-        let rows = session.rows().await?;
+        let rows = session.found(&source).await?;
         let work = agree(plan, &source, &rows, &session)?;
         let mut progress = Progress::new(plan);
-        progress.found(plan::version(&rows));
+        progress.found(plan::version(source.folder.format, &rows));
         Ok(Ready {
             source,
             session,
@@ -165,15 +165,32 @@ impl<'a> Session<'a> {
     }
 }
 
+impl Session<'_> {
+    /// What counts as applied, in the tool's own table too.
+    async fn found(&mut self, source: &Source) -> Result<Vec<LedgerRow>, Fault> {
+        let name = self.job.database.name.as_str();
+        let found = ledger::read(self.database.as_mut(), name, Some(source)).await?;
+        let refused = Fault::refused(format!("the migrations of `{name}` may not run"));
+        match found.refusals.is_empty() {
+            true => Ok(found.rows),
+            false => Err(found.refusals.into_iter().fold(refused, Fault::because)),
+        }
+    }
+}
+
 impl Ready<'_> {
     async fn go(&mut self, cx: &Cx) -> Result<(), Fault> {
         if self.session.lock_was_lost(cx).await? {
-            let rows = self.session.rows().await?;
+            let rows = self.session.found(&self.source).await?;
             self.work = agree(self.plan, &self.source, &rows, &self.session)?;
         }
         let (session, progress, source) = (&mut self.session, &mut self.progress, &self.source);
         let job = session.job;
         session.database.prepare().await?;
+        let native = match source.native {
+            Some(history) => Some(history.prepare(cx, session.database.as_mut()).await?),
+            None => None,
+        };
         for (index, work) in &self.work {
             let index = *index;
             let file = &source.folder.files[index];
@@ -183,6 +200,7 @@ impl Ready<'_> {
                 file,
                 script: &source.scripts[index],
                 candidate: &source.candidates[index],
+                native: native.as_ref(),
                 began,
             };
             let done = match work.clone() {
@@ -227,7 +245,7 @@ fn look_again(job: &Job<'_>) -> String {
     )
 }
 
-fn writing(spec: &MigrationSpec, release: &str) -> SessionOptions {
+pub(super) fn writing(spec: &MigrationSpec, release: &str) -> SessionOptions {
     SessionOptions {
         lock_timeout: spec.lock_timeout,
         statement_timeout: spec.statement_timeout,

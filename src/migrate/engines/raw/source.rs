@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::migrate::checksums;
 use crate::migrate::compat;
 use crate::migrate::drift::Candidate;
-use crate::migrate::files::{self, Folder, MigrationFile, Order, Stamp};
-use crate::migrate::sql::{self, Mode, Script};
+use crate::migrate::files::{self, Folder, Format, MigrationFile, Stamp, Way};
+use crate::migrate::native::History;
+use crate::migrate::sql::{self, Mode, Script, Wish};
 use crate::model::compat::Compat;
 use crate::model::fault::Fault;
 use crate::model::image::{Digest, PinnedImage};
@@ -28,6 +29,8 @@ pub(super) struct Source {
     pub(super) candidates: Vec<Candidate>,
     /// Why nothing may run, the folder's problems among them.
     pub(super) problems: Vec<String>,
+    /// Whose table is kept beside Stagecraft's own.
+    pub(super) native: Option<History>,
 }
 
 /// The folder as messages name it.
@@ -107,9 +110,8 @@ impl Sources {
             }
         };
         let spec = &job.database.migrations;
-        let order = Options::of(job.database).map_err(Fault::config)?.order;
-        let pattern = spec.pattern.as_deref();
-        Ok(files::of(entries, shown(spec), order, pattern))
+        let options = Options::of(job.database).map_err(Fault::config)?;
+        Ok(files::of(entries, shown(spec), &options.way(spec)))
     }
 
     /// An image's digest never means other files.
@@ -156,7 +158,8 @@ impl Sources {
                 database.name
             )));
         };
-        self.folder(&database.migrations, path, options.order)
+        let spec = &database.migrations;
+        self.folder(spec, path, &options.way(spec))
     }
 
     /// The checkout's folder, read again only where it looks different.
@@ -167,7 +170,7 @@ impl Sources {
         &self,
         spec: &MigrationSpec,
         path: &Path,
-        order: Order,
+        way: &Way<'_>,
     ) -> Result<Arc<Folder>, Fault> {
         let stamps = files::stamps(path);
         let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,8 +180,7 @@ impl Sources {
         {
             return Ok(Arc::clone(&read.folder));
         }
-        let folder = files::read(path, shown(spec), order, spec.pattern.as_deref())?;
-        let folder = Arc::new(folder);
+        let folder = Arc::new(files::read(path, shown(spec), way)?);
         known.retain(|read| read.spec != *spec);
         if let Some(stamps) = stamps {
             known.push(Checkout {
@@ -194,15 +196,22 @@ impl Sources {
 impl Source {
     fn of(folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
         let spec = &database.migrations;
+        let native = Options::of(database).map_err(Fault::config)?.native();
         let mut source = Self {
             folder: Arc::clone(&folder),
             scripts: vec![],
             candidates: vec![],
             problems: folder.problems.clone(),
+            native,
         };
+        if let Some(native) = native {
+            source
+                .problems
+                .extend(native.objections(dialect, &folder.files));
+        }
         for file in &folder.files {
             let script = sql::read(dialect, &file.text);
-            let mode = judge(file, &script, &mut source.problems);
+            let mode = judge(folder.format, file, &script, &mut source.problems);
             source.candidates.push(Candidate {
                 id: file.name.clone(),
                 version: file.version,
@@ -232,18 +241,37 @@ impl Source {
     }
 }
 
-fn judge(file: &MigrationFile, script: &Script, problems: &mut Vec<String>) -> Mode {
+fn judge(
+    format: Format,
+    file: &MigrationFile,
+    script: &Script,
+    problems: &mut Vec<String>,
+) -> Mode {
     let mut say = |problem: &sql::Problem| {
         let place = script.place(problem.at);
         problems.push(format!("`{}:{place}`: {}", file.shown, problem.what));
     };
     script.problems.iter().for_each(&mut say);
-    script
-        .mode(file.header.transaction)
-        .unwrap_or_else(|problem| {
+    // Tools that add no transaction have files that bring their own.
+    let own = format != Format::Raw && script.has_transaction();
+    let (wish, said) = match (file.header.transaction, file.header.said) {
+        (Some(Wish::Apart), Some(said)) => {
+            (Some(Wish::Apart), Some(format!("the file says {said}")))
+        }
+        (None, _) if own => (
+            Some(Wish::Apart),
+            Some("the file has a transaction of its own".to_owned()),
+        ),
+        (wish, _) => (wish, None),
+    };
+    match (script.mode(wish), said) {
+        (Ok(Mode::Apart(_)), Some(said)) => Mode::Apart(said),
+        (Ok(mode), _) => mode,
+        (Err(problem), _) => {
             say(&problem);
             Mode::Together
-        })
+        }
+    }
 }
 
 /// `phase=post` moves a file of a `pre_deploy` database behind the rollout;
