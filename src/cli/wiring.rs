@@ -94,13 +94,16 @@ pub(crate) fn house(
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
-    let registry = Arc::new(Registry::builtin(databases));
+    let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
     let migrator = migrate::migrator(
         Arc::clone(environment),
-        Arc::clone(&registry),
-        Arc::clone(&values),
-        Arc::clone(&runner),
-        Arc::clone(&link),
+        migrate::Tools {
+            databases: Arc::clone(&databases),
+            registry: Arc::clone(&registry),
+            values: Arc::clone(&values),
+            runner: Arc::clone(&runner),
+            link: Arc::clone(&link),
+        },
     );
     let hands = Hands {
         runner: Arc::clone(&runner),

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde_json::{Value, json};
+
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{
-    Files, MigrationOutcome, MigrationPlan, MigrationReport, MigrationRequest, MigrationResult,
+    Files, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport, MigrationRequest,
+    MigrationResult,
 };
 use crate::model::phase::Phase;
 use crate::model::release::Release;
@@ -29,13 +32,12 @@ impl Deployer<'_> {
     ) -> Result<(), Stopped> {
         match step {
             Step::Skip(reason) if !begun_before(plan, phase) => journal.skip(phase, reason),
-            Step::Skip(_) | Step::Do(_) => {
-                journal
-                    .run(phase, async |cx, release| {
-                        self.migrate(cx, release, plan, facts, phase, image).await
-                    })
-                    .await
-            }
+            Step::Skip(_) | Step::Do(_) => journal
+                .run(phase, async |cx, release| {
+                    self.migrate(cx, release, plan, facts, phase, image).await
+                })
+                .await
+                .map(|_| ()),
         }
     }
 
@@ -48,30 +50,21 @@ impl Deployer<'_> {
         facts: &Facts,
         phase: Phase,
         image: &PinnedImage,
-    ) -> Result<(), Fault> {
+    ) -> Result<Value, Fault> {
         let plans = self.read_again(cx, &plan.migrations, image).await?;
         remember_awaited(release, &plan.migrations, &plans);
         recall(release, &plans);
         let plans: Vec<MigrationPlan> = plans
             .into_iter()
             .map(|plan| only(plan, phase))
-            .filter(|plan| !plan.selected.is_empty())
+            // What this release did before it was cut off is looked at again.
+            .filter(|one| !one.selected.is_empty() || one.done_by(&plan.release).next().is_some())
             .collect();
-        self.live_tolerates(cx, release, facts, &plans).await?;
-        let report = match self
-            .migrator
-            .run(cx, &plans, Some(image), &plan.release)
-            .await
-        {
-            Ok(report) => report,
-            Err(failure) => {
-                record_run(release, &failure.report);
-                return Err(failure.fault);
-            }
-        };
-        // What it did stands in the release itself: the phase has no output.
-        record_run(release, &report);
-        Ok(())
+        let busy = |plan: &&MigrationPlan| !plan.selected.is_empty();
+        let busy: Vec<MigrationPlan> = plans.iter().filter(busy).cloned().collect();
+        self.live_tolerates(cx, release, facts, &busy).await?;
+        let ran = self.migrator.run(cx, &plans, Some(image), &plan.release);
+        record_run(release, phase, ran.await)
     }
 
     /// What could not be read without the image is read now that it is there:
@@ -229,8 +222,20 @@ pub(super) fn recall(release: &mut Release, plans: &[MigrationPlan]) {
     }
 }
 
-/// Keeps what a run did in the release's record, failed or not.
-pub fn record_run(release: &mut Release, report: &MigrationReport) {
+/// Keeps what a run did in the release's record, failed or not, and gives what
+/// the phase puts out.
+///
+/// # Errors
+/// The run's own failure.
+pub fn record_run(
+    release: &mut Release,
+    phase: Phase,
+    ran: Result<MigrationReport, MigrationFailure>,
+) -> Result<Value, Fault> {
+    let (report, failed) = match ran {
+        Ok(report) => (report, None),
+        Err(failure) => (failure.report, Some(failure.fault)),
+    };
     for database in &report.databases {
         keep(release, database.results.clone(), |_| true);
         let record = release.schema.entry(database.database.clone()).or_default();
@@ -239,6 +244,33 @@ pub fn record_run(release: &mut Release, report: &MigrationReport) {
         }
         record.after = database.schema_after;
     }
+    let output = output(&report);
+    match failed {
+        None => Ok(output),
+        Some(fault) => {
+            release.phases.entry(phase).or_default().output = output;
+            Err(fault)
+        }
+    }
+}
+
+/// In figures; the migrations themselves stand in the release.
+fn output(report: &MigrationReport) -> Value {
+    let databases = report.databases.iter().map(|database| {
+        let applied = database
+            .results
+            .iter()
+            .filter(|result| result.outcome == MigrationOutcome::Applied);
+        let milliseconds: u64 = database.results.iter().map(|it| it.duration_ms).sum();
+        json!({
+            "database": database.database,
+            "migrations_applied": applied.count(),
+            "duration_ms": milliseconds,
+            "health_check_before": database.health_before,
+            "health_check_after": database.health_after,
+        })
+    });
+    json!({ "databases": databases.collect::<Vec<_>>() })
 }
 
 /// A migration stands in the record once, with what came of it in the end.

@@ -156,6 +156,7 @@ fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &O
         rollback_safe: None,
         rollback_reasons: vec![],
         forced: None,
+        approved: None,
         outcome: Outcome::Open,
         bad: false,
         undone: false,

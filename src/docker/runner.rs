@@ -375,4 +375,4 @@ impl ContainerRunner for Runner {
 }
 
 #[cfg(test)]
-pub(super) mod testing;
+pub(super) mod test_support;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::model::compat::Compat;
 use crate::model::migration::{AppliedBy, Migration, MigrationState};
 use crate::model::project::MigrationStrategy;
+use crate::model::risk::Forecast;
 use crate::ports::LedgerRow;
 
 use super::sql::Mode;
@@ -184,6 +185,7 @@ fn migration(file: &Candidate, row: Option<&LedgerRow>, state: MigrationState) -
         transactional: file.mode == Mode::Together && !resumes,
         note,
         compat: Some(file.compat.clone()),
+        forecast: Forecast::default(),
     }
 }
 
@@ -204,6 +206,7 @@ fn insert_missing(migrations: &mut Vec<Migration>, row: &LedgerRow) {
             transactional: row.transactional,
             note: None,
             compat: None,
+            forecast: Forecast::default(),
         },
     );
 }

@@ -8,40 +8,54 @@ use futures_util::future::join_all;
 
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::image::PinnedImage;
-use crate::model::migration::{MigrationFailure, MigrationPlan, MigrationReport, MigrationRequest};
+use crate::model::migration::{
+    DatabaseReport, MigrationFailure, MigrationPlan, MigrationReport, MigrationRequest,
+};
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment};
 use crate::model::release::ReleaseId;
-use crate::ports::{Connections, ContainerRunner, Cx, Engine, HostLink, Job, Migrator};
+use crate::ports::{
+    Connections, ContainerRunner, Cx, Databases, Engine, HostLink, Job, Migrator, Which,
+};
 
+use super::health::{self, Moment, Seen};
 use super::registry::Registry;
 use super::step::{self, Entry, in_database};
 use super::words;
 
+/// What a migrator works with.
+#[derive(Clone)]
+pub struct Tools {
+    pub databases: Arc<dyn Databases>,
+    pub registry: Arc<Registry>,
+    pub values: Arc<dyn Connections>,
+    pub runner: Arc<dyn ContainerRunner>,
+    pub link: Arc<dyn HostLink>,
+}
+
 /// The migrator of one environment.
 #[must_use]
-pub fn migrator(
+pub fn migrator(environment: Arc<Environment>, tools: Tools) -> Arc<dyn Migrator> {
+    migrator_on(Which::Configured, environment, tools)
+}
+
+/// The migrator of one environment, on another database of each server.
+pub(super) fn migrator_on(
+    which: Which,
     environment: Arc<Environment>,
-    registry: Arc<Registry>,
-    values: Arc<dyn Connections>,
-    runner: Arc<dyn ContainerRunner>,
-    link: Arc<dyn HostLink>,
+    tools: Tools,
 ) -> Arc<dyn Migrator> {
     Arc::new(All {
+        which,
         environment,
-        registry,
-        values,
-        runner,
-        link,
+        tools,
     })
 }
 
 struct All {
+    which: Which,
     environment: Arc<Environment>,
-    registry: Arc<Registry>,
-    values: Arc<dyn Connections>,
-    runner: Arc<dyn ContainerRunner>,
-    link: Arc<dyn HostLink>,
+    tools: Tools,
 }
 
 #[async_trait]
@@ -82,30 +96,60 @@ impl Migrator for All {
         if let Some(fault) = refused(plans) {
             return Err(stopped(fault));
         }
-        let entries = self.entries(plans, image, release).map_err(stopped)?;
+        let busy = |plan: &MigrationPlan| !plan.selected.is_empty();
+        // What this release applied before it was cut off, and nobody looked at
+        // afterwards.
+        let settled = |plan: &MigrationPlan| !busy(plan) && plan.done_by(release).next().is_some();
+        let entries = self.entries(plans, busy, image, release);
+        let entries = entries.map_err(stopped)?;
+        let settled = self.entries(plans, settled, image, release);
+        let settled = settled.map_err(stopped)?;
         let locked = step::lock(cx, &entries).await.map_err(stopped)?;
         // Here every database is locked and as planned, and none is changed yet:
         // the place of what must be true of all of them first.
-        match locked.apply(cx).await {
-            Ok(report) => Ok(whole(plans, report)),
-            Err(failure) => Err(MigrationFailure {
-                fault: failure.fault,
-                report: whole(plans, failure.report),
-            }),
+        let looked = self.look(cx, entries.iter(), Moment::Before).await;
+        let before = looked.map_err(|fault| stopped(fault.state("no database was changed")))?;
+        if let Some(fault) = health::refusal(&before) {
+            return Err(seen(stopped(fault), before, Seen::default()));
+        }
+        // The locks are freed when everything was looked at once more.
+        let mut kept = vec![];
+        let applied = match locked.apply(cx, &mut kept).await {
+            Ok(report) => whole(plans, report),
+            Err(failure) => {
+                let report = whole(plans, failure.report);
+                let fault = failure.fault;
+                let failure = MigrationFailure { fault, report };
+                return Err(seen(failure, before, Seen::default()));
+            }
+        };
+        let failed = |fault, report| MigrationFailure { fault, report };
+        let all = entries.iter().chain(&settled);
+        let after = match self.look(cx, all, Moment::After).await {
+            Ok(after) => after,
+            Err(fault) => {
+                let fault = fault.state("the migrations are applied and stay");
+                return Err(seen(failed(fault, applied), before, Seen::default()));
+            }
+        };
+        match health::unsound(&after) {
+            Some(fault) => Err(seen(failed(fault, applied), before, after)),
+            None => Ok(with_health(applied, before, after)),
         }
     }
 }
 
 impl All {
-    /// The databases that have something to do.
+    /// The databases of these plans.
     fn entries<'a>(
         &'a self,
         plans: &'a [MigrationPlan],
+        wanted: impl Fn(&MigrationPlan) -> bool,
         image: Option<&'a PinnedImage>,
         release: &'a ReleaseId,
     ) -> Result<Vec<Entry<'a>>, Fault> {
-        let busy = plans.iter().filter(|plan| !plan.selected.is_empty());
-        let entries = busy.map(|plan| {
+        let wanted = plans.iter().filter(|plan| wanted(plan));
+        let entries = wanted.map(|plan| {
             let database = self.environment.databases.get(&plan.database);
             let database = database.ok_or_else(|| {
                 Fault::refused(format!("there is no database `{}` any more", plan.database))
@@ -117,6 +161,27 @@ impl All {
             })
         });
         entries.collect()
+    }
+
+    /// Looks at these databases, unless that was switched off, and says what
+    /// it saw.
+    async fn look<'a>(
+        &self,
+        cx: &Cx,
+        entries: impl Iterator<Item = &'a Entry<'a>>,
+        moment: Moment,
+    ) -> Result<Seen, Fault> {
+        let asked = match moment {
+            Moment::Before => self.environment.health_before,
+            Moment::After => self.environment.health_after,
+        };
+        if !asked {
+            return Ok(Seen::default());
+        }
+        let at: Vec<_> = entries.map(|entry| (&entry.job, entry.plan)).collect();
+        let seen = health::look(cx, self.tools.databases.as_ref(), &at, moment).await?;
+        health::tell(cx, &seen);
+        Ok(seen)
     }
 
     fn wanted(&self, names: &[DatabaseName]) -> Result<Vec<&DatabaseSpec>, Fault> {
@@ -137,7 +202,8 @@ impl All {
     }
 
     fn engine(&self, database: &DatabaseSpec) -> Result<&Arc<dyn Engine>, Fault> {
-        self.registry
+        self.tools
+            .registry
             .get(&database.migrations.engine)
             .map_err(|error| Fault::config(error.to_string()))
     }
@@ -155,9 +221,10 @@ impl All {
             image,
             files,
             release,
-            values: self.values.as_ref(),
-            runner: self.runner.as_ref(),
-            link: self.link.as_ref(),
+            which: self.which.clone(),
+            values: self.tools.values.as_ref(),
+            runner: self.tools.runner.as_ref(),
+            link: self.tools.link.as_ref(),
         }
     }
 }
@@ -195,11 +262,26 @@ fn whole(plans: &[MigrationPlan], mut report: MigrationReport) -> MigrationRepor
             .iter()
             .position(|done| done.database == plan.database);
         done.map_or_else(
-            || step::untouched(plan),
+            || DatabaseReport::untouched(plan),
             |index| report.databases.swap_remove(index),
         )
     });
     MigrationReport {
         databases: databases.collect(),
     }
+}
+
+fn seen(failure: MigrationFailure, before: Seen, after: Seen) -> MigrationFailure {
+    MigrationFailure {
+        report: with_health(failure.report, before, after),
+        ..failure
+    }
+}
+
+fn with_health(mut report: MigrationReport, mut before: Seen, mut after: Seen) -> MigrationReport {
+    for database in &mut report.databases {
+        database.health_before = before.shift_remove(&database.database);
+        database.health_after = after.shift_remove(&database.database);
+    }
+    report
 }

@@ -3,9 +3,11 @@
 //! `files` reads a folder, `sql` understands its statements, `drift` compares
 //! both with the rows of the database (pure), `engines` drive the tools, the
 //! `registry` knows them by id, the `migrator` knows the databases of an
-//! environment, and a `step` locks them all before it changes the first. `evidence` writes what a step did, `create` starts a new file,
+//! environment, and a `step` locks them all before it changes the first; `health`
+//! looks at them before and after. `evidence` writes what a step did, `create` starts a new file,
 //! `checksums` is the repository's ledger, `compat` judges whether older
-//! code can live with a migration.
+//! code can live with a migration, `snapshot` describes a schema so that two
+//! looks at it can be compared.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
 //! and the files, never from a diff or a tool's prose.
@@ -19,16 +21,19 @@ pub mod engines;
 pub mod evidence;
 pub mod files;
 mod hashing;
+mod health;
 mod migrator;
 pub mod native;
 mod registry;
+pub mod scratch;
 pub mod select;
 mod siphash;
+pub mod snapshot;
 pub mod sql;
 mod step;
 #[cfg(test)]
 mod test_support;
 mod words;
 
-pub use migrator::migrator;
+pub use migrator::{Tools, migrator};
 pub use registry::{Registry, RegistryError};

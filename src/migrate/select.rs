@@ -100,6 +100,7 @@ mod tests {
     use super::*;
     use crate::model::migration::MigrationState;
     use crate::model::project::MigrationStrategy::{self, PostDeploy, PreDeploy};
+    use crate::model::risk::Forecast;
 
     const ORDER: [&str; 3] = ["0001_a.sql", "0002_b.sql", "0003_c.sql"];
 
@@ -116,6 +117,7 @@ mod tests {
                 transactional: true,
                 note: None,
                 compat: None,
+                forecast: Forecast::default(),
             })
             .collect()
     }

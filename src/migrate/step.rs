@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::migration::{
     DatabaseReport, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
-    MigrationResult,
 };
 use crate::model::names::DatabaseName;
 use crate::ports::{Begun, Claim, Cx, Engine, Job, Kept};
@@ -53,15 +52,19 @@ pub(super) async fn lock<'a>(cx: &Cx, entries: &'a [Entry<'a>]) -> Result<Locked
     Ok(Locked(begun))
 }
 
-impl Locked<'_> {
+impl<'a> Locked<'a> {
     /// Changes one database after the other. After a failure the later ones
-    /// are not attempted.
+    /// are not attempted. The locks of those that were begun are put into
+    /// `kept`, for what has to be looked at before they are freed.
     ///
     /// # Errors
     /// The first failure, with the report up to it.
-    pub(super) async fn apply(self, cx: &Cx) -> Result<MigrationReport, MigrationFailure> {
+    pub(super) async fn apply(
+        self,
+        cx: &Cx,
+        kept: &mut Vec<Kept<'a>>,
+    ) -> Result<MigrationReport, MigrationFailure> {
         let mut report = MigrationReport::default();
-        let mut kept: Vec<Kept<'_>> = vec![];
         let mut waiting = self.0.into_iter();
         while let Some((plan, begun)) = waiting.next() {
             let ended = begun.run(&cx.on_database(&plan.database)).await;
@@ -109,7 +112,7 @@ fn stopped(
     }
     report
         .databases
-        .extend(later.iter().map(|plan| untouched(plan)));
+        .extend(later.iter().map(|plan| DatabaseReport::untouched(plan)));
     MigrationFailure { fault, report }
 }
 
@@ -134,17 +137,4 @@ pub(super) fn in_database(mut fault: Fault, database: &DatabaseName, what: &str)
     let inner = std::mem::replace(&mut fault.what, format!("{what} `{database}`"));
     fault.causes.insert(0, inner);
     fault
-}
-
-/// What is reported of a database that nothing was done with.
-pub(super) fn untouched(plan: &MigrationPlan) -> DatabaseReport {
-    let results = plan
-        .to_run()
-        .map(|migration| MigrationResult::waiting(&plan.database, migration));
-    DatabaseReport {
-        database: plan.database.clone(),
-        results: results.collect(),
-        schema_before: plan.schema_version,
-        schema_after: plan.schema_version,
-    }
 }

@@ -175,6 +175,7 @@ mod tests {
             rollback_safe: None,
             rollback_reasons: vec![],
             forced: None,
+            approved: None,
             outcome: Outcome::Done,
             bad: false,
             undone: false,

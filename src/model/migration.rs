@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::compat::Compat;
 use super::fault::Fault;
+use super::health::Health;
 use super::image::PinnedImage;
 use super::names::DatabaseName;
 use super::phase::Phase;
 use super::project::MigrationStrategy;
 use super::release::ReleaseId;
+use super::risk::{Detail, Forecast, Outlook};
 
 /// Where one migration stands: files, ledger and database compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +98,9 @@ pub struct Migration {
     /// Whether older code can live with it; nothing where there is no file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat: Option<Compat>,
+    /// What it would do to this database; of one that would run.
+    #[serde(flatten, default)]
+    pub forecast: Forecast,
 }
 
 /// What an engine calls a migration when its tool says only that something is
@@ -157,6 +162,8 @@ pub struct MigrationPlan {
     /// How the database is reached, in words: `directly`, `through 10.0.0.4`,
     /// `in a container on 10.0.0.4`.
     pub route: String,
+    #[serde(flatten, default)]
+    pub outlook: Outlook,
 }
 
 impl MigrationPlan {
@@ -199,6 +206,48 @@ impl MigrationPlan {
     }
 }
 
+/// How much can go wrong with what a plan would run, worst last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Additions, each undone whole when it fails.
+    #[default]
+    Low,
+    /// A failure half way leaves a part behind.
+    Medium,
+    /// Code that runs now breaks, or nobody can tell whether it does.
+    High,
+}
+
+impl Risk {
+    /// Of everything that these plans would run.
+    #[must_use]
+    pub fn of(plans: &[MigrationPlan]) -> Self {
+        let all = plans.iter().flat_map(MigrationPlan::to_run);
+        all.map(Self::one).max().unwrap_or_default()
+    }
+
+    fn one(migration: &Migration) -> Self {
+        match &migration.compat {
+            Some(Compat::Breaking { .. } | Compat::Unknown { .. }) | None => Risk::High,
+            Some(Compat::Additive | Compat::Declared { .. }) if migration.transactional => {
+                Risk::Low
+            }
+            Some(Compat::Additive | Compat::Declared { .. }) => Risk::Medium,
+        }
+    }
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Risk::Low => "low",
+            Risk::Medium => "medium",
+            Risk::High => "high",
+        })
+    }
+}
+
 /// What to plan.
 #[derive(Debug, Clone, Default)]
 pub struct MigrationRequest {
@@ -217,6 +266,7 @@ pub struct MigrationRequest {
     /// The image that is to run, for `source: image`; `None` while it is to be
     /// built.
     pub files: Option<PinnedImage>,
+    pub detail: Detail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,6 +322,30 @@ pub struct DatabaseReport {
     pub results: Vec<MigrationResult>,
     pub schema_before: Option<i64>,
     pub schema_after: Option<i64>,
+    /// Before the first change; nothing where it was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_before: Option<Health>,
+    /// After the last change, as the application connects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_after: Option<Health>,
+}
+
+impl DatabaseReport {
+    /// Of a database that nothing was done with yet.
+    #[must_use]
+    pub fn untouched(plan: &MigrationPlan) -> Self {
+        let results = plan
+            .to_run()
+            .map(|migration| MigrationResult::waiting(&plan.database, migration));
+        Self {
+            database: plan.database.clone(),
+            results: results.collect(),
+            schema_before: plan.schema_version,
+            schema_after: plan.schema_version,
+            health_before: None,
+            health_after: None,
+        }
+    }
 }
 
 /// What a run did, over all its databases.

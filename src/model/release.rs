@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::container::{PortBinding, StopPolicy};
 use super::host::HostAddress;
 use super::image::PinnedImage;
-use super::migration::MigrationResult;
+use super::migration::{MigrationResult, Risk};
 use super::names::{DatabaseName, EnvironmentName, ProjectName, RoleName};
 use super::phase::{Mark, Phase, Status};
 use super::project::{Health, Volume};
@@ -238,6 +238,21 @@ pub struct Forced {
     pub overruled: Vec<String>,
 }
 
+/// Who agreed to a plan, how, and to what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    /// Such as `ada@laptop`, or the CI's actor.
+    pub by: String,
+    pub at: DateTime<Utc>,
+    /// `--yes`, `--approve 1f2e3d4c5b6a`, `prod` typed at the prompt.
+    pub how: String,
+    /// Of its migrations.
+    pub risk: Risk,
+    /// What had to be approved beside the plan itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
     pub id: ReleaseId,
@@ -284,6 +299,9 @@ pub struct Release {
     /// A person overruled what speaks against the target of this rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<Forced>,
+    /// Who agreed to the plan, where somebody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
     pub outcome: Outcome,
     #[serde(default)]
     pub bad: bool,

@@ -217,6 +217,10 @@ pub trait Database: Send {
     /// Runs a query that returns one text column; for looking into the
     /// catalogue. Read-only.
     async fn query(&mut self, sql: &str) -> Result<Vec<Option<String>>, Fault>;
+
+    /// The bytes that are free where the database lies; `None` where its server
+    /// does not tell.
+    async fn free_bytes(&mut self) -> Result<Option<u64>, Fault>;
 }
 
 /// Opens sessions by the route that the configuration asks for.

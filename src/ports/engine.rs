@@ -7,7 +7,7 @@ use crate::model::migration::{DatabaseReport, MigrationFailure, MigrationPlan, M
 use crate::model::project::{DatabaseSpec, Environment};
 use crate::model::release::ReleaseId;
 
-use super::{Claim, Connections, ContainerRunner, Cx, HostLink};
+use super::{Claim, Connections, ContainerRunner, Cx, HostLink, Which};
 
 /// What an engine works with. It opens nothing by itself that is not here.
 pub struct Job<'a> {
@@ -22,6 +22,8 @@ pub struct Job<'a> {
     /// it is to be built.
     pub files: Option<&'a PinnedImage>,
     pub release: Option<&'a ReleaseId>,
+    /// The database to work on: an engine opens its sessions there.
+    pub which: Which,
     pub values: &'a dyn Connections,
     pub runner: &'a dyn ContainerRunner,
     pub link: &'a dyn HostLink,

@@ -37,6 +37,7 @@ pub(super) fn release(n: u32) -> Release {
         rollback_safe: None,
         rollback_reasons: vec![],
         forced: None,
+        approved: None,
         outcome: Outcome::Open,
         bad: false,
         undone: false,

@@ -148,6 +148,7 @@ fn begun(id: &str, n: u128) -> Release {
         rollback_safe: None,
         rollback_reasons: vec![],
         forced: None,
+        approved: None,
         outcome: Outcome::Open,
         bad: false,
         undone: false,

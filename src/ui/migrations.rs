@@ -163,6 +163,7 @@ fn summary(plan: &MigrationPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::risk::{Forecast, Outlook};
 
     fn migration(id: &str, state: MigrationState) -> Migration {
         Migration {
@@ -174,6 +175,7 @@ mod tests {
             transactional: true,
             note: None,
             compat: None,
+            forecast: Forecast::default(),
         }
     }
 
@@ -223,6 +225,7 @@ mod tests {
             files: Files::Final,
             schema_version: Some(42),
             route: "through 10.0.0.4".to_owned(),
+            outlook: Outlook::default(),
         };
         let unread = MigrationPlan {
             database: "stats".parse().expect("a name"),
@@ -234,6 +237,7 @@ mod tests {
             files: Files::Final,
             schema_version: None,
             route: "in a container on 10.0.0.4".to_owned(),
+            outlook: Outlook::default(),
         };
         vec![main, unread]
     }

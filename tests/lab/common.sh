@@ -5,7 +5,8 @@
 state=${STAGECRAFT_LAB:-/tmp/stagecraft-lab}
 cache=${XDG_CACHE_HOME:-/var/cache}/stagecraft-lab
 prefix=${STAGECRAFT_LAB_NET:-10.213.7} # first three numbers of the hosts' network
-host_count=4 # the last one has a newer engine
+host_count=5
+newer_host=4 # has a newer engine
 network=stagecraft-lab
 gateway=$prefix.1
 # The calling user's home as OpenSSH sees it: from the password database, not $HOME.

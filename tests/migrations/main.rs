@@ -6,5 +6,6 @@
 
 mod command;
 mod raw;
+mod snapshot;
 #[path = "../support/migrations.rs"]
 mod support;

@@ -24,6 +24,7 @@ use stagecraft::model::project::{
     Mode, OnFailure, Proxy, Role, Rollout, Strategy, Tls,
 };
 use stagecraft::model::release::{Release, ReleaseId};
+use stagecraft::model::risk::{Forecast, Outlook};
 use stagecraft::plan::{
     self, DeployRequest, Facts, ReadyRole, RollbackRequest, SchemaCheck, SourceFacts,
 };
@@ -576,6 +577,7 @@ impl Migrator for Shop {
                 transactional: true,
                 note: None,
                 compat: Some(self.judged(id)),
+                forecast: Forecast::default(),
             })
             .collect();
         let selected = migrations
@@ -595,6 +597,7 @@ impl Migrator for Shop {
             files: Files::Final,
             schema_version: None,
             route: "directly".into(),
+            outlook: Outlook::default(),
         }])
     }
 
@@ -641,6 +644,8 @@ impl Migrator for Shop {
                 results,
                 schema_before: None,
                 schema_after: None,
+                health_before: None,
+                health_after: None,
             }],
         };
         match failed {

@@ -38,6 +38,16 @@ impl Connections for Values {
 pub struct Heard(UnboundedReceiver<Event>);
 
 impl Heard {
+    pub fn warnings(&mut self) -> Vec<String> {
+        let mut texts = vec![];
+        while let Ok(event) = self.0.try_recv() {
+            if let EventKind::Warning { text } = event.kind {
+                texts.push(text);
+            }
+        }
+        texts
+    }
+
     pub fn output(&mut self) -> Vec<String> {
         let mut lines = vec![];
         while let Ok(event) = self.0.try_recv() {
@@ -219,6 +229,7 @@ impl Bench {
             image: self.image.as_ref(),
             files: None,
             release: None,
+            which: self.options.which.clone(),
             values: &self.values,
             runner: &*self.runner,
             link: &*self.link,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use stagecraft::database::databases;
-use stagecraft::migrate::{Registry, migrator};
+use stagecraft::migrate::{Registry, Tools, migrator};
 use stagecraft::model::command_line::CommandLine;
 use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use stagecraft::model::event::{Event, EventKind};
@@ -28,8 +28,9 @@ use stagecraft::model::project::{
 use stagecraft::model::release::ReleaseId;
 use stagecraft::model::secret::Secret;
 use stagecraft::ports::{
-    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, FolderEntry, HostLink,
-    ImageCheck, Migrator, RemoteExit, RemoteProcess, ReverseForward, Target,
+    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, Database, FolderEntry,
+    HostLink, ImageCheck, Job, Migrator, RemoteExit, RemoteProcess, ReverseForward, SessionOptions,
+    Target, Which, Who,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
@@ -160,14 +161,47 @@ impl Project {
         let databases = databases(Arc::clone(&link), Arc::clone(&runner));
         migrator(
             Arc::new(self.environment.clone()),
-            Arc::new(Registry::builtin(databases)),
-            Arc::new(Values(self.values.clone())),
-            runner,
-            link,
+            Tools {
+                registry: Arc::new(Registry::builtin(Arc::clone(&databases))),
+                values: Arc::new(Values(self.values.clone())),
+                runner,
+                link,
+                databases,
+            },
         )
     }
 
-    fn cx(&self) -> (Cx, UnboundedReceiver<Event>) {
+    /// A reading session of its own on `main`.
+    pub(crate) async fn session(&self) -> Box<dyn Database> {
+        let link: Arc<dyn HostLink> = Arc::new(NoLink);
+        let runner: Arc<dyn ContainerRunner> = Arc::new(Processes::default());
+        let values = Values(self.values.clone());
+        let job = Job {
+            environment: &self.environment,
+            database: &self.environment.databases[0],
+            host: &self.environment.hosts[0].address,
+            image: None,
+            files: None,
+            release: None,
+            which: Which::Configured,
+            values: &values,
+            runner: &*runner,
+            link: &*link,
+        };
+        let options = SessionOptions {
+            lock_timeout: Duration::from_millis(300),
+            statement_timeout: Duration::from_secs(20),
+            session_sql: vec![],
+            application_name: "stagecraft/look".to_owned(),
+            read_only: true,
+            who: Who::Migrator,
+            which: Which::Configured,
+        };
+        let databases = databases(Arc::clone(&link), Arc::clone(&runner));
+        databases.open(&self.cx().0, &job, &options).await.unwrap()
+    }
+
+    pub(crate) fn cx(&self) -> (Cx, UnboundedReceiver<Event>) {
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
         (Cx::new(sender, self.cancel.clone()), receiver)
     }

@@ -12,6 +12,7 @@ use crate::model::names::DatabaseName;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::Environment;
 use crate::model::release::ReleaseId;
+use crate::model::risk::Detail;
 use crate::ports::Cx;
 use crate::ui::{Ui, words};
 
@@ -43,6 +44,7 @@ async fn request(
         steps: None,
         allow_out_of_order: false,
         files: image.clone(),
+        detail: Detail::Forecast,
         image,
     })
 }

@@ -92,6 +92,7 @@ pub(super) async fn status(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::risk::Outlook;
 
     fn plan(selected: &[&str], refusals: &[&str]) -> MigrationPlan {
         MigrationPlan {
@@ -104,6 +105,7 @@ mod tests {
             files: Files::Final,
             schema_version: None,
             route: "directly".into(),
+            outlook: Outlook::default(),
         }
     }
 

@@ -201,22 +201,13 @@ async fn record(
         let mut journal = Journal::open(cx, &session.keeper, release);
         journal
             .run(Phase::MigratePre, async |cx, release| {
-                match session.house.migrator.run(cx, plans, image, &id).await {
-                    Ok(report) => {
-                        record_run(release, &report);
-                        Ok(())
-                    }
-                    Err(failure) => {
-                        record_run(release, &failure.report);
-                        Err(failure
-                            .fault
-                            .state("no container was touched")
-                            .hint(format!(
-                                "see where it stands: `stagecraft migrate status --env {}`",
-                                session.environment.name
-                            )))
-                    }
-                }
+                let ran = session.house.migrator.run(cx, plans, image, &id).await;
+                record_run(release, Phase::MigratePre, ran).map_err(|fault| {
+                    fault.state("no container was touched").hint(format!(
+                        "see where it stands: `stagecraft migrate status --env {}`",
+                        session.environment.name
+                    ))
+                })
             })
             .await?;
         journal.run(Phase::Finalize, async |_, _| Ok(())).await?;

@@ -328,4 +328,8 @@ impl Database for Mysql {
         let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
         Ok(rows?.into_iter().map(first).collect())
     }
+
+    async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
 }

@@ -380,6 +380,10 @@ impl Database for Postgres {
         let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
         Ok(rows?.into_iter().map(first).collect())
     }
+
+    async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
 }
 
 const NESTING: &str = "take BEGIN, COMMIT and ROLLBACK out of the file: \

@@ -119,6 +119,10 @@ async fn perform(cx: &Cx, session: &mut Option<Box<dyn Database>>, request: Requ
             Ok(texts) => Reply::Texts(texts),
             Err(fault) => Reply::Fault(fault),
         },
+        Request::FreeBytes => session
+            .free_bytes()
+            .await
+            .map_or_else(Reply::Fault, Reply::Bytes),
         Request::Open { .. } | Request::Cancel => Reply::Done,
     }
 }

@@ -44,6 +44,7 @@ pub(super) enum Request {
     Query {
         sql: String,
     },
+    FreeBytes,
     /// Stops the call that is running; has no reply of its own.
     Cancel,
 }
@@ -57,6 +58,7 @@ pub(super) enum Reply {
     Locked(Hold),
     Rows(Option<Vec<LedgerRow>>),
     Texts(Vec<Option<String>>),
+    Bytes(Option<u64>),
     Fault(Fault),
     Sql(SqlError),
 }

@@ -99,9 +99,11 @@ impl Remote {
             Reply::Done => Ok(()),
             Reply::Fault(fault) => Err(fault),
             Reply::Sql(error) => Err(Fault::failed(error.message)),
-            Reply::Event(_) | Reply::Locked(_) | Reply::Rows(_) | Reply::Texts(_) => {
-                Err(self.confused())
-            }
+            Reply::Event(_)
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_) => Err(self.confused()),
         }
     }
 
@@ -110,9 +112,13 @@ impl Remote {
             Ok(Reply::Done) => return Ok(()),
             Ok(Reply::Sql(error)) => return Err(error),
             Ok(Reply::Fault(fault)) | Err(fault) => fault,
-            Ok(Reply::Event(_) | Reply::Locked(_) | Reply::Rows(_) | Reply::Texts(_)) => {
-                self.confused()
-            }
+            Ok(
+                Reply::Event(_)
+                | Reply::Locked(_)
+                | Reply::Rows(_)
+                | Reply::Texts(_)
+                | Reply::Bytes(_),
+            ) => self.confused(),
         };
         Err(SqlError {
             message: fault.to_string(),
@@ -144,9 +150,12 @@ impl Database for Remote {
         match self.call(None, Request::Rows { database }).await? {
             Reply::Rows(rows) => Ok(rows),
             Reply::Fault(fault) => Err(fault),
-            Reply::Event(_) | Reply::Done | Reply::Locked(_) | Reply::Texts(_) | Reply::Sql(_) => {
-                Err(self.confused())
-            }
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_)
+            | Reply::Sql(_) => Err(self.confused()),
         }
     }
 
@@ -157,9 +166,12 @@ impl Database for Remote {
         match self.call(Some(cx), request).await? {
             Reply::Locked(hold) => Ok(hold),
             Reply::Fault(fault) => Err(fault),
-            Reply::Event(_) | Reply::Done | Reply::Rows(_) | Reply::Texts(_) | Reply::Sql(_) => {
-                Err(self.confused())
-            }
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_)
+            | Reply::Sql(_) => Err(self.confused()),
         }
     }
 
@@ -193,9 +205,25 @@ impl Database for Remote {
         match self.call(None, Request::Query { sql }).await? {
             Reply::Texts(texts) => Ok(texts),
             Reply::Fault(fault) => Err(fault),
-            Reply::Event(_) | Reply::Done | Reply::Locked(_) | Reply::Rows(_) | Reply::Sql(_) => {
-                Err(self.confused())
-            }
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Bytes(_)
+            | Reply::Sql(_) => Err(self.confused()),
+        }
+    }
+
+    async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {
+        match self.call(None, Request::FreeBytes).await? {
+            Reply::Bytes(bytes) => Ok(bytes),
+            Reply::Fault(fault) => Err(fault),
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Sql(_) => Err(self.confused()),
         }
     }
 }

@@ -280,6 +280,11 @@ impl Database for Sqlite {
             .map(|row| row.into_iter().next().flatten())
             .collect())
     }
+
+    async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {
+        let path = self.path.clone();
+        blocking(move || open::free_bytes(&path)).await
+    }
 }
 
 #[cfg(test)]

@@ -101,6 +101,16 @@ fn uri(path: &Path, wal: Wal) -> String {
     uri
 }
 
+/// What the file system of the file's folder has left for this user.
+pub(super) fn free_bytes(path: &Path) -> Option<u64> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let room = rustix::fs::statvfs(folder).ok()?;
+    Some(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
 /// The file's name with something appended.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

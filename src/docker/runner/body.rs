@@ -142,7 +142,7 @@ fn published(spec: &ContainerSpec) -> Published {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::runner::testing::spec;
+    use crate::docker::runner::test_support::spec;
 
     #[test]
     fn a_service_is_the_whole_specification() {

@@ -155,12 +155,12 @@ fn nanos(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::runner::testing;
+    use crate::docker::runner::test_support;
     use crate::model::service::UpdatePolicy;
 
     fn spec() -> ServiceSpec {
         ServiceSpec {
-            container: testing::spec(),
+            container: test_support::spec(),
             replicas: 3,
             per_node: Some(1),
             check: Some(ServiceCheck {

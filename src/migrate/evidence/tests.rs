@@ -20,6 +20,8 @@ fn report(database: &str, outcomes: &[(&str, MigrationOutcome)]) -> DatabaseRepo
         database,
         schema_before: Some(1),
         schema_after: Some(2),
+        health_before: None,
+        health_after: None,
     }
 }
 

@@ -8,11 +8,13 @@
 //! does. Invariant: a statement's range always lies on the text as it is sent.
 
 mod ansi;
+mod cursor;
 mod effect;
 mod lexer;
 mod mysql;
 mod place;
 mod postgres;
+mod server;
 mod sqlite;
 mod trace;
 
@@ -25,6 +27,7 @@ use crate::ports::Dialect;
 use super::hashing;
 pub use effect::{Effect, Hurt, Keeps, Key, On};
 pub use place::Place;
+pub use server::{Product, Server};
 pub use trace::{Name, Trace};
 
 /// A file's SQL, taken apart.
@@ -206,6 +209,46 @@ impl Script {
             };
         }
         line
+    }
+
+    /// The tokens, a line for what stands between two commas of the outermost
+    /// brackets: one definition of a table, without comments and layout.
+    #[must_use]
+    pub fn outline(&self) -> Vec<String> {
+        let mut lines = vec![];
+        let mut line = String::new();
+        let mut depth = 0;
+        let mut before: Option<&Token> = None;
+        for token in &self.tokens {
+            let text = &self.text[token.range.clone()];
+            let opens = text == "(" && depth == 0;
+            let closes = text == ")" && depth == 1;
+            depth += i32::from(text == "(") - i32::from(text == ")");
+            if closes {
+                lines.push(std::mem::take(&mut line));
+            }
+            // `<` and `>` are two tokens, and one operator.
+            let glued = matches!(text, "," | ")")
+                || line.ends_with('(')
+                || before.is_some_and(|before| {
+                    let operator = |token: &Token| {
+                        let text = &self.text[token.range.clone()];
+                        token.kind == TokenKind::Other && "<>=|!&+-*/%~".contains(text)
+                    };
+                    before.range.end == token.range.start && operator(before) && operator(token)
+                });
+            if !line.is_empty() && !glued {
+                line.push(' ');
+            }
+            line.push_str(text);
+            if opens || (text == "," && depth == 1) {
+                lines.push(std::mem::take(&mut line));
+            }
+            before = Some(token);
+        }
+        lines.push(line);
+        lines.retain(|line| !line.is_empty());
+        lines
     }
 
     fn words(&self, statement: &Statement) -> ansi::Words<'_> {

@@ -20,6 +20,7 @@ use crate::model::migration::{
     Files, Migration, MigrationPlan, MigrationRequest, MigrationState, UNNAMED,
 };
 use crate::model::project::{DatabaseSpec, MigrationStrategy};
+use crate::model::risk::{Forecast, Outlook};
 use crate::ports::{Begun, Claim, Cx, Engine, ImageCheck, Job};
 
 use super::super::select;
@@ -86,6 +87,7 @@ impl Engine for Command {
             files: Files::Final,
             schema_version: None,
             route: format!("in a container on {}", job.host),
+            outlook: Outlook::default(),
         })
     }
 
@@ -174,5 +176,6 @@ fn one(
         transactional: false,
         note,
         compat: Some(unread()),
+        forecast: Forecast::default(),
     }
 }

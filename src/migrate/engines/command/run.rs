@@ -221,10 +221,8 @@ fn all(report: &mut DatabaseReport, outcome: MigrationOutcome) {
 
 fn report(plan: &MigrationPlan) -> DatabaseReport {
     DatabaseReport {
-        database: plan.database.clone(),
         results: plan.selected.iter().map(|id| result(plan, id)).collect(),
-        schema_before: plan.schema_version,
-        schema_after: plan.schema_version,
+        ..DatabaseReport::untouched(plan)
     }
 }
 

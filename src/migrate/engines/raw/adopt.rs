@@ -78,8 +78,8 @@ pub async fn adopt(
     };
     let spec = &job.database.migrations;
     let options = match adoption.write {
-        Writing::Nothing => reading(spec),
-        Writing::Rows => writing(spec, ""),
+        Writing::Nothing => reading(job),
+        Writing::Rows => writing(job, ""),
     };
     let mut session = databases.open(cx, job, &options).await?;
     if adoption.write == Writing::Rows {

@@ -7,8 +7,9 @@ use crate::migrate::files::Format;
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
-use crate::model::project::{DatabaseSpec, MigrationSpec};
-use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Which, Who};
+use crate::model::project::DatabaseSpec;
+use crate::model::risk::Outlook;
+use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
 
 use super::Options;
 use super::ledger::{self, Found};
@@ -49,6 +50,7 @@ pub(super) async fn plan(
         files: Files::Awaited,
         schema_version: version(format.unwrap_or_default(), &rows),
         route: route.words,
+        outlook: Outlook::default(),
     };
     let (source, files) = match read {
         Read::Known(source, files) => (source, files),
@@ -82,9 +84,7 @@ async fn found(
     job: &Job<'_>,
     source: Option<&Source>,
 ) -> Result<Found, Fault> {
-    let mut session = databases
-        .open(cx, job, &reading(&job.database.migrations))
-        .await?;
+    let mut session = databases.open(cx, job, &reading(job)).await?;
     ledger::read(session.as_mut(), job.database.name.as_str(), source).await
 }
 
@@ -122,7 +122,8 @@ pub(super) fn version(format: Format, rows: &[LedgerRow]) -> Option<i64> {
         .max()
 }
 
-pub(super) fn reading(spec: &MigrationSpec) -> SessionOptions {
+pub(super) fn reading(job: &Job<'_>) -> SessionOptions {
+    let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: spec.lock_timeout,
         statement_timeout: spec.statement_timeout,
@@ -130,7 +131,7 @@ pub(super) fn reading(spec: &MigrationSpec) -> SessionOptions {
         application_name: "stagecraft/plan".to_owned(),
         read_only: true,
         who: Who::Migrator,
-        which: Which::Configured,
+        which: job.which.clone(),
     }
 }
 

@@ -7,7 +7,6 @@ use crate::migrate::words;
 use crate::model::fault::Fault;
 use crate::model::migration::{
     DatabaseReport, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
-    MigrationResult,
 };
 
 pub(super) struct Progress {
@@ -18,19 +17,11 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(plan: &MigrationPlan) -> Self {
-        let results: Vec<MigrationResult> = plan
-            .to_run()
-            .map(|migration| MigrationResult::waiting(&plan.database, migration))
-            .collect();
-        let ids = results.iter().map(|result| result.id.clone());
+        let report = DatabaseReport::untouched(plan);
+        let ids = report.results.iter().map(|result| result.id.clone());
         Self {
             places: ids.zip(0..).collect(),
-            report: DatabaseReport {
-                database: plan.database.clone(),
-                results,
-                schema_before: plan.schema_version,
-                schema_after: plan.schema_version,
-            },
+            report,
         }
     }
 

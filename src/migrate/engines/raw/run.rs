@@ -2,16 +2,19 @@
 //! after the other. Imports
 //! `ports`, `model` and `migrate`'s pure parts.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use crate::migrate::words;
+use crate::model::event::Unit;
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan};
 use crate::model::project::{MigrationSource, MigrationSpec};
 use crate::ports::{
-    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, Which, Who,
+    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, Who,
 };
 
 use super::check::{self, Work};
@@ -119,7 +122,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Fault> {
         let release = job.release.map(ToString::to_string).unwrap_or_default();
         let spec = &job.database.migrations;
-        let options = writing(spec, &release);
+        let options = writing(job, &release);
         let mut database = databases.open(cx, job, &options).await?;
         let hold = database.lock(cx, claim, spec.lock_wait).await?;
         Ok(Self {
@@ -191,9 +194,13 @@ impl Ready<'_> {
             Some(history) => Some(history.prepare(cx, session.database.as_mut()).await?),
             None => None,
         };
-        for (index, work) in &self.work {
+        let all = self.work.len();
+        for (number, (index, work)) in (1..).zip(&self.work) {
             let index = *index;
             let file = &source.folder.files[index];
+            let before = u64::try_from(number - 1).unwrap_or_default();
+            let total = u64::try_from(all).ok();
+            cx.progress(file.name.as_str(), before, total, Unit::Items);
             session.database.renew().await?;
             let began = Instant::now();
             let step = steps::Step {
@@ -218,13 +225,46 @@ impl Ready<'_> {
                     return Err(fault::next_steps(fault, environment, database, &file.shown));
                 }
             }
+            let place = match all {
+                1 => String::new(),
+                all => format!(", {number} of {all}"),
+            };
             cx.step(match work {
-                Work::Done => format!("found {} applied already", file.name),
-                Work::Fresh | Work::Resume(_) => format!("applied {} ({took} ms)", file.name),
+                Work::Done => format!("found {} applied already{place}", file.name),
+                Work::Fresh | Work::Resume(_) => {
+                    format!("applied {} ({took} ms){place}", file.name)
+                }
             });
         }
-        Ok(())
+        let rows = session.rows().await?;
+        confirmed(self.plan, &rows, session)
     }
+}
+
+/// The rows once more, at the end: everything that was to run is there, and
+/// whole.
+fn confirmed(plan: &MigrationPlan, rows: &[LedgerRow], session: &Session<'_>) -> Result<(), Fault> {
+    let whole: HashSet<&str> = rows
+        .iter()
+        .filter(|row| row.finished_at.is_some())
+        .map(|row| row.id.as_str())
+        .collect();
+    let lacking = plan
+        .selected
+        .iter()
+        .filter(|id| !whole.contains(id.as_str()));
+    let lacking: Vec<&String> = lacking.collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::failed(format!(
+        "the table of migrations in `{}` does not hold what was applied",
+        plan.database
+    ))
+    .because(format!("no finished row: {}", words::list(&lacking)))
+    .state("every statement was confirmed by the server, and what it did stays")
+    .hint("look into `stagecraft_migrations` by hand: somebody or something removes its rows")
+    .hint(look_again(session.job)))
 }
 
 /// Refuses what is not as the plan says.
@@ -245,7 +285,8 @@ fn look_again(job: &Job<'_>) -> String {
     )
 }
 
-pub(super) fn writing(spec: &MigrationSpec, release: &str) -> SessionOptions {
+pub(super) fn writing(job: &Job<'_>, release: &str) -> SessionOptions {
+    let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: spec.lock_timeout,
         statement_timeout: spec.statement_timeout,
@@ -253,6 +294,6 @@ pub(super) fn writing(spec: &MigrationSpec, release: &str) -> SessionOptions {
         application_name: format!("stagecraft/{release}"),
         read_only: false,
         who: Who::Migrator,
-        which: Which::Configured,
+        which: job.which.clone(),
     }
 }

@@ -11,7 +11,6 @@ mod body;
 mod column;
 mod constraint;
 mod create;
-mod cursor;
 mod data;
 mod discard;
 
@@ -19,8 +18,8 @@ use crate::model::compat::Harm;
 use crate::ports::Dialect;
 
 use super::ansi::Words;
+use super::cursor::{self, Cursor};
 use super::lexer;
-use cursor::Cursor;
 
 /// A thing of the schema, spelled so that one thing has one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::super::TokenKind;
-use super::super::ansi::Words;
+use super::TokenKind;
+use super::ansi::Words;
 
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
