@@ -11,8 +11,8 @@ use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
 use crate::ports::{
-    Builder, Connections, ContainerRunner, Fetch, HostLink, Migrator, Probe, Proxy, Pusher,
-    RolloutStrategy, Services, StateFolders,
+    Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe, Proxy,
+    Pusher, RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -31,6 +31,7 @@ pub(crate) struct House {
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) pusher: Arc<dyn Pusher>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) databases: Arc<dyn Databases>,
     pub(crate) migrator: Arc<dyn Migrator>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) services: Arc<dyn Services>,
@@ -123,6 +124,7 @@ pub(crate) fn house(
         ),
         pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
         registry,
+        databases,
         migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
         strategy: match environment.rollout.strategy {
             Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),

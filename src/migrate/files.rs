@@ -77,6 +77,17 @@ pub struct Way<'a> {
 /// There is no such folder, or something in it cannot be read.
 pub fn read(folder: &Path, shown: &str, way: &Way<'_>) -> Result<Folder, Fault> {
     let format = way.format.unwrap_or_default();
+    Ok(of(all(folder, shown, format)?, shown, way))
+}
+
+/// Whether a folder plainly is another tool's, in words with the option to set.
+#[must_use]
+pub fn of_another_tool(folder: &Path, shown: &str) -> Option<String> {
+    another(&all(folder, shown, Format::Raw).ok()?, shown)
+}
+
+/// What lies in a folder, and in its folders.
+fn all(folder: &Path, shown: &str, format: Format) -> Result<Vec<FolderEntry>, Fault> {
     let mut found = entries(folder, "", shown, format)?;
     let inner: Vec<String> = found
         .iter()
@@ -91,7 +102,7 @@ pub fn read(folder: &Path, shown: &str, way: &Way<'_>) -> Result<Folder, Fault> 
             Err(fault) => return Err(fault),
         }
     }
-    Ok(of(found, shown, way))
+    Ok(found)
 }
 
 /// What lies in a folder and in its folders, as migrations.

@@ -6,6 +6,8 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
+use super::MigrateAdoptArgs;
+
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArgs {
@@ -23,6 +25,8 @@ pub(crate) enum MigrateCommand {
     Status(MigrateStatusArgs),
     /// Create a new migration file
     Create(MigrateCreateArgs),
+    /// Take over the history that another migration tool kept
+    Adopt(MigrateAdoptArgs),
 }
 
 #[derive(Debug, Clone, Args)]

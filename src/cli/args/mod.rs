@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
+mod adopt;
 mod migrate;
 
+pub(crate) use adopt::MigrateAdoptArgs;
 pub(crate) use migrate::{
     Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateRunArgs,
     MigrateStatusArgs,

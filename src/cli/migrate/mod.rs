@@ -1,5 +1,6 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
+mod adopt;
 mod create;
 mod plan;
 mod run;
@@ -25,6 +26,7 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
         MigrateCommand::Plan(args) => plan::plan(args, globals, ui).await,
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Adopt(args) => adopt::adopt(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
     }
 }

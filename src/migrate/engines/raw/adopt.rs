@@ -47,6 +47,7 @@ pub struct Adopted {
     /// Files of no row: what would be pending.
     pub pending: Vec<String>,
     /// Why nothing is taken over.
+    #[serde(skip)]
     pub findings: Vec<String>,
 }
 

@@ -32,7 +32,7 @@ use super::super::files::{Format, Order, Way};
 use super::super::native::History;
 use source::Sources;
 
-pub use adopt::{Adoption, adopt};
+pub use adopt::{Adopted, AdoptedRow, Adoption, Writing, adopt};
 
 pub struct Raw {
     databases: Arc<dyn Databases>,

@@ -81,7 +81,7 @@ impl Layout for Flyway {
     }
 
     fn creates_with(&self) -> &'static str {
-        "an editor: Flyway has no command for it"
+        "$EDITOR V<version>__NAME.sql"
     }
 }
 

@@ -63,7 +63,7 @@ impl Layout for Refinery {
     }
 
     fn creates_with(&self) -> &'static str {
-        "an editor: refinery has no command for it"
+        "$EDITOR V<number>__NAME.sql"
     }
 }
 
