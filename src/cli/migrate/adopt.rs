@@ -161,13 +161,13 @@ async fn locked(
     }
     let work = Work::of(session, database, args, &history);
     let found = work.look(cx, Writing::Nothing).await?;
-    let proposal = text(database, &found, Said::Would);
     refused(database, &found)?;
     if found.rows.is_empty() {
-        let text = format!("there is nothing to take over\n{proposal}");
+        let text = text(database, &found, Said::Nothing);
         session.ui.show(&text, &told(&found)).await;
         return Ok(());
     }
+    let proposal = text(database, &found, Said::Would);
     let count = words::plural(found.rows.len(), "migration");
     approval::pass(
         session.ui,
@@ -243,6 +243,7 @@ fn refused(database: &DatabaseSpec, found: &Adopted) -> Result<(), Fault> {
 }
 
 enum Said {
+    Nothing,
     Would,
     Did,
 }
@@ -252,6 +253,7 @@ fn text(database: &DatabaseSpec, found: &Adopted, said: Said) -> String {
     let count = words::plural(found.rows.len(), "migration");
     let (from, table) = (found.from, &found.table);
     let mut lines = vec![match said {
+        Said::Nothing => format!("{name}: nothing of {from} is left to take over (table {table})"),
         Said::Would => format!("{name}: would take over {count} of {from} (table {table})"),
         Said::Did => format!("{name}: took over {count} of {from} (table {table}, left as it is)"),
     }];

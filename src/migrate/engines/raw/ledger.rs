@@ -63,8 +63,10 @@ fn disagreements(
             .any(|known| files[known.file].name == row.id);
         if there && !theirs {
             refusals.push(format!(
-                "`{}` is applied by `stagecraft_migrations`, and not by {tool}'s table: where {tool} undid it, delete its row in `stagecraft_migrations`; where it was applied without `options.table: native`, let {tool} mark it as applied",
-                row.id
+                "`{}` is applied by `stagecraft_migrations`, and not by {tool}'s table. Where {tool} undid it: `DELETE FROM stagecraft_migrations WHERE database_name = '{}' AND id = '{}'`. Where it was applied without `options.table: native`: let {tool} mark it as applied",
+                row.id,
+                row.database,
+                row.id.replace('\'', "''")
             ));
         }
     }

@@ -225,8 +225,8 @@ fn labelled(
                     "`{shown}/{name}` is a folder with `.sql` files: migrations are read from the top level"
                 ));
             } else if !folder && name.ends_with(".sql") {
-                found.problems.push(format!(
-                    "`{shown}/{name}` does not run: in this layout each migration is a folder"
+                found.notes.push(format!(
+                    "`{shown}/{name}` never runs: in this layout each migration is a folder"
                 ));
             }
             continue;
