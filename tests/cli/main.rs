@@ -7,6 +7,7 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod adopt;
 mod config;
 mod help;
 mod history;

@@ -37,6 +37,7 @@ mod link;
 mod load;
 mod migrate;
 mod migrations;
+mod other_tools;
 mod proxy;
 mod push;
 mod registries;

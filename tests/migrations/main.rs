@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod command;
+mod formats;
 mod raw;
 mod snapshot;
 #[path = "../support/migrations.rs"]
