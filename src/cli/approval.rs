@@ -1,7 +1,11 @@
 //! Carrying out a gate's verdict: going on, asking a person, or refusing.
 
+use chrono::Utc;
+
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::migration::Risk;
 use crate::model::names::EnvironmentName;
+use crate::model::release::Approved;
 use crate::plan::Verdict;
 use crate::ui::{Answer, Expected, Ui};
 
@@ -39,11 +43,15 @@ pub(crate) struct Proposal<'a> {
     pub(crate) text: &'a str,
 }
 
-/// How a plan was approved, where its risks had to be.
+/// How a plan was approved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Approval {
-    /// Nobody had to, or a plain yes was enough.
-    Plain,
+    /// Nobody had to.
+    Unasked,
+    /// `--yes`.
+    ByFlag,
+    /// Yes at the prompt.
+    Answered,
     /// `--approve`, with the plan's id.
     ById(String),
     /// The environment's name at the prompt.
@@ -54,10 +62,24 @@ impl Approval {
     /// For the record: how somebody took the risk.
     pub(crate) fn words(&self) -> String {
         match self {
-            Approval::Plain => "nobody was asked".to_owned(),
+            Approval::Unasked => "nobody was asked".to_owned(),
+            Approval::ByFlag => "`--yes`".to_owned(),
+            Approval::Answered => "yes at the prompt".to_owned(),
             Approval::ById(id) => format!("`--approve {id}`"),
             Approval::Typed(name) => format!("`{name}` typed at the prompt"),
         }
+    }
+
+    /// For the record of a run: who agreed, how, and to what. Nothing where
+    /// nobody was asked.
+    pub(crate) fn record(&self, by: String, risk: Risk, risks: &[String]) -> Option<Approved> {
+        (*self != Approval::Unasked).then(|| Approved {
+            by,
+            at: Utc::now(),
+            how: self.words(),
+            risk,
+            risks: risks.to_vec(),
+        })
     }
 }
 
@@ -81,8 +103,8 @@ pub(crate) async fn pass(
         return Ok(Approval::ById(id.to_owned()));
     }
     match verdict {
-        Verdict::Go => Ok(Approval::Plain),
-        Verdict::Ask(_) if consent.answer == Answered::Yes => Ok(Approval::Plain),
+        Verdict::Go => Ok(Approval::Unasked),
+        Verdict::Ask(_) if consent.answer == Answered::Yes => Ok(Approval::ByFlag),
         Verdict::Ask(question) => {
             ui.data(plan.text).await;
             answered(ui.confirm(&question, Expected::Yes).await, || {
@@ -91,7 +113,7 @@ pub(crate) async fn pass(
                     .state("nothing was changed")
                     .hint("when the plan above is right, run the same command with `--yes`")
             })?;
-            Ok(Approval::Plain)
+            Ok(Approval::Answered)
         }
         Verdict::Approve {
             question,
@@ -107,6 +129,32 @@ pub(crate) async fn pass(
         }
         Verdict::Refuse(fault) => Err(fault),
     }
+}
+
+/// For what loses data where that is allowed: the environment's name typed, or
+/// `--yes`.
+///
+/// # Errors
+/// `Refused` where nobody can be asked; `Cancelled` by the answer or its absence.
+pub(crate) async fn of_loss(
+    ui: &Ui,
+    environment: &EnvironmentName,
+    question: &str,
+    consent: &Consent,
+    text: &str,
+) -> Result<Approval, Fault> {
+    if consent.answer == Answered::Yes {
+        return Ok(Approval::ByFlag);
+    }
+    ui.data(text).await;
+    let expected = Expected::Typed(environment.to_string());
+    answered(ui.confirm(question, expected).await, || {
+        Fault::refused("nobody agreed to lose the data")
+            .because("there is no terminal to ask at")
+            .state("nothing was changed")
+            .hint("when what is said above may be lost, run the same command with `--yes`")
+    })?;
+    Ok(typed(environment))
 }
 
 fn answered(answer: Answer, nobody: impl FnOnce() -> Fault) -> Result<(), Fault> {
@@ -152,4 +200,25 @@ fn cancelled(why: &str) -> Fault {
     Fault::new(FaultKind::Cancelled, "cancelled")
         .because(why)
         .state("nothing was changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// D56, D85: the record names the approver, the risk, and the phrase or
+    /// the plan's id.
+    #[test]
+    fn a_record_says_who_agreed_how_and_to_what() {
+        let risks = vec!["it breaks v1".to_owned()];
+        let record = |approval: Approval| approval.record("ada@laptop".into(), Risk::High, &risks);
+        assert_eq!(record(Approval::Unasked), None);
+        let by_id = record(Approval::ById("1f2e".into())).expect("a record");
+        assert_eq!((by_id.by.as_str(), by_id.risk), ("ada@laptop", Risk::High));
+        assert_eq!(by_id.how, "`--approve 1f2e`");
+        assert_eq!(by_id.risks, risks);
+        let typed = record(Approval::Typed("prod".into())).expect("a record");
+        assert_eq!(typed.how, "`prod` typed at the prompt");
+        assert_eq!(record(Approval::ByFlag).expect("one").how, "`--yes`");
+    }
 }

@@ -5,8 +5,9 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::deploy::{Deployer, Stopped, Wanted, new_deploy};
+use crate::model::migration::Risk;
 use crate::model::names::RoleName;
-use crate::model::project::Environment;
+use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Release, ReleaseId};
 use crate::model::secret::Secret;
 use crate::plan::{self, DeployRequest, ReadyRole, gate};
@@ -15,21 +16,22 @@ use crate::ui::{self, Style, Ui};
 
 use super::approval::{self, Consent, Proposal};
 use super::args::{DeployArgs, Globals};
+use super::committed;
 use super::evidence;
 use super::failure::Failure;
 use super::fingerprints;
 use super::keeper::Access;
 use super::resume;
 use super::roles;
-use super::session::{Session, on_environment};
+use super::session::{Session, on_environment_with};
 
 pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
-    on_environment(
+    on_environment_with(
         "stagecraft deploy",
         globals,
         ui,
-        args.image.as_deref(),
+        |environment| overridden(environment, args),
         async |session| {
             // An abort must not wait for a file that a later release brings.
             if !args.abort {
@@ -57,6 +59,26 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
     .await
 }
 
+/// What the flags say otherwise than the file.
+fn overridden(environment: &mut Environment, args: &DeployArgs) {
+    if let Some(reference) = &args.image {
+        environment.source = ImageSource::Prebuilt(reference.clone());
+    }
+    if args.skip_health_check {
+        (environment.health_before, environment.health_after) = (false, false);
+    }
+}
+
+/// The plan as it is approved: where somebody has to, with what guards it.
+pub(crate) fn proposed(session: &Session<'_>, plan: &plan::DeployPlan) -> String {
+    let text = ui::plan_text::deploy(plan, style(session));
+    let environment = &session.environment;
+    match environment.protected || !plan.risks.is_empty() {
+        true => ui::safeguards::text(environment, &plan.migrations, style(session)) + &text,
+        false => text,
+    }
+}
+
 /// Prints the plan. Takes no lock, writes nothing.
 async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
     let (facts, key) = tokio::try_join!(
@@ -68,6 +90,8 @@ async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure
     let mut plan = plan::deploy(&session.environment, &facts, &request(&facts, args))?;
     let other = other_values(&session.environment, &facts, &ready, key.as_ref());
     plan.warnings.extend(other);
+    plan.refusals
+        .extend(committed::refusals(&session.environment, &plan.migrations).await);
     let open = plan::interrupted(&facts.history, &session.environment);
     let mut warnings = plan.warnings.clone();
     if let Some(found) = &open {
@@ -76,7 +100,7 @@ async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure
             found.release.id
         ));
     }
-    let text = ui::plan_text::deploy(&plan, style(session));
+    let text = proposed(session, &plan);
     session.warn_all(&warnings);
     session
         .ui
@@ -114,19 +138,22 @@ async fn deploy(
     let mut plan = plan::deploy(environment, &facts, &request(&facts, args))?;
     let other = other_values(environment, &facts, &ready, key.as_ref());
     plan.warnings.extend(other);
+    plan.refusals
+        .extend(committed::refusals(environment, &plan.migrations).await);
     session.warn_all(&plan.warnings);
     let question = format!("deploy {}", plan.version);
-    approval::pass(
+    let approval = approval::pass(
         session.ui,
         gate(environment, &plan.refusals, &plan.risks, &question),
         consent,
         Proposal {
             id: Some(&plan.id),
-            text: &ui::plan_text::deploy(&plan, style(session)),
+            text: &proposed(session, &plan),
         },
     )
     .await?;
     let mut release = new_deploy(environment, &plan, &session.origin());
+    release.approved = session.approve(&approval, Risk::of(&plan.migrations), &plan.risks);
     let key = session.keeper.make_key(key).await?;
     let ready = fingerprints::imprint(ready, key.as_ref());
     fingerprints::sign(&mut release, &ready, key.as_ref());

@@ -1,6 +1,6 @@
 //! Every migration run leaves evidence, failed or not: `migration.json`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,14 +9,17 @@ use chrono::Utc;
 use crate::migrate::evidence::{self, Step};
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{MigrationFailure, MigrationPlan, MigrationReport, MigrationRequest};
+use crate::model::migration::{
+    MigrationFailure, MigrationPlan, MigrationReport, MigrationRequest, Risk,
+};
 use crate::model::phase::{Phase, Status};
 use crate::model::project::Environment;
-use crate::model::release::{Outcome, Release, ReleaseId, ReleaseKind};
+use crate::model::release::{Approved, Outcome, Release, ReleaseId, ReleaseKind};
 use crate::ports::{Cx, Migrator};
 use crate::release;
 
-use super::secrets::{Masker, without_in_fault};
+use super::secrets::Masker;
+use super::session::who;
 use super::source;
 
 /// A release without anything to migrate leaves evidence of that too.
@@ -40,21 +43,29 @@ pub(crate) fn of_nothing_to_do(cx: &Cx, environment: &Environment, release: &Rel
         timeout: Duration::ZERO,
         outcome: Ok(&report),
         backup_id: None,
-        approver: None,
-        risk: None,
+        environment: environment.name.as_str(),
+        actor: &release.actor,
+        approved: release.approved.as_ref(),
+        risk: Risk::Low,
     };
-    write(cx, environment, &step);
+    // There is nothing in it that anybody said.
+    write(cx, environment, &step, &str::to_owned);
 }
 
 /// The migrations are done or not; evidence that cannot be written changes
 /// neither.
-fn write(cx: &Cx, environment: &Environment, step: &Step<'_>) {
+fn write(
+    cx: &Cx,
+    environment: &Environment,
+    step: &Step<'_>,
+    mask: &(dyn Fn(&str) -> String + Send + Sync),
+) {
     let record = release::path(
         &environment.root,
         std::env::var_os(release::STATE_FILE_VARIABLE),
     );
     let state = record.parent().unwrap_or(&environment.root);
-    if let Err(fault) = evidence::write(state, &environment.root, step) {
+    if let Err(fault) = evidence::write(state, &environment.root, step, mask) {
         cx.warn(format!(
             "the evidence of the migrations is missing: {fault}"
         ));
@@ -63,24 +74,14 @@ fn write(cx: &Cx, environment: &Environment, step: &Step<'_>) {
 
 /// A migrator whose runs are written down.
 pub(crate) struct Witnessed {
-    inner: Arc<dyn Migrator>,
-    environment: Arc<Environment>,
-    mask: Masker,
+    pub(crate) inner: Arc<dyn Migrator>,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) mask: Masker,
+    /// Set by then, where somebody had to agree.
+    pub(crate) approved: Arc<OnceLock<Approved>>,
 }
 
 impl Witnessed {
-    pub(crate) fn new(
-        inner: Arc<dyn Migrator>,
-        environment: &Arc<Environment>,
-        mask: Masker,
-    ) -> Self {
-        Self {
-            inner,
-            environment: Arc::clone(environment),
-            mask,
-        }
-    }
-
     /// The longest that the databases of these plans may take together.
     fn timeout(&self, plans: &[MigrationPlan]) -> Duration {
         plans
@@ -106,11 +107,8 @@ impl Migrator for Witnessed {
     ) -> Result<MigrationReport, MigrationFailure> {
         let started = Utc::now();
         let result = self.inner.run(cx, plans, image, release).await;
-        let shown = result.clone().map_err(|failure| MigrationFailure {
-            fault: without_in_fault(&self.mask, &failure.fault),
-            report: failure.report,
-        });
         let commit = source::commit(&self.environment.root).await;
+        let (who, machine) = who();
         let step = Step {
             release,
             phase: cx.phase(),
@@ -118,12 +116,14 @@ impl Migrator for Witnessed {
             started,
             finished: Utc::now(),
             timeout: self.timeout(plans),
-            outcome: shown.as_ref(),
+            outcome: result.as_ref(),
             backup_id: None,
-            approver: None,
-            risk: None,
+            environment: self.environment.name.as_str(),
+            actor: &format!("{who}@{machine}"),
+            approved: self.approved.get(),
+            risk: Risk::of(plans),
         };
-        write(cx, &self.environment, &step);
+        write(cx, &self.environment, &step, &*self.mask);
         result
     }
 }

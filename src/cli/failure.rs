@@ -8,13 +8,25 @@ use crate::model::phase::Phase;
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) fault: Fault,
-    /// The phase that it struck in; `None` while observing.
-    pub(crate) phase: Option<Phase>,
+    pub(crate) place: Place,
+}
+
+/// Where it struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Before anything was changed.
+    Observing,
+    Phase(Phase),
+    /// The work of a backup command.
+    Backup,
 }
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self { fault, phase: None }
+        Self {
+            fault,
+            place: Place::Observing,
+        }
     }
 }
 
@@ -22,16 +34,24 @@ impl From<Stopped> for Failure {
     fn from(stopped: Stopped) -> Self {
         Self {
             fault: stopped.fault,
-            phase: stopped.phase,
+            place: stopped.phase.map_or(Place::Observing, Place::Phase),
         }
     }
 }
 
 impl Failure {
+    /// Of work that copies or restores a database.
+    pub(crate) fn of_backup(fault: Fault) -> Self {
+        Self {
+            fault,
+            place: Place::Backup,
+        }
+    }
+
     /// Outside a phase nothing is changed, unless whoever failed says
     /// otherwise; what cannot be reached can be tried again then.
     pub(crate) fn with_standing(mut self) -> Self {
-        if self.phase.is_none() && self.fault.state.is_empty() {
+        if self.place == Place::Observing && self.fault.state.is_empty() {
             self.fault = self.fault.state("nothing was changed");
         }
         if self.fault.kind == FaultKind::Unreachable && self.fault.hints.is_empty() {
@@ -42,16 +62,17 @@ impl Failure {
     }
 
     pub(crate) fn exit_code(&self) -> u8 {
-        match (self.fault.kind, self.phase) {
+        match (self.fault.kind, self.place) {
             (FaultKind::UndoFailed, _) => 30,
             (FaultKind::Interrupted, _) => 130,
             (FaultKind::Config, _) => 10,
             (FaultKind::Locked, _) => 11,
             (FaultKind::Refused | FaultKind::Cancelled, _) => 12,
             (FaultKind::Internal, _) => 1,
-            (FaultKind::Failed | FaultKind::Unreachable, Some(phase)) => phase.exit_code(),
-            (FaultKind::Unreachable, None) => 13,
-            (FaultKind::Failed, None) => 1,
+            (FaultKind::Failed | FaultKind::Unreachable, Place::Phase(phase)) => phase.exit_code(),
+            (FaultKind::Failed | FaultKind::Unreachable, Place::Backup) => 26,
+            (FaultKind::Unreachable, Place::Observing) => 13,
+            (FaultKind::Failed, Place::Observing) => 1,
         }
     }
 }
@@ -60,23 +81,39 @@ impl Failure {
 mod tests {
     use super::*;
 
-    fn code(kind: FaultKind, phase: Option<Phase>) -> u8 {
+    fn code(kind: FaultKind, place: Place) -> u8 {
         Failure {
             fault: Fault::new(kind, "x"),
-            phase,
+            place,
         }
         .exit_code()
     }
 
     #[test]
     fn an_unreachable_host_is_13_while_observing_and_the_phase_s_own_code_later() {
-        assert_eq!(code(FaultKind::Unreachable, None), 13);
-        assert_eq!(code(FaultKind::Unreachable, Some(Phase::Rollout)), 23);
+        assert_eq!(code(FaultKind::Unreachable, Place::Observing), 13);
+        assert_eq!(
+            code(FaultKind::Unreachable, Place::Phase(Phase::Rollout)),
+            23
+        );
+    }
+
+    #[test]
+    fn a_backup_that_fails_is_26_and_one_that_is_refused_12() {
+        assert_eq!(code(FaultKind::Failed, Place::Backup), 26);
+        assert_eq!(code(FaultKind::Unreachable, Place::Backup), 26);
+        assert_eq!(code(FaultKind::Refused, Place::Backup), 12);
     }
 
     #[test]
     fn a_failed_undo_outranks_the_phase() {
-        assert_eq!(code(FaultKind::UndoFailed, Some(Phase::Rollout)), 30);
-        assert_eq!(code(FaultKind::Interrupted, Some(Phase::Build)), 130);
+        assert_eq!(
+            code(FaultKind::UndoFailed, Place::Phase(Phase::Rollout)),
+            30
+        );
+        assert_eq!(
+            code(FaultKind::Interrupted, Place::Phase(Phase::Build)),
+            130
+        );
     }
 }

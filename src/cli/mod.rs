@@ -7,8 +7,10 @@
 mod acme;
 mod approval;
 mod args;
+mod backup;
 mod check;
 mod choice;
+mod committed;
 mod config;
 mod deploy;
 mod evidence;
@@ -119,6 +121,7 @@ async fn dispatch(cli: &Cli, ui: &Ui) -> Result<u8, Failure> {
         Command::Migrate(args) => return migrate::run(args, globals, ui).await,
         Command::Releases(args) => releases::run(args, globals, ui).await?,
         Command::Rollback(args) => rollback::run(args, globals, ui).await?,
+        Command::Backup(args) => backup::run(args, globals, ui).await?,
         Command::Restart(args) => restart::run(args, globals, ui).await?,
         Command::Maintenance(args) => maintenance::run(args, globals, ui).await?,
         Command::Status(_) => status::run(globals, ui).await?,

@@ -1,15 +1,16 @@
 //! `deploy --resume` and `deploy --abort`.
 
-use crate::deploy::{Wanted, reopen};
+use crate::deploy::{Wanted, recall, reopen};
+use crate::model::migration::Risk;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Release, ReleaseKind};
 use crate::plan::{self, DeployRequest, Facts, RollbackRequest, SchemaCheck, gate};
 use crate::ports::Cx;
-use crate::ui;
 
 use super::approval::{self, Consent, Proposal};
-use super::deploy::{deployer, settle, style};
+use super::committed;
+use super::deploy::{deployer, proposed, settle};
 use super::failure::Failure;
 use super::fingerprints;
 use super::keeper::Access;
@@ -39,21 +40,26 @@ pub(crate) async fn finish(
         release: release.id.clone(),
         version: Some(release.version.clone()),
     };
-    let today = plan::deploy(environment, &facts, &request)?;
+    let mut today = plan::deploy(environment, &facts, &request)?;
+    let uncommitted = committed::refusals(environment, &today.migrations).await;
+    today.refusals.extend(uncommitted);
     plan::matches_today(&release, &today)?;
     let ready = roles::of_today(environment, &*session.house.values).await?;
     let question = format!("finish {} ({})", release.id, release.version);
-    approval::pass(
+    let approval = approval::pass(
         session.ui,
         gate(environment, &today.refusals, &today.risks, &question),
         consent,
         Proposal {
             id: Some(&today.id),
-            text: &ui::plan_text::deploy(&today, style(session)),
+            text: &proposed(session, &today),
         },
     )
     .await?;
     reopen(&mut release)?;
+    if let Some(approved) = session.approve(&approval, Risk::of(&today.migrations), &today.risks) {
+        release.approved = Some(approved);
+    }
     // What is still to be started gets today's values.
     let key = session.keeper.key().await?;
     let ready = fingerprints::imprint(ready, key.as_ref());
@@ -122,9 +128,20 @@ async fn finish_rollback(
 /// Undoes the rollout of a release that was cut off.
 pub(crate) async fn undo(session: &Session<'_>, cx: &Cx) -> Result<Release, Failure> {
     let environment = &session.environment;
-    let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
+    // The databases too: a process that was killed could not record what it
+    // had migrated.
+    let facts = session.observe(cx, Wanted::Rollback, Access::Write).await?;
     let found = plan::abortable(&facts.history, environment)?;
-    let release = found.release;
+    let mut release = found.release;
+    recall(&mut release, &facts.migrations);
+    let migrated = [Phase::MigratePre, Phase::MigratePost]
+        .iter()
+        .any(|phase| release.phase(*phase).status == Status::Running);
+    for (database, why) in facts.unread.iter().filter(|_| migrated) {
+        cx.warn(format!(
+            "what the release did in `{database}` is not known: {why}"
+        ));
+    }
     let ready = roles::of_today(environment, &*session.house.values).await?;
     let only = &release.plan.roles;
     let mut roles = environment.roles.clone();

@@ -60,26 +60,6 @@ pub(crate) fn without(mask: &Masker, release: &Release) -> Release {
     release
 }
 
-/// A fault without secrets, for what is written to files.
-pub(crate) fn without_in_fault(mask: &Masker, fault: &Fault) -> Fault {
-    let mut fault = fault.clone();
-    fault.what = mask(&fault.what);
-    let lines = fault
-        .evidence
-        .iter_mut()
-        .flat_map(|evidence| &mut evidence.lines);
-    for text in fault
-        .causes
-        .iter_mut()
-        .chain(&mut fault.state)
-        .chain(&mut fault.hints)
-        .chain(lines)
-    {
-        *text = mask(text);
-    }
-    fault
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,13 +14,15 @@ use crate::deploy::{Observer, Origin, Wanted, close_cut_off, one_history, ours};
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::history::History;
+use crate::model::migration::Risk;
 use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, ImageSource};
-use crate::model::release::{Outcome, Release, ReleaseKind};
+use crate::model::release::{Approved, Outcome, Release, ReleaseKind};
 use crate::plan::Facts;
 use crate::ports::{Connections, Cx, Held, Holder, Ledger, Lock, Loss};
 use crate::ui::Ui;
 
+use super::approval::Approval;
 use super::args::Globals;
 use super::failure::Failure;
 use super::interrupt;
@@ -59,6 +61,25 @@ pub(crate) async fn on_environment<'a, T>(
     image: Option<&str>,
     work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let overridden = |environment: &mut Environment| {
+        if let Some(reference) = image {
+            environment.source = ImageSource::Prebuilt(reference.to_owned());
+        }
+    };
+    on_environment_with(command, globals, ui, overridden, work).await
+}
+
+/// The same, with what the command's own flags say otherwise than the file.
+///
+/// # Errors
+/// The configuration's, or the work's.
+pub(crate) async fn on_environment_with<'a, T>(
+    command: &'static str,
+    globals: &Globals,
+    ui: &'a Ui,
+    overridden: impl FnOnce(&mut Environment),
+    work: impl AsyncFnOnce(&Session<'a>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let Loaded {
         mut environment,
         warnings,
@@ -66,9 +87,7 @@ pub(crate) async fn on_environment<'a, T>(
     for warning in warnings.warnings() {
         ui.warn(&warning).await;
     }
-    if let Some(reference) = image {
-        environment.source = ImageSource::Prebuilt(reference.to_owned());
-    }
+    overridden(&mut environment);
     let environment = Arc::new(environment);
     ui.expect_hosts(environment.hosts.iter().map(|host| &host.address));
     let values: Arc<dyn Connections> =
@@ -164,6 +183,19 @@ impl Session<'_> {
         }
     }
 
+    /// Keeps who agreed to a plan, for its release and for the evidence.
+    pub(crate) fn approve(
+        &self,
+        approval: &Approval,
+        risk: Risk,
+        risks: &[String],
+    ) -> Option<Approved> {
+        let approved = approval.record(self.origin().actor, risk, risks)?;
+        // A command asks once.
+        let _ = self.house.approved.set(approved.clone());
+        Some(approved)
+    }
+
     /// Everything that is true now.
     ///
     /// # Errors
@@ -233,17 +265,24 @@ impl Session<'_> {
     /// Under the lock an open `migrate run` has no process any more.
     async fn close_cut_off_runs(&self, cx: &Cx, history: History) -> Result<History, Fault> {
         let open = |release: &&Release| {
-            release.outcome == Outcome::Open && release.kind == ReleaseKind::Migrate
+            let alone = matches!(release.kind, ReleaseKind::Migrate | ReleaseKind::Restore);
+            release.outcome == Outcome::Open && alone
         };
         let mut closed = vec![];
         for release in history.of(&self.environment.name).filter(open) {
             let mut release = release.clone();
             close_cut_off(&mut release)?;
             self.keeper.save(&release).await?;
-            cx.warn(format!(
-                "`migrate run` {} was cut off; the database knows what it did",
-                release.id
-            ));
+            cx.warn(match release.kind {
+                ReleaseKind::Restore => format!(
+                    "`backup restore` {} was cut off; the names of the server's databases tell how far it came",
+                    release.id
+                ),
+                _ => format!(
+                    "`migrate run` {} was cut off; the database knows what it did",
+                    release.id
+                ),
+            });
             closed.push(release);
         }
         if closed.is_empty() {
@@ -297,7 +336,7 @@ async fn release(held: Box<dyn Held>) {
 }
 
 /// Who runs this, and where.
-fn who() -> (String, String) {
+pub(crate) fn who() -> (String, String) {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let who = variable("GITHUB_ACTOR")
         .or_else(|| variable("GITLAB_USER_LOGIN"))

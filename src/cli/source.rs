@@ -38,7 +38,39 @@ pub(crate) async fn commit(root: &Path) -> Option<String> {
     git(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).await
 }
 
+/// The files of a folder that are in no commit, or not as they were committed:
+/// ignored ones too. Empty where there is no repository.
+pub(crate) async fn changed(folder: &Path) -> Vec<String> {
+    let listed = printed(
+        folder,
+        &[
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--ignored",
+            "--",
+            ".",
+        ],
+    )
+    .await;
+    let listed = listed.unwrap_or_default();
+    let entries = listed.split('\0');
+    // Two letters of state, a blank, the path.
+    entries
+        .filter_map(|entry| entry.get(3..))
+        .map(str::to_owned)
+        .collect()
+}
+
 async fn git(root: &Path, args: &[&str]) -> Option<String> {
+    let printed = printed(root, args).await?;
+    Some(printed.trim().to_owned())
+}
+
+/// Every byte of it: blanks at the beginning of a line mean something.
+async fn printed(root: &Path, args: &[&str]) -> Option<String> {
     let output = Command::new("git")
         .arg("-C")
         .arg(root)
@@ -54,5 +86,5 @@ async fn git(root: &Path, args: &[&str]) -> Option<String> {
     output
         .status
         .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

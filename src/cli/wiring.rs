@@ -1,6 +1,6 @@
 //! Joins adapters to ports: the only reader of their constructors.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::database;
 use crate::docker::auth::Auth;
@@ -10,9 +10,10 @@ use crate::http::Prober;
 use crate::migrate::{self, Registry};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
+use crate::model::release::Approved;
 use crate::ports::{
-    Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe, Proxy,
-    Pusher, RolloutStrategy, Services, StateFolders,
+    Backups, Builder, Connections, ContainerRunner, Databases, Fetch, HostLink, Migrator, Probe,
+    Proxy, Pusher, RolloutStrategy, Services, StateFolders,
 };
 use crate::proxy;
 use crate::rollout::{self, Hands};
@@ -30,9 +31,12 @@ pub(crate) struct House {
     pub(crate) runner: Arc<dyn ContainerRunner>,
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) pusher: Arc<dyn Pusher>,
-    pub(crate) registry: Arc<Registry>,
     pub(crate) databases: Arc<dyn Databases>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) migrator: Arc<dyn Migrator>,
+    /// Told by whoever asked, and written into the evidence.
+    pub(crate) approved: Arc<OnceLock<Approved>>,
+    pub(crate) backups: Arc<dyn Backups>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) services: Arc<dyn Services>,
     pub(crate) folders: Arc<dyn StateFolders>,
@@ -95,6 +99,7 @@ pub(crate) fn house(
         cache: Delivery::default_cache(),
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
+    let backups = database::backups(Arc::clone(&link), Arc::clone(&runner), Arc::clone(&folders));
     let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
     let migrator = migrate::migrator(
         Arc::clone(environment),
@@ -114,6 +119,7 @@ pub(crate) fn house(
     };
     let services = services(Arc::clone(&engines), Arc::clone(&auth));
     let state = environment.root.join(".stagecraft");
+    let approved = Arc::default();
     let house = House {
         builder: builder(Arc::clone(&engines), Arc::clone(&values), Arc::clone(&auth)),
         lock: EnvironmentLock::new(
@@ -123,13 +129,20 @@ pub(crate) fn house(
             &state,
         ),
         pusher: pusher(Arc::clone(&engines), Arc::clone(&link), auth, delivery),
-        registry,
         databases,
-        migrator: Arc::new(Witnessed::new(migrator, environment, mask)),
+        registry,
+        migrator: Arc::new(Witnessed {
+            inner: migrator,
+            environment: Arc::clone(environment),
+            mask,
+            approved: Arc::clone(&approved),
+        }),
+        approved,
         strategy: match environment.rollout.strategy {
             Strategy::Swarm => rollout::swarm(hands, Arc::clone(&services)),
             Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => rollout::fleet(hands),
         },
+        backups,
         services,
         proxy,
         probe: Arc::clone(&prober) as Arc<dyn Probe>,

@@ -6,6 +6,7 @@
 //! speaks to them over the container's input and output.
 //! Invariant: no message shows a URL's password.
 
+mod backup;
 mod claim;
 mod dial;
 mod ledger;
@@ -26,6 +27,7 @@ use crate::ports::{
     ContainerRunner, Cx, Database, Databases, Dialect, HostLink, Job, Route, SessionOptions, Who,
 };
 
+pub use backup::backups;
 pub use remote::helper;
 
 use dial::Dialer;

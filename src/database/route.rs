@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::model::container::Container;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::project::Via;
@@ -71,6 +72,20 @@ pub(super) async fn container_address(
     host: &HostAddress,
     name: &str,
 ) -> Result<Option<String>, Fault> {
+    let found = container(cx, runner, host, name).await?;
+    Ok(found.and_then(|container| container.address))
+}
+
+/// The running container itself.
+///
+/// # Errors
+/// As [`container_address`].
+pub(super) async fn container(
+    cx: &Cx,
+    runner: &dyn ContainerRunner,
+    host: &HostAddress,
+    name: &str,
+) -> Result<Option<Container>, Fault> {
     if name == "localhost" || name.contains('.') || name.parse::<IpAddr>().is_ok() {
         return Ok(None);
     }
@@ -80,10 +95,10 @@ pub(super) async fn container_address(
                 "the database's container `{name}` on {host} does not run"
             )));
         }
-        return Ok(container.address);
+        return Ok(Some(container));
     }
     let service = BTreeMap::from([("com.docker.compose.service".to_owned(), name.to_owned())]);
-    let running: Vec<_> = runner
+    let mut running: Vec<_> = runner
         .list(cx, host, &service)
         .await?
         .into_iter()
@@ -91,7 +106,7 @@ pub(super) async fn container_address(
         .collect();
     match running.as_slice() {
         [] => Ok(None),
-        [only] => Ok(only.address.clone()),
+        [_] => Ok(running.pop()),
         several => {
             let names: Vec<&str> = several.iter().map(|one| one.name.as_str()).collect();
             Err(Fault::config(format!(

@@ -85,6 +85,15 @@ impl ConnectionUrl {
     }
 
     /// # Errors
+    /// It names a server.
+    pub(super) fn file(&self) -> Result<PathBuf, Fault> {
+        match &self.place {
+            Place::File(path) => Ok(path.clone()),
+            Place::Server(_) => Err(Fault::internal("a server is no file")),
+        }
+    }
+
+    /// # Errors
     /// Not a URL of a known scheme. The text is not repeated.
     pub(super) fn parse(variable: &str, text: &Secret) -> Result<Self, Fault> {
         let trimmed = text.reveal().trim();

@@ -17,7 +17,7 @@ use crate::plan::{
 };
 use crate::ports::{HostStep, RolloutPlan, Slot};
 
-use super::swarm;
+use super::{swarm, unrouted};
 
 pub(super) fn rollout_plan(
     recipe: &Recipe<'_>,
@@ -42,6 +42,7 @@ pub(super) fn rollout_plan(
         image: recipe.image.clone(),
         rollout: environment.rollout.clone(),
         route: environment.route(),
+        unrouted: unrouted::hosts(environment, outline, facts),
         gate: environment.schema_gate.clone(),
         batches: batches
             .map(|batch| batch.iter().map(|host| fleet.step(host)).collect())
@@ -60,7 +61,7 @@ struct Fleet<'a> {
 impl Fleet<'_> {
     fn step(&self, outline: &HostOutline) -> HostStep {
         let known = self.facts.host(&outline.host);
-        let mut taken = known.map_or_else(BTreeSet::new, |known| known.taken_ports.clone());
+        let mut taken = known.map_or_else(BTreeSet::new, |known| known.taken_ports.all());
         let named = |names: &[String]| self.named(&outline.host, names);
         HostStep {
             host: outline.host.clone(),

@@ -200,7 +200,7 @@ fn begun_before(plan: &DeployPlan, phase: Phase) -> bool {
 
 /// Adds what the databases say this release did: a process that was killed
 /// could not record it.
-pub(super) fn recall(release: &mut Release, plans: &[MigrationPlan]) {
+pub fn recall(release: &mut Release, plans: &[MigrationPlan]) {
     for plan in plans {
         let done: Vec<MigrationResult> = plan
             .done_by(&release.id)

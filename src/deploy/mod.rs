@@ -19,10 +19,14 @@ mod safety;
 mod standing;
 mod swarm;
 mod tolerance;
+mod unrouted;
 
 pub use deployer::Deployer;
 pub use journal::{Journal, Stopped};
 pub use maintenance::{Posted, maintenance, refuse_without_proxy};
-pub use migrate::record_run;
+pub use migrate::{recall, record_run};
 pub use observe::{Observer, Wanted, one_history, ours};
-pub use record::{Origin, close_cut_off, new_deploy, new_migration, new_rollback, reopen};
+pub use record::{
+    Origin, close_cut_off, new_deploy, new_migration, new_restore, new_rollback, reopen,
+};
+pub use tolerance::live_tolerates_all;

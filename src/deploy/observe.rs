@@ -8,7 +8,7 @@ use futures_util::future::{join_all, try_join_all};
 use crate::model::container::{Container, label};
 use crate::model::fault::Fault;
 use crate::model::history::History;
-use crate::model::host::HostAddress;
+use crate::model::host::{HostAddress, TakenPorts};
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::names::DatabaseName;
@@ -95,7 +95,7 @@ impl Observer<'_> {
         let (engine, containers, taken_ports, traffic, _) = tokio::try_join!(
             self.runner.engine(&cx, address),
             self.runner.list(&cx, address, &labels),
-            self.runner.taken_ports(&cx, address),
+            self.taken_ports(&cx, address),
             self.traffic(&cx, address),
             // Asked for now, known when it is compared.
             self.folders.folder(address)
@@ -108,6 +108,14 @@ impl Observer<'_> {
             taken_ports,
             traffic,
         })
+    }
+
+    /// Asked only where a port is to be chosen: it costs a command on the host.
+    async fn taken_ports(&self, cx: &Cx, address: &HostAddress) -> Result<TakenPorts, Fault> {
+        match self.environment.chooses_ports() {
+            true => self.runner.taken_ports(cx, address).await,
+            false => Ok(TakenPorts::default()),
+        }
     }
 
     /// A proxy that does not answer stops nothing here: what needs it will

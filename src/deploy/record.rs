@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use uuid::Uuid;
 
+use crate::model::backup::{AutoRestore, BackupRecord, BackupTaken};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan};
 use crate::model::phase::{Mark, Phase, Status};
@@ -127,6 +128,37 @@ pub fn new_migration(
     release
 }
 
+/// `backup restore` is recorded the same way; it has no phases of its own.
+#[must_use]
+pub fn new_restore(
+    environment: &Environment,
+    id: ReleaseId,
+    source: &SourceFacts,
+    live: Option<&ReleaseId>,
+    backup: &BackupRecord,
+    origin: &Origin,
+) -> Release {
+    let mut release = new_migration(environment, id, source, live, origin);
+    release.kind = ReleaseKind::Restore;
+    release.version = backup.id.to_string();
+    for record in release.phases.values_mut() {
+        record.status = Status::Skipped;
+        record.reason = Some("a restore alone".to_owned());
+    }
+    release.backups = vec![BackupTaken {
+        database: backup.database.clone(),
+        id: backup.id.clone(),
+        host: backup.host.clone(),
+        path: backup.path.clone(),
+        restore: AutoRestore::None,
+    }];
+    let before = backup.contents.schema_version;
+    let schema = release.schema.entry(backup.database.clone()).or_default();
+    schema.before = before;
+    schema.after = before;
+    release
+}
+
 fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &Origin) -> Release {
     Release {
         timestamp: id.time(),
@@ -149,6 +181,7 @@ fn blank(environment: &Environment, id: ReleaseId, kind: ReleaseKind, origin: &O
             .collect(),
         hosts: IndexMap::new(),
         migrations: vec![],
+        backups: vec![],
         known_migrations: IndexMap::new(),
         schema: IndexMap::new(),
         roles: IndexMap::new(),

@@ -197,6 +197,7 @@ mod tests {
                 keep: 2,
             },
             route: None,
+            unrouted: vec![],
             gate: None,
             batches: hosts(&HOSTS)
                 .into_iter()

@@ -18,6 +18,7 @@ use crate::plan::{
 use crate::ports::{HostStep, RolloutPlan, ServiceStep, SwarmPlan};
 
 use super::observe::ours;
+use super::unrouted;
 
 pub(super) fn rollout_plan(
     recipe: &Recipe<'_>,
@@ -31,7 +32,7 @@ pub(super) fn rollout_plan(
     let mut taken: BTreeSet<u16> = facts
         .hosts
         .iter()
-        .flat_map(|host| host.taken_ports.iter().copied())
+        .flat_map(|host| host.taken_ports.all())
         .collect();
     let services = outline
         .services
@@ -55,6 +56,11 @@ pub(super) fn rollout_plan(
         image: recipe.image.clone(),
         rollout: environment.rollout.clone(),
         route: environment.route(),
+        unrouted: match environment.route() {
+            // The engine may place a task on any of them.
+            Some(_) => vec![],
+            None => unrouted::hosts(environment, outline, facts),
+        },
         gate: environment.schema_gate.clone(),
         batches: vec![
             facts

@@ -7,7 +7,7 @@
 //! question before an act: the engine is told what to do, and what it answers
 //! decides what is made up for.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use crate::model::command_line::CommandLine;
 use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use crate::model::fault::Fault;
-use crate::model::host::HostAddress;
+use crate::model::host::{HostAddress, TakenPorts};
 use crate::model::image::{Digest, PinnedImage};
 use crate::ports::{Attached, ContainerRunner, Cx, FolderEntry, ImageCheck, StateFolders};
 
@@ -331,7 +331,7 @@ impl ContainerRunner for Runner {
         cx.or_interrupted(refusal::publisher(&engine, port)).await
     }
 
-    async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault> {
+    async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<TakenPorts, Fault> {
         let engine = self.on(host)?;
         cx.or_interrupted(ports::taken(&engine, self.engines.link()))
             .await

@@ -1,29 +1,36 @@
-//! The repository's ledger of checksums: read, compared, and added to. Imports
-//! `model::fault`. Adding an entry never touches another one, so creating a
-//! migration cannot bless an edit of an old one.
+//! The repository's ledger of checksums: found, read, and written. Imports
+//! `model`. An entry is only ever written by name: adding one never touches
+//! another, so nothing blesses an edit by the way.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::model::complaint::{Complaint, Rule};
 use crate::model::fault::Fault;
-
-use super::drift::Candidate;
+use crate::model::project::{MigrationSource, MigrationSpec};
 
 const SCHEMA: &str = "1";
 const ALGORITHM: &str = "sha256";
+/// Where it is when the configuration does not say.
+const NAME: &str = "checksums.json";
 
-/// The file as it is stored; keys sorted.
+/// The file as it is stored; names sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Ledger {
     schema_version: String,
     algorithm: String,
     /// File name to the hash of its raw bytes.
+    #[serde(deserialize_with = "unique")]
     files: BTreeMap<String, String>,
     /// File name to the hash of its tokens.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique"
+    )]
     normalised: BTreeMap<String, String>,
 }
 
@@ -38,146 +45,265 @@ impl Default for Ledger {
     }
 }
 
-/// Where ledger and files differ.
-///
-/// # Errors
-/// The ledger is missing, cannot be read, or is of another kind.
-pub fn check(path: &Path, files: &[Candidate]) -> Result<Vec<String>, Fault> {
-    let ledger = read(path)?;
-    let mut problems = vec![];
-    for file in files {
-        match ledger.files.get(&file.id) {
-            None => problems.push(format!(
-                "`{}` has no entry in the ledger `{}`: add it with {}",
-                file.id,
-                path.display(),
-                file.checksum
-            )),
-            Some(known) if *known == file.checksum => {}
-            Some(_)
-                if ledger
-                    .normalised
-                    .get(&file.id)
-                    .is_some_and(|hash| hash == file.normalised()) => {}
-            Some(known) => problems.push(format!(
-                "`{}` is not what the ledger `{}` says: expected {known}, found {}",
-                file.id,
-                path.display(),
-                file.checksum
-            )),
-        }
+impl Ledger {
+    fn render(&self) -> Result<String, Fault> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| {
+            Fault::internal("cannot write the ledger as JSON").caused_by(&error)
+        })?;
+        Ok(text + "\n")
     }
-    for name in ledger.files.keys() {
-        if !files.iter().any(|file| file.id == *name) {
-            problems.push(format!(
-                "the ledger `{}` names `{name}`, which does not exist",
-                path.display()
-            ));
-        }
-    }
-    Ok(problems)
 }
 
-/// Adds one entry; an existing one of that name is an error.
+/// A ledger that was read.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// As messages name it.
+    pub shown: String,
+    text: String,
+    ledger: Ledger,
+}
+
+/// What an entry says of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    /// SHA-256 of the raw bytes.
+    pub checksum: String,
+    /// SHA-256 of the tokens.
+    pub normalised: String,
+}
+
+/// The ledger of a folder: the one that is configured, or one that lies in the
+/// folder all the same.
+#[must_use]
+pub fn path(spec: &MigrationSpec) -> Option<PathBuf> {
+    if spec.ledger.is_some() {
+        return spec.ledger.clone();
+    }
+    // An image's folder is not this one.
+    let here = spec.source == MigrationSource::Checkout;
+    future_path(spec).filter(|path| here && path.is_file())
+}
+
+/// Where one would begin.
+#[must_use]
+pub fn future_path(spec: &MigrationSpec) -> Option<PathBuf> {
+    let beside = || spec.path.as_ref().map(|folder| folder.join(NAME));
+    spec.ledger.clone().or_else(beside)
+}
+
+/// As messages name it.
+#[must_use]
+pub fn shown(spec: &MigrationSpec, path: &Path) -> String {
+    let inside = spec.path.as_ref().zip(spec.path_written.as_ref());
+    match inside.and_then(|(folder, written)| {
+        let rest = path.strip_prefix(folder).ok()?;
+        Some(Path::new(written).join(rest))
+    }) {
+        Some(written) => written.display().to_string(),
+        None => path.display().to_string(),
+    }
+}
+
+/// # Errors
+/// It is missing, cannot be read, or is of another kind.
+pub fn read(path: &Path, shown: &str) -> Result<Stored, Complaint> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let complaint = unreadable(shown, &error.to_string());
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                complaint.hint("begin it with `stagecraft migrate check --write-ledger`")
+            }
+            _ => complaint,
+        }
+    })?;
+    Stored::parse(&text, shown)
+}
+
+fn unreadable(shown: &str, why: &str) -> Complaint {
+    let what = format!("the ledger cannot be read: {why}");
+    Complaint::violation(Rule::Ledger, shown, what)
+}
+
+impl Stored {
+    /// # Errors
+    /// Not a ledger, or one of another version.
+    pub fn parse(text: &str, shown: &str) -> Result<Self, Complaint> {
+        let ledger: Ledger = serde_json::from_str(text).map_err(|error| {
+            let complaint = unreadable(shown, &error.to_string());
+            complaint.at(error.line().max(1), error.column().max(1))
+        })?;
+        if ledger.schema_version != SCHEMA || ledger.algorithm != ALGORITHM {
+            let why = format!(
+                "it has schemaVersion `{}` and algorithm `{}`, expected `{SCHEMA}` and `{ALGORITHM}`",
+                ledger.schema_version, ledger.algorithm
+            );
+            return Err(unreadable(shown, &why));
+        }
+        Ok(Self {
+            shown: shown.to_owned(),
+            text: text.to_owned(),
+            ledger,
+        })
+    }
+
+    #[must_use]
+    pub fn checksum(&self, name: &str) -> Option<&str> {
+        self.ledger.files.get(name).map(String::as_str)
+    }
+
+    #[must_use]
+    pub fn normalised(&self, name: &str) -> Option<&str> {
+        self.ledger.normalised.get(name).map(String::as_str)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.ledger.files.keys().map(String::as_str)
+    }
+
+    /// Where an entry stands.
+    #[must_use]
+    pub fn line(&self, name: &str) -> Option<usize> {
+        let quoted = serde_json::to_string(name).ok()?;
+        let at = self.text.lines().position(|line| line.contains(&quoted));
+        at.map(|index| index + 1)
+    }
+
+    /// It is what Stagecraft would write.
+    #[must_use]
+    pub fn is_canonical(&self) -> bool {
+        self.ledger.render().is_ok_and(|text| text == self.text)
+    }
+}
+
+/// Writes `entries`, takes out those of the names in `gone`, and leaves every
+/// other one as it is. Makes the ledger where there is none.
 ///
 /// # Errors
-/// The ledger cannot be read or written, or names the file already.
-pub fn add(path: &Path, name: &str, checksum: &str, normalised: &str) -> Result<(), Fault> {
+/// It cannot be read or written.
+pub fn write(path: &Path, shown: &str, entries: &[Entry], gone: &[String]) -> Result<(), Fault> {
     let mut ledger = match path.exists() {
-        true => read(path)?,
+        true => {
+            let stored = read(path, shown);
+            let stored = stored.map_err(|complaint| Fault::refused(complaint.to_string()))?;
+            stored.ledger
+        }
         false => Ledger::default(),
     };
-    if ledger.files.contains_key(name) {
-        return Err(Fault::refused(format!(
-            "the ledger `{}` names `{name}` already",
-            path.display()
-        )));
+    for name in gone {
+        ledger.files.remove(name);
+        ledger.normalised.remove(name);
     }
-    ledger.files.insert(name.to_owned(), checksum.to_owned());
-    ledger
-        .normalised
-        .insert(name.to_owned(), normalised.to_owned());
-    let mut text = serde_json::to_string_pretty(&ledger)
-        .map_err(|error| Fault::internal("cannot write the ledger as JSON").caused_by(&error))?;
-    text.push('\n');
-    super::evidence::write_atomically(path, text.as_bytes())
+    for entry in entries {
+        let Entry {
+            name,
+            checksum,
+            normalised,
+        } = entry.clone();
+        ledger.normalised.insert(name.clone(), normalised);
+        ledger.files.insert(name, checksum);
+    }
+    super::evidence::write_atomically(path, ledger.render()?.as_bytes())
 }
 
-fn read(path: &Path) -> Result<Ledger, Fault> {
-    let cannot = || Fault::config(format!("cannot read the ledger `{}`", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| cannot().caused_by(&error))?;
-    let ledger: Ledger = serde_json::from_str(&text).map_err(|error| cannot().caused_by(&error))?;
-    if ledger.schema_version != SCHEMA || ledger.algorithm != ALGORITHM {
-        return Err(cannot().because(format!(
-            "it has schemaVersion `{}` and algorithm `{}`, expected `{SCHEMA}` and `{ALGORITHM}`",
-            ledger.schema_version, ledger.algorithm
-        )));
+/// A map in which no name stands twice: of two entries that a merge left, JSON
+/// would take the last.
+fn unique<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Entries;
+
+    impl<'de> de::Visitor<'de> for Entries {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object of file names and hashes")
+        }
+
+        fn visit_map<M: de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+            let mut entries = BTreeMap::new();
+            while let Some((name, hash)) = map.next_entry::<String, String>()? {
+                if entries.contains_key(&name) {
+                    return Err(de::Error::custom(format!("`{name}` stands twice")));
+                }
+                entries.insert(name, hash);
+            }
+            Ok(entries)
+        }
     }
-    Ok(ledger)
+
+    deserializer.deserialize_map(Entries)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::sql::Mode;
-    use crate::model::project::MigrationStrategy;
 
-    fn file(id: &str, checksum: &str) -> Candidate {
-        Candidate {
-            id: id.into(),
-            version: None,
+    fn entry(name: &str, checksum: &str) -> Entry {
+        Entry {
+            name: name.into(),
             checksum: checksum.into(),
-            prefixes: vec!["n".into()],
-            strategy: MigrationStrategy::PreDeploy,
-            mode: Mode::Together,
-            compat: crate::model::compat::Compat::Additive,
+            normalised: "n".into(),
         }
     }
 
-    #[test]
-    fn missing_stale_and_edited_entries_are_all_named() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("checksums.json");
-        let text =
-            r#"{"schemaVersion":"1","algorithm":"sha256","files":{"a":"1","b":"2","z":"3"}}"#;
-        std::fs::write(&path, text).expect("written");
-        let problems =
-            check(&path, &[file("a", "1"), file("b", "x"), file("c", "4")]).expect("read");
-        assert_eq!(problems.len(), 3);
-        assert!(
-            problems[0].starts_with("`b` is not") && problems[0].contains("expected 2, found x")
-        );
-        assert!(problems[1].starts_with("`c` has no entry"));
-        assert!(problems[2].contains("`z`, which does not exist"));
-    }
-
+    /// C10: the shape, names sorted, a newline at the end.
     #[test]
     fn a_new_entry_leaves_the_others_as_they_are() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("checksums.json");
-        add(&path, "b", "2", "n").expect("added");
-        add(&path, "a", "1", "n").expect("added");
-        assert!(add(&path, "a", "9", "n").is_err());
+        write(&path, "l", &[entry("b", "2")], &[]).expect("written");
+        write(&path, "l", &[entry("a", "1")], &[]).expect("written");
         let text = std::fs::read_to_string(&path).expect("there");
-        assert!(text.ends_with("}\n") && text.find("\"a\"") < text.find("\"b\""));
-        assert!(
-            check(&path, &[file("a", "1"), file("b", "2")])
-                .expect("read")
-                .is_empty()
+        assert_eq!(
+            text,
+            "{\n  \"schemaVersion\": \"1\",\n  \"algorithm\": \"sha256\",\n  \"files\": {\n    \"a\": \"1\",\n    \"b\": \"2\"\n  },\n  \"normalised\": {\n    \"a\": \"n\",\n    \"b\": \"n\"\n  }\n}\n"
         );
+        let stored = read(&path, "l").expect("read");
+        assert!(stored.is_canonical());
+        assert_eq!(stored.line("b"), Some(6));
+        write(&path, "l", &[], &["a".into()]).expect("written");
+        let stored = read(&path, "l").expect("read");
+        assert_eq!(stored.names().collect::<Vec<_>>(), ["b"]);
+    }
+
+    /// C11: unreadable, wrong schemaVersion, wrong algorithm, files no object.
+    #[test]
+    fn a_ledger_of_another_kind_is_not_guessed_at() {
+        for (text, why) in [
+            (
+                r#"{"schemaVersion":"1","algorithm":"md5","files":{}}"#,
+                "md5",
+            ),
+            (
+                r#"{"schemaVersion":"2","algorithm":"sha256","files":{}}"#,
+                "`2`",
+            ),
+            (
+                r#"{"schemaVersion":"1","algorithm":"sha256","files":[]}"#,
+                "object",
+            ),
+            (
+                r#"{"schemaVersion":"1","algorithm":"sha256","files":{"a":"1","a":"2"}}"#,
+                "`a` stands twice",
+            ),
+            ("<<<<<<< HEAD", "expected value"),
+        ] {
+            let complaint = Stored::parse(text, "l").expect_err("refused");
+            assert!(complaint.what.contains(why), "{complaint}");
+        }
+        let missing = read(Path::new("/nowhere/l"), "l").expect_err("missing");
+        assert!(missing.to_string().contains("--write-ledger"));
     }
 
     #[test]
-    fn a_ledger_of_another_kind_is_not_guessed_at() {
+    fn a_ledger_that_lies_in_the_folder_counts_without_being_configured() {
         let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("checksums.json");
-        let text = r#"{"schemaVersion":"1","algorithm":"md5","files":{}}"#;
-        std::fs::write(&path, text).expect("written");
-        assert!(
-            check(&path, &[])
-                .expect_err("refused")
-                .to_string()
-                .contains("md5")
-        );
+        let spec = crate::migrate::test_support::spec(dir.path());
+        assert_eq!(path(&spec), None);
+        let beside = dir.path().join("checksums.json");
+        std::fs::write(&beside, "").expect("written");
+        assert_eq!(path(&spec), Some(beside.clone()));
+        assert_eq!(shown(&spec, &beside), "db/migrations/checksums.json");
     }
 }

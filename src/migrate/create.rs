@@ -1,6 +1,7 @@
 //! A new migration file, named in the style of its folder. Imports `model`.
-//! An existing file is never overwritten, and of the ledger only the new
-//! file's own entry is written.
+//! An existing file is never overwritten, nothing is created in a folder that
+//! is in violation already, and of the ledger only the new file's own entry is
+//! written: so an edit of an old one is not blessed by the way.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,17 +11,21 @@ use chrono::{DateTime, Utc};
 use crate::model::fault::Fault;
 use crate::model::project::{MigrationSource, MigrationSpec};
 
-use super::checksums;
+use crate::model::complaint::{Complaint, Rule};
+use crate::ports::Dialect;
+
+use super::checksums::{self, Entry};
+use super::engines::raw;
 use super::files::Format;
 use super::hashing;
+use super::policy::{self, Dialects};
 use super::sql;
-use crate::ports::Dialect;
 
 /// Creates the file and returns its path.
 ///
 /// # Errors
 /// A name without letters or digits, a folder that cannot be written, a name
-/// that the pattern does not allow.
+/// that the pattern does not allow; a folder that is in violation.
 pub fn create(spec: &MigrationSpec, name: &str, now: DateTime<Utc>) -> Result<PathBuf, Fault> {
     let Some(folder) = &spec.path else {
         return Err(Fault::config(format!(
@@ -36,6 +41,7 @@ pub fn create(spec: &MigrationSpec, name: &str, now: DateTime<Utc>) -> Result<Pa
     foreign(spec)?;
     let words = slug(name)?;
     std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+    in_order(spec)?;
     let number = next(folder, now)?;
     let file = format!("{number}_{words}.sql");
     allowed(spec, &file)?;
@@ -46,11 +52,14 @@ pub fn create(spec: &MigrationSpec, name: &str, now: DateTime<Utc>) -> Result<Pa
         .write_all(text.as_bytes())
         .and_then(|()| opened.sync_all())
         .map_err(|error| cannot(&path, &error))?;
-    if let Some(ledger) = &spec.ledger {
-        // A file of comments has the same hash in every dialect.
-        let normalised = sql::read(Dialect::Sqlite, &text).normalised();
-        let checksum = hashing::sha256(text.as_bytes());
-        checksums::add(ledger, &file, &checksum, &normalised)?;
+    if let Some(ledger) = checksums::path(spec) {
+        let entry = Entry {
+            name: file,
+            checksum: hashing::sha256(text.as_bytes()),
+            // A file of comments has the same hash in every dialect.
+            normalised: sql::read(Dialect::Sqlite, &text).normalised(),
+        };
+        checksums::write(&ledger, &checksums::shown(spec, &ledger), &[entry], &[])?;
     }
     Ok(path)
 }
@@ -68,6 +77,33 @@ fn foreign(spec: &MigrationSpec) -> Result<(), Fault> {
         .state("nothing was created")
         .hint(format!("begin the file with `{command}`"))),
     }
+}
+
+/// What another engine's files have to be like is that engine's to say.
+fn in_order(spec: &MigrationSpec) -> Result<(), Fault> {
+    if spec.engine != raw::ID {
+        return Ok(());
+    }
+    let dialects = Dialects::Unknown;
+    let read = policy::read(spec, dialects)?;
+    // A file that waits for its statements is no reason, nor is the first one.
+    let first = read.folder.files.is_empty();
+    let stands = |complaint: &Complaint| {
+        let waits = complaint.rule == Rule::Empty || (first && complaint.rule == Rule::Ledger);
+        complaint.is_violation() && !waits
+    };
+    let all = policy::alone(&read, spec, &dialects);
+    let mut violations = all.iter().filter(|complaint| stands(complaint)).peekable();
+    if violations.peek().is_none() {
+        return Ok(());
+    }
+    let what = format!("`{}` is in violation already", read.folder.shown);
+    let fault = violations.fold(Fault::refused(what), |fault, complaint| {
+        fault.because(complaint.to_string())
+    });
+    Err(fault
+        .state("nothing was created")
+        .hint("mend that first; see everything with `stagecraft migrate check`"))
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> Fault {
@@ -196,17 +232,44 @@ mod tests {
         assert!(created(&[], " -!- ").is_err());
     }
 
+    /// C13: existing entries are compared first, and none is rewritten.
+    #[test]
+    fn an_edit_of_an_old_file_is_refused_and_not_blessed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut spec = spec(dir.path());
+        let ledger = dir.path().join("checksums.json");
+        spec.ledger = Some(ledger.clone());
+        create(&spec, "a", now()).expect("created");
+        let old = std::fs::read_to_string(&ledger).expect("there");
+        let first = dir.path().join("20260304050607_a.sql");
+        std::fs::write(&first, "select 'edited'").expect("written");
+        let fault = create(&spec, "b", now()).expect_err("refused");
+        assert_eq!(fault.kind, crate::model::fault::FaultKind::Refused);
+        assert!(
+            fault.causes[0].contains("20260304050607_a.sql"),
+            "{fault:?}"
+        );
+        assert_eq!(std::fs::read_to_string(&ledger).expect("there"), old);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 2);
+    }
+
+    /// C10, C13.
     #[test]
     fn the_ledger_gets_one_entry_and_keeps_the_others() {
         let dir = tempfile::tempdir().expect("a folder");
         let mut spec = spec(dir.path());
         let ledger = dir.path().join("checksums.json");
         spec.ledger = Some(ledger.clone());
-        let old = r#"{"schemaVersion":"1","algorithm":"sha256","files":{"0001_a.sql":"stale"}}"#;
-        std::fs::write(&ledger, old).expect("written");
-        std::fs::write(dir.path().join("0001_a.sql"), "edited").expect("written");
-        create(&spec, "b", now()).expect("created");
+        create(&spec, "a", now()).expect("created");
+        let old = std::fs::read_to_string(&ledger).expect("there");
+        spec.ledger = None;
+        create(&spec, "b", now()).expect("created: the ledger is there");
         let text = std::fs::read_to_string(&ledger).expect("there");
-        assert!(text.contains(r#""0001_a.sql": "stale""#) && text.contains("0002_b.sql"));
+        assert!(text.contains("20260304050608_b.sql"), "{text}");
+        let entry = old
+            .lines()
+            .find(|line| line.contains("_a.sql"))
+            .expect("there");
+        assert!(text.contains(entry.trim_end_matches(',')), "{text}");
     }
 }

@@ -1,7 +1,8 @@
 //! The evidence of migration steps, `migration.json`: failed or empty too.
 //! Imports `model`. A plain function over data; no secret can be in it,
-//! because faults carry none.
+//! because faults carry none, and every text is masked once more.
 
+mod audit;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -11,11 +12,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::model::fault::{Fault, FaultKind};
+use crate::model::health::Verdict;
 use crate::model::migration::{
-    DatabaseReport, MigrationFailure, MigrationOutcome, MigrationReport,
+    DatabaseReport, MigrationFailure, MigrationOutcome, MigrationReport, Risk,
 };
 use crate::model::phase::Phase;
-use crate::model::release::ReleaseId;
+use crate::model::release::{Approved, ReleaseId};
 pub use write::write_atomically;
 
 /// One migration step of one release.
@@ -31,23 +33,33 @@ pub struct Step<'a> {
     pub timeout: Duration,
     pub outcome: Result<&'a MigrationReport, &'a MigrationFailure>,
     pub backup_id: Option<&'a str>,
-    pub approver: Option<&'a str>,
-    pub risk: Option<&'a str>,
+    pub environment: &'a str,
+    /// Who ran it.
+    pub actor: &'a str,
+    /// Who agreed to it, where somebody had to.
+    pub approved: Option<&'a Approved>,
+    pub risk: Risk,
 }
 
 /// Writes the evidence below `state` (the folder of `releases.json`), and with
 /// a commit below `root` (the folder of the configuration) too. A second step
-/// of the same release is added to the first.
+/// of the same release is added to the first. Every text goes through `mask`,
+/// which takes secrets out.
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn write(state: &Path, root: &Path, step: &Step<'_>) -> Result<PathBuf, Fault> {
+pub fn write(
+    state: &Path,
+    root: &Path,
+    step: &Step<'_>,
+    mask: &(dyn Fn(&str) -> String + Send + Sync),
+) -> Result<PathBuf, Fault> {
     let release = step.release.as_str();
     let path = state.join("artifacts").join(release).join("migration.json");
     let before = std::fs::read(&path)
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let document = document(step, before);
+    let document = masked(document(step, before), mask);
     let mut bytes = serde_json::to_vec_pretty(&document)
         .map_err(|error| Fault::internal("cannot write the evidence as JSON").caused_by(&error))?;
     bytes.push(b'\n');
@@ -97,7 +109,24 @@ pub fn document(step: &Step<'_>, before: Option<Value>) -> Value {
         "logs": logs,
         "logsSource": if logs.is_empty() { "none" } else { "job-cli" },
         "runs": runs,
+        "audit": audit::records(step, before.as_ref()),
     })
+}
+
+/// Without secrets, in whatever depth a text stands.
+fn masked(value: Value, mask: &(dyn Fn(&str) -> String + Send + Sync)) -> Value {
+    match value {
+        Value::String(text) => Value::String(mask(&text)),
+        Value::Array(values) => values
+            .into_iter()
+            .map(|value| masked(value, mask))
+            .collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, masked(value, mask)))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+    }
 }
 
 /// The runs of other steps of this release.
@@ -163,9 +192,28 @@ fn run(step: &Step<'_>, report: &DatabaseReport) -> Value {
         "rollback_status": fault.map(|_| "none"),
         "recovery": { "suggestions": fault.map(|fault| fault.hints.clone()).unwrap_or_default() },
         "state": fault.map(|fault| fault.state.clone()).unwrap_or_default(),
-        "approver": step.approver,
+        "health_check_before": report.health_before,
+        "health_check_after": report.health_after,
+        "next_steps": next_steps(step, report, fault),
+        "approver": step.approved.map(|approved| approved.by.as_str()),
+        "approval": step.approved.map(|approved| approved.how.as_str()),
         "risk": step.risk,
     })
+}
+
+/// After a success: what was amiss all the same, and where to look.
+fn next_steps(step: &Step<'_>, report: &DatabaseReport, fault: Option<&Fault>) -> Vec<String> {
+    if let Some(fault) = fault {
+        return fault.hints.clone();
+    }
+    let amiss = report.health_after.iter().chain(&report.health_before);
+    let amiss = amiss.flat_map(|health| health.at_least(Verdict::Warning));
+    let mut steps: Vec<String> = amiss.map(|check| format!("look into: {check}")).collect();
+    steps.push(format!(
+        "see where it stands: `stagecraft migrate status --env {}`",
+        step.environment
+    ));
+    steps
 }
 
 fn complete(report: &DatabaseReport) -> bool {

@@ -175,7 +175,8 @@ impl All {
             Moment::Before => self.environment.health_before,
             Moment::After => self.environment.health_after,
         };
-        if !asked {
+        // A scratch database is nobody's: the application need not get in.
+        if !asked || self.which != Which::Configured {
             return Ok(Seen::default());
         }
         let at: Vec<_> = entries.map(|entry| (&entry.job, entry.plan)).collect();
@@ -268,6 +269,7 @@ fn whole(plans: &[MigrationPlan], mut report: MigrationReport) -> MigrationRepor
     });
     MigrationReport {
         databases: databases.collect(),
+        backups: report.backups,
     }
 }
 

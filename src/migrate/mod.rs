@@ -4,10 +4,11 @@
 //! both with the rows of the database (pure), `engines` drive the tools, the
 //! `registry` knows them by id, the `migrator` knows the databases of an
 //! environment, and a `step` locks them all before it changes the first; `health`
-//! looks at them before and after. `evidence` writes what a step did, `create` starts a new file,
-//! `checksums` is the repository's ledger, `compat` judges whether older
-//! code can live with a migration, `snapshot` describes a schema so that two
-//! looks at it can be compared.
+//! looks at them before and after. `evidence` writes what a step did, `create`
+//! starts a new file, `checksums` is the repository's ledger, `policy` judges a
+//! folder without any database, `scratch` makes an empty database to try it on,
+//! `compat` judges whether older code can live with a migration, `snapshot`
+//! describes a schema so that two looks at it can be compared.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
 //! and the files, never from a diff or a tool's prose.
@@ -24,7 +25,10 @@ mod hashing;
 mod health;
 mod migrator;
 pub mod native;
+mod parallel;
+pub mod policy;
 mod registry;
+pub mod reset;
 pub mod scratch;
 pub mod select;
 mod siphash;

@@ -62,6 +62,19 @@ enum Home {
     File(Folder),
 }
 
+/// Which kind of database it is, as its URL says. Opens nothing.
+///
+/// # Errors
+/// There is no URL, or none that can be read.
+pub async fn dialect(
+    tools: &Tools,
+    environment: &Environment,
+    database: &DatabaseSpec,
+) -> Result<Dialect, Fault> {
+    let job = job(tools, environment, database);
+    Ok(tools.databases.route(&job).await?.dialect)
+}
+
 /// Makes one beside `database`, lets `work` use it, and drops it however the
 /// work ends: done, failed, or stopped by the signal.
 ///

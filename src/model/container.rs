@@ -88,6 +88,14 @@ impl Default for StopPolicy {
     }
 }
 
+impl StopPolicy {
+    /// It is given no chance to end by itself.
+    #[must_use]
+    pub fn kills(&self) -> bool {
+        matches!(self.signal.as_str(), "SIGKILL" | "KILL" | "9")
+    }
+}
+
 /// A container as it should be.
 #[derive(Debug, Clone)]
 pub struct ContainerSpec {
@@ -183,6 +191,13 @@ impl Container {
     #[must_use]
     pub fn running(&self) -> bool {
         self.state == ContainerState::Running
+    }
+
+    /// Ports of the host's loopback that were chosen when it was made.
+    pub fn kept_ports(&self) -> impl Iterator<Item = u16> {
+        let kept = self.label(label::LOOPBACK).unwrap_or_default();
+        let pairs = kept.split(',').filter_map(|pair| pair.split_once('='));
+        pairs.filter_map(|(_, host)| host.parse().ok())
     }
 
     /// Where the host offers this port of the container, running or not.

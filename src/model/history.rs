@@ -168,6 +168,7 @@ mod tests {
             phases,
             hosts: IndexMap::new(),
             migrations: vec![],
+            backups: vec![],
             known_migrations: IndexMap::new(),
             schema: IndexMap::new(),
             roles: IndexMap::new(),

@@ -1,5 +1,6 @@
 //! A machine with Docker: `local`, or reached over SSH.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -143,6 +144,22 @@ pub struct Host {
     pub roles: Vec<RoleName>,
     /// Runs the one-off jobs of the environment.
     pub primary: bool,
+}
+
+/// Ports of a host that somebody has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakenPorts {
+    /// Containers keep them for when they are started again.
+    pub reserved: BTreeSet<u16>,
+    /// Published by a container that runs, or another program listens there.
+    pub busy: BTreeSet<u16>,
+}
+
+impl TakenPorts {
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<u16> {
+        &self.reserved | &self.busy
+    }
 }
 
 #[cfg(test)]

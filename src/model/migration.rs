@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::BackupTaken;
 use super::compat::Compat;
 use super::fault::Fault;
 use super::health::Health;
@@ -352,6 +353,9 @@ impl DatabaseReport {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationReport {
     pub databases: Vec<DatabaseReport>,
+    /// Taken before the first database was changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<BackupTaken>,
 }
 
 impl MigrationReport {

@@ -1,8 +1,10 @@
 //! The words that everything shares: plain data, no I/O, imports nothing of
 //! this crate.
 
+pub mod backup;
 pub mod command_line;
 pub mod compat;
+pub mod complaint;
 pub mod container;
 pub mod event;
 pub mod fault;

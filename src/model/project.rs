@@ -70,6 +70,16 @@ impl Environment {
         })
     }
 
+    /// Whether its containers get ports of their hosts that are chosen, rather
+    /// than written down: the proxy and the gate reach them there, and a
+    /// Swarm's services are asked for their health.
+    #[must_use]
+    pub fn chooses_ports(&self) -> bool {
+        self.proxy.is_some()
+            || self.schema_gate.is_some()
+            || self.rollout.strategy == Strategy::Swarm
+    }
+
     /// Whether old containers stay on their hosts, stopped, as the fast way
     /// back.
     #[must_use]

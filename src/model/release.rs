@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::backup::BackupTaken;
 use super::container::{PortBinding, StopPolicy};
 use super::host::HostAddress;
 use super::image::PinnedImage;
@@ -284,6 +285,9 @@ pub struct Release {
     pub hosts: IndexMap<HostAddress, HostRecord>,
     #[serde(default)]
     pub migrations: Vec<MigrationResult>,
+    /// Taken before migrations, with what came of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<BackupTaken>,
     #[serde(default)]
     pub known_migrations: IndexMap<DatabaseName, Vec<String>>,
     #[serde(default)]

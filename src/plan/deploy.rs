@@ -15,7 +15,7 @@ use super::identity::plan_id;
 use super::image::{BuildStep, PushStep, image_steps};
 use super::rollout::{RolloutOutline, outline};
 use super::safety::{Broken, Objection};
-use super::tolerance::{Tolerance, tolerance};
+use super::tolerance::{Meets, Tolerance, tolerance};
 use super::unbuilt;
 
 /// A phase's work, or why there is none.
@@ -260,7 +260,13 @@ fn migrate_step(plans: &[MigrationPlan], phase: Phase) -> Step<MigrateStep> {
 
 /// The live release must tolerate what the migrations make of the schema.
 fn ask_live(plan: &mut DeployPlan, environment: &Environment, facts: &Facts) {
-    let note = match tolerance(environment, facts, &plan.release, &facts.migrations) {
+    let note = match tolerance(
+        environment,
+        facts,
+        &plan.release,
+        &facts.migrations,
+        Meets::UntilTheSwitch,
+    ) {
         Tolerance::NotNeeded => return,
         Tolerance::NobodyServes(why) => {
             format!("no running code has to tolerate the new schema: {why}")

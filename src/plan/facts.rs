@@ -1,11 +1,9 @@
 //! What is true now. Taken under the environment lock (except for a dry run),
 //! read-only.
 
-use std::collections::BTreeSet;
-
 use crate::model::container::{Container, EngineFacts, label};
 use crate::model::history::History;
-use crate::model::host::HostAddress;
+use crate::model::host::{HostAddress, TakenPorts};
 use crate::model::image::PinnedImage;
 use crate::model::migration::MigrationPlan;
 use crate::model::names::{DatabaseName, RoleName};
@@ -27,9 +25,8 @@ pub struct HostFacts {
     pub engine: EngineFacts,
     /// Those of this project and environment, running or not.
     pub containers: Vec<Container>,
-    /// Ports of the host that any container has, or will have when it is
-    /// started again, whosever it is.
-    pub taken_ports: BTreeSet<u16>,
+    /// Whosever they are. Empty where this environment chooses none.
+    pub taken_ports: TakenPorts,
     /// How the environment stands at the host's proxy. `None`: no proxy there,
     /// or it was not asked.
     pub traffic: Option<Traffic>,

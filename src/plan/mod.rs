@@ -45,5 +45,5 @@ pub use status::{
     status,
 };
 pub use swarm::{ServiceOutline, nodes_pull};
-pub use tolerance::{Question, Tolerance, tolerance};
+pub use tolerance::{Meets, Question, Tolerance, tolerance};
 pub use unbuilt::migrations as refuse_unbuilt_migrations;

@@ -176,6 +176,7 @@ impl<'a> Layout<'a> {
                 && container.label(label::ROLE) == Some(role.name.as_str())
                 && container.label(label::REPLICA) == Some(replica.as_str())
                 && container.label(label::ENV) == ready.print.as_deref()
+                && !lost_its_port(container, known)
         });
         // Of several the newest: their names differ in the release alone.
         own.max_by_key(|container| &container.name)
@@ -233,6 +234,13 @@ impl<'a> Layout<'a> {
         }
         kept
     }
+}
+
+/// Somebody took a port that it kept: another container would be told to take
+/// another one.
+fn lost_its_port(container: &Container, known: &HostFacts) -> bool {
+    let mut kept = container.kept_ports();
+    !container.running() && kept.any(|port| known.taken_ports.busy.contains(&port))
 }
 
 fn at_proxy(slots: &[SlotOutline], known: &HostFacts) -> AtProxy {

@@ -34,13 +34,24 @@ pub struct Question {
     pub version: i64,
 }
 
-/// Judges what `plans` would run before the rollout of `release`.
+/// Which of a plan's migrations the live release will meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meets {
+    /// A deploy's, until the new release serves.
+    UntilTheSwitch,
+    /// `migrate run`'s: no other release follows.
+    All,
+}
+
+/// Judges what `plans` would run before the rollout of `release`, or without
+/// one.
 #[must_use]
 pub fn tolerance(
     environment: &Environment,
     facts: &Facts,
     release: &ReleaseId,
     plans: &[MigrationPlan],
+    meets: Meets,
 ) -> Tolerance {
     let Some(gate) = &environment.schema_gate else {
         return Tolerance::NotNeeded;
@@ -48,7 +59,11 @@ pub fn tolerance(
     let pending: Vec<&str> = plans
         .iter()
         .filter(|plan| Some(&plan.database) == gate.database.as_ref())
-        .flat_map(|plan| plan.in_phase(Phase::MigratePre))
+        .flat_map(MigrationPlan::to_run)
+        .filter(|migration| match meets {
+            Meets::UntilTheSwitch => migration.runs_in(Phase::MigratePre),
+            Meets::All => true,
+        })
         .map(|migration| migration.id.as_str())
         .collect();
     if pending.is_empty() {

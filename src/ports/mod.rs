@@ -4,6 +4,7 @@
 //! Every method is total (no default "unsupported"), idempotent by contract,
 //! and given a [`Cx`]: a way to report and a way to be stopped.
 
+mod backup;
 mod builder;
 mod claims;
 mod connections;
@@ -24,6 +25,7 @@ mod runner;
 mod schema;
 mod services;
 
+pub use backup::Backups;
 pub use builder::Builder;
 pub use claims::{Claimed, EngineClaims};
 pub use connections::{Connections, Lookup};

@@ -114,6 +114,14 @@ pub trait Proxy: Send + Sync {
         serving: &[Server],
     ) -> Result<(), Fault>;
 
+    /// Gives back the place of a route (by its key) that has nothing behind
+    /// the proxy any more. Nothing of it is left; where the proxy does not
+    /// know it, or does not run, nothing happens.
+    ///
+    /// # Errors
+    /// The host cannot be reached, or does not take it.
+    async fn forget(&self, cx: &Cx, host: &HostAddress, key: &str) -> Result<(), Fault>;
+
     /// Survives a restart of the proxy.
     ///
     /// # Errors

@@ -59,6 +59,9 @@ pub struct RolloutPlan {
     pub rollout: Rollout,
     /// What the proxies know the environment by.
     pub route: Option<Route>,
+    /// Hosts whose proxies know the environment, by this key, and have nothing
+    /// of it behind them any more.
+    pub unrouted: Vec<(HostAddress, String)>,
     /// Asked before any traffic moves.
     pub gate: Option<SchemaGate>,
     /// In running order; hosts of one batch go at the same time.

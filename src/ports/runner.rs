@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use crate::model::command_line::CommandLine;
 use crate::model::container::label;
 use crate::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use crate::model::fault::Fault;
-use crate::model::host::HostAddress;
+use crate::model::host::{HostAddress, TakenPorts};
 use crate::model::image::PinnedImage;
 
 use super::{ByteStream, Cx};
@@ -194,7 +194,7 @@ pub trait ContainerRunner: Send + Sync {
     /// Ports of the host that any container publishes, or keeps for when it is
     /// started again ([`label::LOOPBACK`]), whosever it is, and those where
     /// other programs listen. Read-only.
-    async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault>;
+    async fn taken_ports(&self, cx: &Cx, host: &HostAddress) -> Result<TakenPorts, Fault>;
 
     /// The last lines of its log, standard output and error together.
     async fn logs(

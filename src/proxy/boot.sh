@@ -49,10 +49,11 @@ read_route() {
 }
 
 cd "$made" || exit 1
-for map in names owners live kept maintenance secure tls limits timeouts; do : >"$map.map"; done
+for map in names owners live kept maintenance secure tls limits timeouts first; do : >"$map.map"; done
 cat >about.map <<'END'
 @ABOUT@
 END
+[ -z "$before" ] || echo "before $before" >>about.map
 
 count=0
 for file in "$from"/*; do
@@ -105,8 +106,10 @@ while [ "$count" -lt @PAIRS@ ]; do
     count=$((count + 1))
     pair=e$(printf %02d "$count")
     echo "backend ${pair}_blue from slots"
+    echo '    use-server %[var(txn.first)] if { var(txn.first) -m found }'
     [ ! -f "$pair.servers" ] || cat "$pair.servers"
     echo "backend ${pair}_green from slots"
+    echo '    use-server %[var(txn.first)] if { var(txn.first) -m found }'
 done >>haproxy.cfg
 
 if [ -s /proc/net/if_inet6 ]; then export STAGECRAFT_IPV6=1; fi

@@ -12,31 +12,43 @@ use crate::model::route::RouteLabel;
 use crate::ports::HostLink;
 
 use super::base::{PAIRS, pairs};
+use super::forget;
+use super::machine::Machine;
 use super::names::{keys, shown};
 use super::runtime::{Command, ask};
 use super::state::{Entry, Map, State, entries};
 use super::traffic::obey;
 
-/// The pair of the route, its own or a spare one.
-pub(super) async fn pair(
-    link: &dyn HostLink,
-    host: &HostAddress,
-    state: &State,
-    key: &str,
-) -> Result<String, Fault> {
+/// The pair of the route: its own, a spare one, or one whose environment has
+/// nothing on the host any more.
+pub(super) async fn pair(machine: &Machine<'_>, state: &State, key: &str) -> Result<String, Fault> {
     if let Some(pair) = state.pair(key) {
         return Ok(pair.to_owned());
     }
+    if let Some(pair) = spare(machine, state, key).await? {
+        return Ok(pair);
+    }
+    let state = forget::deserted(machine, state.clone()).await?;
+    if let Some(pair) = spare(machine, &state, key).await? {
+        return Ok(pair);
+    }
+    let host = machine.host;
+    Err(
+        Fault::refused(format!("the proxy on `{host}` has no room for `{key}`")).because(format!(
+            "it takes {PAIRS} environments, and has as many with containers there"
+        )),
+    )
+}
+
+async fn spare(machine: &Machine<'_>, state: &State, key: &str) -> Result<Option<String>, Fault> {
+    let Machine { link, host, .. } = *machine;
     for pair in pairs().filter(|pair| state.owner(pair).is_none()) {
         let owners = add(link, host, Map::Owners, &[(&pair, key)]).await?;
         if settled(link, host, Map::Owners, &owners, &pair, key).await? {
-            return Ok(pair);
+            return Ok(Some(pair));
         }
     }
-    Err(
-        Fault::refused(format!("the proxy on `{host}` has no room for `{key}`"))
-            .because(format!("it takes {PAIRS} environments, and has as many")),
-    )
+    Ok(None)
 }
 
 /// Adds the route's names that are not there. None is taken away.

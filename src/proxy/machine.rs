@@ -181,7 +181,7 @@ impl Machine<'_> {
     /// A replacement that was cut off has left the old one without the link
     /// to its socket and without its name: both are given back.
     async fn relink(&self) -> Result<bool, Fault> {
-        let old = self.all().await?.into_iter().find(Container::running);
+        let old = self.proxies().await?.into_iter().find(Container::running);
         let Some(old) = old else {
             return Ok(false);
         };
@@ -212,7 +212,7 @@ impl Machine<'_> {
     }
 
     /// All containers of proxies, running or not.
-    pub(super) async fn all(&self) -> Result<Vec<Container>, Fault> {
+    pub(super) async fn proxies(&self) -> Result<Vec<Container>, Fault> {
         let any = BTreeMap::new();
         let all = self.runner.list(self.cx, self.host, &any).await?;
         Ok(all

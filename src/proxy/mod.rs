@@ -41,13 +41,16 @@ use crate::model::route::{Acme, Route, RouteLabel, Server, Traffic};
 use crate::ports::{ContainerRunner, Cx, Fetch, HostLink, Maintenance, Proxy};
 
 mod base;
+mod catch_up;
 mod certificate;
 mod claim;
 mod confirm;
 mod edge;
 mod files;
+mod forget;
 mod machine;
 mod names;
+mod open;
 mod rebuild;
 mod replace;
 mod runtime;
@@ -94,6 +97,22 @@ impl HaProxy {
             .map_err(|silent| silent.fault(host))
     }
 
+    /// What the proxy knows, and the pair of the route.
+    async fn found(&self, host: &HostAddress, route: &Route) -> Result<(State, String), Fault> {
+        let state = self.state(host).await?;
+        let pair = state.known_pair(host, &route.key)?.to_owned();
+        Ok((state, pair))
+    }
+
+    fn machine<'a>(&'a self, cx: &'a Cx, host: &'a HostAddress) -> Machine<'a> {
+        Machine {
+            link: &*self.link,
+            runner: &*self.runner,
+            cx,
+            host,
+        }
+    }
+
     /// Writes the file of a pair as it stands.
     async fn write(&self, cx: &Cx, host: &HostAddress, file: RouteFile) -> Result<(), Fault> {
         write(&*self.runner, cx, host, NAME, "/data/routes", &[file]).await
@@ -134,15 +153,10 @@ impl Proxy for HaProxy {
         serving: &[Server],
     ) -> Result<(), Fault> {
         let link = &*self.link;
-        let machine = Machine {
-            link,
-            runner: &*self.runner,
-            cx,
-            host,
-        };
+        let machine = self.machine(cx, host);
         let state = machine.running(route).await?;
         let known = known(route);
-        let pair = claim::pair(link, host, &state, &route.key).await?;
+        let pair = claim::pair(&machine, &state, &route.key).await?;
         claim::names(link, host, &state, &pair, &known).await?;
         if state.value(Map::Timeouts, &pair).is_none() {
             obey(link, host, &limits(&state, &pair, &known)).await?;
@@ -164,9 +178,8 @@ impl Proxy for HaProxy {
         to: &[Server],
     ) -> Result<(), Fault> {
         let work = async {
-            let state = self.state(host).await?;
-            let pair = state.known_pair(host, &route.key)?;
-            traffic::switch(&*self.link, host, &state, pair, to).await
+            let (state, pair) = self.found(host, route).await?;
+            traffic::switch(&*self.link, host, &state, &pair, to).await
         };
         cx.or_interrupted(work).await
     }
@@ -189,8 +202,8 @@ impl Proxy for HaProxy {
         route: &Route,
         serving: &[Server],
     ) -> Result<(), Fault> {
-        let state = self.state(host).await?;
-        let pair = state.known_pair(host, &route.key)?;
+        let (state, pair) = self.found(host, route).await?;
+        let pair = &*pair;
         let known = known(route);
         let file = RouteFile::new(&state, pair, &known, serving);
         self.write(cx, host, file).await?;
@@ -216,9 +229,8 @@ impl Proxy for HaProxy {
         of: &[Server],
     ) -> Result<u64, Fault> {
         let work = async {
-            let state = self.state(host).await?;
-            let pair = state.known_pair(host, &route.key)?;
-            traffic::open_connections(&*self.link, host, pair, of).await
+            let (state, pair) = self.found(host, route).await?;
+            open::connections(&self.machine(cx, host), &state, &pair, of).await
         };
         cx.or_interrupted(work).await
     }
@@ -231,9 +243,22 @@ impl Proxy for HaProxy {
         serving: &[Server],
     ) -> Result<(), Fault> {
         let work = async {
-            let state = self.state(host).await?;
-            let pair = state.known_pair(host, &route.key)?;
-            traffic::forget_others(&*self.link, host, &state, pair, serving).await
+            let (state, pair) = self.found(host, route).await?;
+            traffic::forget_others(&*self.link, host, &state, &pair, serving).await
+        };
+        cx.or_interrupted(work).await
+    }
+
+    async fn forget(&self, cx: &Cx, host: &HostAddress, key: &str) -> Result<(), Fault> {
+        let work = async {
+            // No proxy, no place.
+            let Ok(state) = read(&*self.link, host).await else {
+                return Ok(());
+            };
+            let Some(pair) = state.pair(key) else {
+                return Ok(());
+            };
+            forget::pair(&self.machine(cx, host), &state, pair, key).await
         };
         cx.or_interrupted(work).await
     }
@@ -245,8 +270,8 @@ impl Proxy for HaProxy {
         route: &Route,
         mode: Maintenance,
     ) -> Result<(), Fault> {
-        let state = self.state(host).await?;
-        let pair = state.known_pair(host, &route.key)?;
+        let (state, pair) = self.found(host, route).await?;
+        let pair = &*pair;
         let on = state.value(Map::Maintenance, pair).is_some();
         let change = match (mode, on) {
             (Maintenance::On, false) => vec![Map::Maintenance.add(pair, "1")],
@@ -286,8 +311,21 @@ fn limits(state: &State, pair: &str, route: &RouteLabel) -> Vec<Command> {
 
 #[cfg(test)]
 mod testing {
+    use super::state::Standing;
     use crate::model::project::{Proxy, Tls};
-    use crate::model::route::Route;
+    use crate::model::route::{Route, Server};
+
+    pub(super) fn standing(backend: &str, name: &str, port: u16) -> Standing {
+        Standing {
+            backend: backend.to_owned(),
+            server: Server {
+                name: name.to_owned(),
+                port,
+            },
+            stands_by: false,
+            enabled: true,
+        }
+    }
 
     pub(super) fn route(key: &str, hosts: &[&str], prefix: Option<&str>) -> Route {
         Route {

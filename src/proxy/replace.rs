@@ -2,12 +2,14 @@
 //! Imports `ports`, `model`.
 //!
 //! The new one is given what the old one knows now, takes its listening
-//! sockets over through its runtime socket, and serves beside it; then the old
-//! one takes nothing new and ends with its last connection.
+//! sockets over through its runtime socket, and serves beside it. Then it is
+//! told what the old one has learned meanwhile ([`catch_up`]), and the old one
+//! takes nothing new and ends with its last connection.
 
 use crate::model::fault::Fault;
 use crate::model::route::Route;
 
+use super::catch_up;
 use super::files::{RouteFile, sh, write};
 use super::machine::{Machine, NAME};
 use super::state::{Map, State};
@@ -26,7 +28,7 @@ pub(super) async fn replace(
             .because(format!("there is no container `{NAME}`"))
     })?;
     // What an earlier replacement has left.
-    for other in machine.all().await? {
+    for other in machine.proxies().await? {
         if other.id != old.id && !other.running() {
             runner.remove(cx, host, &other.id).await?;
         }
@@ -41,7 +43,8 @@ pub(super) async fn replace(
         Err(fault) => Err(fault),
     };
     match started {
-        Ok(state) => {
+        Ok(new) => {
+            let state = catch_up::catch_up(machine, state, new).await?;
             runner.let_go(cx, host, &old.id, "SIGUSR1").await?;
             cx.on_host(host).step(format!("replaced the proxy: {why}"));
             Ok(state)

@@ -79,10 +79,25 @@ fn escaped(word: &str) -> String {
     escaped
 }
 
+/// Of the proxy of that version, whoever has the link now.
+pub(super) fn socket_of(version: &str) -> String {
+    format!("/run/stagecraft-proxy/{version}.sock")
+}
+
 /// The answers, in the order of the commands, trimmed.
 pub(super) async fn ask(
     link: &dyn HostLink,
     host: &HostAddress,
+    commands: &[Command],
+) -> Result<Vec<String>, Silent> {
+    ask_at(link, host, SOCKET, commands).await
+}
+
+/// The same of the one that listens there.
+pub(super) async fn ask_at(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    socket: &str,
     commands: &[Command],
 ) -> Result<Vec<String>, Silent> {
     let mut lines = "prompt\n".to_owned();
@@ -95,7 +110,7 @@ pub(super) async fn ask(
     }
     lines.push_str("quit\n");
     let seconds = PATIENCE.as_secs();
-    let text = timeout(PATIENCE, exchange(link, host, &lines))
+    let text = timeout(PATIENCE, exchange(link, host, socket, &lines))
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {seconds} s")))
         .map_err(Silent)?;
@@ -105,9 +120,14 @@ pub(super) async fn ask(
     })
 }
 
-async fn exchange(link: &dyn HostLink, host: &HostAddress, lines: &str) -> Result<String, String> {
+async fn exchange(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    socket: &str,
+    lines: &str,
+) -> Result<String, String> {
     let said = |error: std::io::Error| error.to_string();
-    let target = Target::Unix(SOCKET.to_owned());
+    let target = Target::Unix(socket.to_owned());
     let stream = link.dial(host, &target).await;
     let mut stream = stream.map_err(|fault| fault.to_string())?;
     let mut bytes = vec![];

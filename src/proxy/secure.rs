@@ -93,6 +93,17 @@ pub(super) fn others(state: &State, pair: &str, route: &RouteLabel) -> Vec<Comma
     commands
 }
 
+/// Takes away all of it.
+pub(super) fn all(state: &State, pair: &str) -> Vec<Command> {
+    let names = state.map(Map::Tls).iter();
+    let own = names.filter(|entry| parts(entry).1 == pair);
+    let own = own.map(|entry| Map::Tls.del_entry(entry));
+    let secure = state
+        .value(Map::Secure, pair)
+        .map(|_| Map::Secure.del(pair));
+    own.chain(secure).collect()
+}
+
 /// As clients ask for them in their first message; `*` is any.
 fn names(route: &RouteLabel) -> BTreeSet<String> {
     match route.hosts.is_empty() {

@@ -6,7 +6,7 @@ use crate::model::route::{Server, Traffic};
 use crate::ports::HostLink;
 
 use super::base::backends;
-use super::runtime::{Command, Silent, ask};
+use super::runtime::{Command, SOCKET, Silent, ask_at, socket_of};
 
 /// Before the name of a server that stands by.
 pub(super) const STANDS_BY: &str = "was.";
@@ -34,9 +34,12 @@ pub(super) enum Map {
     Limits,
     /// Pair → milliseconds until an answer begins.
     Timeouts,
+    /// While servers stand by: backend → how many others are asked first;
+    /// backend, a dot, number → which.
+    First,
 }
 
-pub(super) const MAPS: [Map; 10] = [
+pub(super) const MAPS: [Map; 11] = [
     Map::About,
     Map::Names,
     Map::Owners,
@@ -47,6 +50,7 @@ pub(super) const MAPS: [Map; 10] = [
     Map::Tls,
     Map::Limits,
     Map::Timeouts,
+    Map::First,
 ];
 
 impl Map {
@@ -63,6 +67,7 @@ impl Map {
             Map::Tls => "/tmp/stagecraft/tls.map",
             Map::Limits => "/tmp/stagecraft/limits.map",
             Map::Timeouts => "/tmp/stagecraft/timeouts.map",
+            Map::First => "/tmp/stagecraft/first.map",
         }
     }
 
@@ -102,7 +107,7 @@ pub(super) struct Entry {
 pub(super) struct Standing {
     pub(super) backend: String,
     pub(super) server: Server,
-    /// Only gets what the others of its backend do not take.
+    /// Only gets what the others of its backend did not answer.
     pub(super) stands_by: bool,
     /// Takes new requests, as far as we asked for it.
     pub(super) enabled: bool,
@@ -121,9 +126,18 @@ pub(super) struct State {
 const NO_SUCH_MAP: &str = "Unknown map";
 
 pub(super) async fn read(link: &dyn HostLink, host: &HostAddress) -> Result<State, Silent> {
+    read_at(link, host, SOCKET).await
+}
+
+/// What the one knows that listens there.
+pub(super) async fn read_at(
+    link: &dyn HostLink,
+    host: &HostAddress,
+    socket: &str,
+) -> Result<State, Silent> {
     let mut commands: Vec<Command> = MAPS.into_iter().map(Map::show).collect();
     commands.push(Command::new(&["show", "servers", "state"]));
-    let answers = ask(link, host, &commands).await?;
+    let answers = ask_at(link, host, socket, &commands).await?;
     parse(&answers).ok_or_else(|| Silent("it is not of our making".to_owned()))
 }
 
@@ -218,6 +232,18 @@ impl State {
     pub(super) fn value(&self, map: Map, key: &str) -> Option<&str> {
         let found = self.map(map).iter().find(|entry| entry.key == key);
         found.map(|entry| entry.value.as_str())
+    }
+
+    /// Of the proxy that this was read from: another may have the link by now,
+    /// and know other pairs.
+    pub(super) fn socket(&self) -> String {
+        let version = self.value(Map::About, "version");
+        version.map_or_else(|| SOCKET.to_owned(), socket_of)
+    }
+
+    /// It took the place of another, which may still have connections.
+    pub(super) fn has_replaced(&self) -> bool {
+        self.value(Map::About, "before").is_some()
     }
 
     /// Where TLS is taken.

@@ -30,6 +30,7 @@ pub(super) fn release(n: u32) -> Release {
             .collect::<IndexMap<_, _>>(),
         hosts: IndexMap::new(),
         migrations: vec![],
+        backups: vec![],
         known_migrations: IndexMap::new(),
         schema: IndexMap::new(),
         roles: IndexMap::new(),

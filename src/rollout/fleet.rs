@@ -67,9 +67,10 @@ impl RolloutStrategy for Fleet {
 
     async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String> {
         let hosts = plan.batches.iter().flatten();
-        join_all(hosts.map(|step| retire::host(cx, &self.hands, plan, step)))
-            .await
-            .concat()
+        let ends = hosts.map(|step| retire::host(cx, &self.hands, plan, step));
+        let mut problems = join_all(ends).await.concat();
+        problems.extend(retire::unroute(cx, &self.hands, plan).await);
+        problems
     }
 }
 
@@ -265,7 +266,7 @@ impl Fleet {
     ) -> Result<(), Fault> {
         try_join_all(batch.iter().map(|step| async move {
             let cx = &cx.on_host(&step.host);
-            retire::drain(cx, &self.hands, plan, step).await?;
+            retire::leave(cx, &self.hands, plan, step).await?;
             try_join_all(beside::olds(step).map(|(old, stop)| async move {
                 let deaf = cx.uncancellable();
                 self.hands

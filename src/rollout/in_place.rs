@@ -140,7 +140,8 @@ async fn stop_old(
         .stop(&cx.uncancellable(), &step.host, &old.name, &stop)
         .await?;
     cx.step(match ended {
-        Some(exit) if exit.code == 137 => format!(
+        // What was asked to be killed ignored nothing.
+        Some(exit) if exit.code == 137 && !stop.kills() => format!(
             "stopped {} (killed: it ignored {} for {} s)",
             old.name,
             stop.signal,

@@ -69,12 +69,7 @@ pub(super) async fn leave(
 ///
 /// # Errors
 /// The proxy cannot be reached.
-pub(super) async fn drain(
-    cx: &Cx,
-    hands: &Hands,
-    plan: &RolloutPlan,
-    step: &HostStep,
-) -> Result<(), Fault> {
+async fn drain(cx: &Cx, hands: &Hands, plan: &RolloutPlan, step: &HostStep) -> Result<(), Fault> {
     let Some(route) = traffic::route(plan, step).filter(|_| !step.old_servers.is_empty()) else {
         return Ok(());
     };
@@ -93,6 +88,17 @@ pub(super) async fn drain(
         ));
     }
     Ok(())
+}
+
+/// Gives the places back that the environment had at proxies it no longer
+/// uses. Returns what failed, in words.
+pub(super) async fn unroute(cx: &Cx, hands: &Hands, plan: &RolloutPlan) -> Vec<String> {
+    let forgets = plan.unrouted.iter().map(|(host, key)| async move {
+        let cx = &cx.on_host(host);
+        hands.proxy.forget(cx, host, key).await
+    });
+    let failed = join_all(forgets).await.into_iter().filter_map(Result::err);
+    failed.map(|fault| fault.to_string()).collect()
 }
 
 async fn end(

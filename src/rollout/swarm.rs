@@ -65,7 +65,11 @@ impl RolloutStrategy for Swarm {
 
     async fn retire(&self, cx: &Cx, plan: &RolloutPlan) -> Vec<String> {
         match of(plan) {
-            Ok(swarm) => self.end_old(cx, plan, swarm).await,
+            Ok(swarm) => {
+                let mut problems = self.end_old(cx, plan, swarm).await;
+                problems.extend(retire::unroute(cx, &self.hands, plan).await);
+                problems
+            }
             Err(fault) => vec![fault.to_string()],
         }
     }

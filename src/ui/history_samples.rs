@@ -141,6 +141,7 @@ fn begun(id: &str, n: u128) -> Release {
         phases: IndexMap::new(),
         hosts: IndexMap::new(),
         migrations: vec![],
+        backups: vec![],
         known_migrations: IndexMap::new(),
         schema: IndexMap::new(),
         roles: IndexMap::new(),

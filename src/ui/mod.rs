@@ -5,6 +5,8 @@
 //! lines and the timeline of a stored release show the same events; whoever
 //! makes events knows no display.
 
+pub mod backups;
+pub mod complaints;
 pub mod ending;
 mod github;
 mod line;
@@ -19,6 +21,7 @@ pub mod plan_text;
 mod prompt;
 pub mod releases;
 pub mod report;
+pub mod safeguards;
 mod screen;
 pub mod status;
 mod style;
@@ -30,12 +33,14 @@ mod history_samples;
 #[cfg(test)]
 mod samples;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
+use crate::model::complaint::Complaint;
 use crate::model::event::Event;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
@@ -138,6 +143,17 @@ impl Ui {
     pub async fn warn(&self, text: &str) {
         self.settle().await;
         self.screen().warn(text);
+    }
+
+    /// Marks places in files where a CI shows such marks; `folder` is what the
+    /// files are named beneath.
+    pub async fn annotate<'a>(
+        &self,
+        folder: &Path,
+        complaints: impl IntoIterator<Item = &'a Complaint>,
+    ) {
+        self.settle().await;
+        self.screen().annotate(folder, complaints);
     }
 
     /// The end of a run that failed: the report on standard error, the one

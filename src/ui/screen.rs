@@ -1,9 +1,12 @@
 //! Everything that can be written to, in one place: the display of events and
 //! the direct outputs never write across each other.
 
+use std::path::Path;
+
 use chrono::Utc;
 use serde_json::Value;
 
+use crate::model::complaint::Complaint;
 use crate::model::event::{Event, EventKind};
 use crate::model::fault::Fault;
 
@@ -108,6 +111,21 @@ impl Screen {
             }
         };
         self.aside(&line);
+    }
+
+    pub(super) fn annotate<'a>(
+        &mut self,
+        folder: &Path,
+        complaints: impl IntoIterator<Item = &'a Complaint>,
+    ) {
+        match self.options.audience {
+            Audience::GitHub => {
+                for complaint in complaints {
+                    self.aside(&github::annotation(folder, complaint));
+                }
+            }
+            Audience::Terminal | Audience::Log => {}
+        }
     }
 
     /// The end of a run that failed.

@@ -54,9 +54,11 @@ fn a_new_container_that_dies_after_the_switch_takes_everybody_back_at_once() {
         "taken back on every host",
     ]);
     shop.serves("v1");
-    // What it was answering is lost, and what the engine took for it until it
-    // saw that it was dead: nothing after that.
+    // Nobody who asks to see something notices. A POST that it was answering
+    // is lost, as is one that the engine took for it until it saw that it was
+    // dead: nothing after that.
     let lost = load.so_far().of(&[1]);
+    lost.lost_only_what_cannot_be_asked_again();
     assert!(lost.failed_for() < A_MOMENT, "{lost}");
     nobody_was_hurt(load, &[0]);
     shop.runs_only("v1");

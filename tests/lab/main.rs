@@ -49,6 +49,7 @@ mod secrets;
 mod snapshot;
 mod swarm;
 mod switches;
+mod takeovers;
 mod two_users;
 mod verbs;
 

@@ -120,6 +120,62 @@ async fn a_host_that_dies_in_the_switch_is_named_and_the_next_command_makes_the_
 }
 
 #[tokio::test]
+async fn a_kept_slot_whose_port_somebody_took_meanwhile_is_made_anew_on_another() {
+    let mut stage = live_v1().await;
+    let of_v1 = |stage: &Stage| -> Vec<u16> {
+        stage.fleet.with(|state| {
+            let all = state.containers.values();
+            let v1 = all.filter(|one| one.labels[label::VERSION] == "v1" && one.running());
+            v1.flat_map(|one| one.kept_ports().collect::<Vec<_>>())
+                .collect()
+        })
+    };
+    let lost = of_v1(&stage);
+    assert_eq!(lost.len(), 3);
+    stage.deploy("v2").await.unwrap();
+    stage.fleet.with(|state| {
+        state.foreign_ports.extend(&lost);
+        state.actions.clear();
+    });
+    stage.roll_back(None).await.unwrap();
+    stage.proxies.answer_with("v1", &HOSTS);
+    let now = of_v1(&stage);
+    assert_eq!(now.len(), 3);
+    assert!(
+        !now.iter().any(|port| lost.contains(port)),
+        "{now:?} {lost:?}"
+    );
+    let actions = stage.fleet.with(|state| state.actions.clone());
+    assert!(
+        !actions.iter().any(|a| a.contains("start again")),
+        "{actions:#?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_longer_behind_a_proxy_gives_its_place_there_back() {
+    let mut stage = live_v1().await;
+    let known = |stage: &Stage| -> Vec<String> {
+        let traffic = |state: &mut super::proxies::State| state.traffic.keys().cloned().collect();
+        stage.proxies.with(traffic)
+    };
+    let worker = stagecraft::model::project::Role {
+        port: None,
+        ..role("worker")
+    };
+    stage.environment.hosts[2].roles = vec![worker.name.clone()];
+    stage.environment.roles.insert(worker.name.clone(), worker);
+    stage.deploy("v2").await.unwrap();
+    stage.proxies.answer_with("v2", &HOSTS[..2]);
+    assert_eq!(known(&stage), HOSTS[..2]);
+    stage.restart(&["worker"]).await;
+    assert_eq!(known(&stage), HOSTS[..2], "those that run on stay");
+    stage.environment.proxy = None;
+    stage.deploy("v3").await.unwrap();
+    assert!(known(&stage).is_empty());
+}
+
+#[tokio::test]
 async fn a_rollback_starts_the_kept_slot_again_and_makes_nothing() {
     let mut stage = live_v1().await;
     stage.deploy("v2").await.unwrap();

@@ -10,7 +10,7 @@ use stagecraft::model::container::{
     Container, ContainerSpec, ContainerState, EngineFacts, Exit, StopPolicy, label,
 };
 use stagecraft::model::fault::Fault;
-use stagecraft::model::host::HostAddress;
+use stagecraft::model::host::{HostAddress, TakenPorts};
 use stagecraft::model::image::PinnedImage;
 use stagecraft::model::project::HealthCheck;
 use stagecraft::ports::{
@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) sick: BTreeSet<String>,
     /// Checks by command fail, whoever is asked.
     pub(crate) refuses_commands: bool,
+    /// Where programs listen that are no containers, on every host.
+    pub(crate) foreign_ports: BTreeSet<u16>,
     /// Hosts that answer nothing.
     pub(crate) dead: BTreeSet<String>,
     /// Everything that was changed, in order.
@@ -337,13 +339,21 @@ impl ContainerRunner for Fleet {
         }))
     }
 
-    async fn taken_ports(&self, _: &Cx, host: &HostAddress) -> Result<BTreeSet<u16>, Fault> {
+    async fn taken_ports(&self, _: &Cx, host: &HostAddress) -> Result<TakenPorts, Fault> {
         self.reach(host)?;
         Ok(self.with(|state| {
             let containers = state.containers.iter();
             let here = containers.filter(|((on, _), _)| on == host.as_str());
-            let ports = here.flat_map(|(_, container)| &container.ports);
-            ports.map(|port| port.host).collect()
+            let mut taken = TakenPorts::default();
+            for (_, container) in here {
+                let ports = container.ports.iter().map(|port| port.host);
+                match container.running() {
+                    true => taken.busy.extend(ports),
+                    false => taken.reserved.extend(ports),
+                }
+            }
+            taken.busy.extend(&state.foreign_ports);
+            taken
         }))
     }
 

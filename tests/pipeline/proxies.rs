@@ -86,6 +86,12 @@ impl Proxy for Proxies {
         Ok(self.with(|state| state.traffic.get(host.as_str()).cloned()))
     }
 
+    async fn forget(&self, _: &Cx, host: &HostAddress, _: &str) -> Result<(), Fault> {
+        self.reach(host)?;
+        self.with(|state| state.traffic.remove(host.as_str()));
+        Ok(())
+    }
+
     async fn ensure(
         &self,
         _: &Cx,

@@ -647,6 +647,7 @@ impl Migrator for Shop {
                 health_before: None,
                 health_after: None,
             }],
+            backups: vec![],
         };
         match failed {
             None => Ok(report),

@@ -179,11 +179,11 @@ impl Project {
         let job = Job {
             environment: &self.environment,
             database: &self.environment.databases[0],
+            which: Which::Configured,
             host: &self.environment.hosts[0].address,
             image: None,
             files: None,
             release: None,
-            which: Which::Configured,
             values: &values,
             runner: &*runner,
             link: &*link,
@@ -466,7 +466,7 @@ impl ContainerRunner for Processes {
         &self,
         _: &Cx,
         _: &HostAddress,
-    ) -> Result<std::collections::BTreeSet<u16>, Fault> {
+    ) -> Result<stagecraft::model::host::TakenPorts, Fault> {
         unused()
     }
     async fn engine(&self, _: &Cx, _: &HostAddress) -> Result<EngineFacts, Fault> {

@@ -117,7 +117,7 @@ impl ContainerRunner for NoRunner {
         &self,
         _: &Cx,
         _: &HostAddress,
-    ) -> Result<std::collections::BTreeSet<u16>, Fault> {
+    ) -> Result<stagecraft::model::host::TakenPorts, Fault> {
         none()
     }
     async fn publisher_of(

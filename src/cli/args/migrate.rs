@@ -6,7 +6,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
-use super::MigrateAdoptArgs;
+use super::{MigrateAdoptArgs, MigrateCheckArgs};
 
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
@@ -23,8 +23,12 @@ pub(crate) enum MigrateCommand {
     Run(MigrateRunArgs),
     /// Show every migration and where it stands; changes nothing
     Status(MigrateStatusArgs),
+    /// Drop everything in a database and apply all migrations again; `mode: dev` only
+    Reset(MigrateResetArgs),
     /// Create a new migration file
     Create(MigrateCreateArgs),
+    /// Check the files against the rules, the ledger and what was merged; for CI
+    Check(MigrateCheckArgs),
     /// Take over the history that another migration tool kept
     Adopt(MigrateAdoptArgs),
 }
@@ -88,9 +92,25 @@ pub(crate) struct MigrateRunArgs {
     /// Apply files that sort before one that is applied already
     #[arg(long)]
     pub(crate) allow_out_of_order: bool,
+    /// Do not look at the databases before and after
+    #[arg(long)]
+    pub(crate) skip_health_check: bool,
     /// Approve the plan of this id with its risks; printed by `--dry-run`
     #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
     pub(crate) approve: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateResetArgs {
+    /// Only this database; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Vec<DatabaseName>,
+    /// Print what would be dropped and change nothing at all
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not look at the databases before and after
+    #[arg(long)]
+    pub(crate) skip_health_check: bool,
 }
 
 #[derive(Debug, Args)]

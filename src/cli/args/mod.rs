@@ -8,13 +8,19 @@ use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
 mod adopt;
+mod backup;
 mod migrate;
+mod migrate_check;
 
 pub(crate) use adopt::MigrateAdoptArgs;
-pub(crate) use migrate::{
-    Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateRunArgs,
-    MigrateStatusArgs,
+pub(crate) use backup::{
+    BackupArgs, BackupCommand, BackupCreateArgs, BackupListArgs, BackupPruneArgs, BackupRestoreArgs,
 };
+pub(crate) use migrate::{
+    Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateResetArgs,
+    MigrateRunArgs, MigrateStatusArgs,
+};
+pub(crate) use migrate_check::MigrateCheckArgs;
 
 /// Take an application from a checkout to running containers, with its
 /// database migrations, and back again
@@ -94,6 +100,7 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     Releases(ReleasesArgs),
     Rollback(RollbackArgs),
+    Backup(BackupArgs),
     Restart(RestartArgs),
     Maintenance(MaintenanceArgs),
     Status(StatusArgs),
@@ -145,6 +152,9 @@ pub(crate) struct DeployArgs {
     /// Version of the release [default: the commit, else the time]
     #[arg(long, value_name = "VERSION", conflicts_with_all = ["resume", "abort"])]
     pub(crate) version: Option<String>,
+    /// Do not look at the databases before and after their migrations
+    #[arg(long, conflicts_with = "abort")]
+    pub(crate) skip_health_check: bool,
     /// Finish a release that was cut off, or failed in migrations or finalize
     #[arg(long, conflicts_with = "abort")]
     pub(crate) resume: bool,

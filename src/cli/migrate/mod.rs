@@ -1,8 +1,10 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
 mod adopt;
+mod check;
 mod create;
 mod plan;
+mod reset;
 mod run;
 
 use crate::model::fault::Fault;
@@ -25,9 +27,11 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
     match &args.command {
         MigrateCommand::Plan(args) => plan::plan(args, globals, ui).await,
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Reset(args) => reset::reset(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Adopt(args) => adopt::adopt(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Check(args) => check::check(args, globals, ui).await,
     }
 }
 
@@ -51,7 +55,7 @@ async fn request(
     })
 }
 
-fn known(environment: &Environment, names: &[DatabaseName]) -> Result<(), Fault> {
+pub(crate) fn known(environment: &Environment, names: &[DatabaseName]) -> Result<(), Fault> {
     let databases = &environment.databases;
     let Some(unknown) = names.iter().find(|name| !databases.contains_key(*name)) else {
         return Ok(());
@@ -109,7 +113,10 @@ async fn image(
 }
 
 /// Of the newest release whose push completed.
-fn newest_image(history: &History, environment: &Environment) -> Option<(ReleaseId, PinnedImage)> {
+pub(crate) fn newest_image(
+    history: &History,
+    environment: &Environment,
+) -> Option<(ReleaseId, PinnedImage)> {
     history
         .of(&environment.name)
         .rev()

@@ -1,15 +1,16 @@
 //! `stagecraft migrate run`: recorded as a release of its own, which is never
 //! live. Containers are left alone, so no host's engine is asked for anything
-//! that a migration does not need itself.
+//! that a migration does not need itself; where there is a schema gate, the
+//! live release's containers are found and asked.
 
 use chrono::Utc;
 use serde_json::json;
 
-use crate::deploy::{Journal, new_migration, record_run};
+use crate::deploy::{Journal, Wanted, live_tolerates_all, new_migration, record_run};
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
-use crate::model::migration::{MigrationPlan, MigrationRequest};
+use crate::model::migration::{MigrationPlan, MigrationRequest, Risk};
 use crate::model::phase::Phase;
 use crate::model::project::{Environment, MigrationSource};
 use crate::model::release::{Release, ReleaseId};
@@ -20,20 +21,25 @@ use crate::ui::{self, Ui, words};
 
 use super::super::approval::{self, Consent, Proposal};
 use super::super::args::{Globals, MigrateRunArgs};
+use super::super::committed;
 use super::super::deploy::{settle, show, style};
 use super::super::failure::Failure;
 use super::super::keeper::Access;
-use super::super::session::{Session, on_environment};
+use super::super::session::{Session, on_environment_with};
 use super::super::source;
 use super::request;
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
-    on_environment(
+    on_environment_with(
         "stagecraft migrate run",
         globals,
         ui,
-        None,
+        |environment| {
+            if args.skip_health_check {
+                (environment.health_before, environment.health_after) = (false, false);
+            }
+        },
         async |session| {
             session.judge_databases(&args.filters.database)?;
             if args.dry_run {
@@ -42,6 +48,8 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
                     planned(session, &session.cx, args, &history, Looking::Only).await?;
                 let broken = Broken::of(&session.environment, &history, &plans);
                 session.warn_all(&broken.warnings);
+                let uncommitted = committed::refusals(&session.environment, &plans).await;
+                session.warn_all(&uncommitted);
                 let id = id(&session.environment, &plans);
                 ui.show(
                     &text(session, &plans, &broken, &id),
@@ -123,6 +131,7 @@ async fn run_locked(
     let broken = Broken::of(environment, &history, &plans);
     session.warn_all(&broken.warnings);
     refusals.extend(broken.refusals.iter().cloned());
+    refusals.extend(committed::refusals(environment, &plans).await);
     let id = id(environment, &plans);
     if pending == 0 && refusals.is_empty() {
         session
@@ -134,8 +143,12 @@ async fn run_locked(
             .await;
         return Ok(());
     }
+    let release = ReleaseId::next(Utc::now(), history.newest_id());
+    if refusals.is_empty() {
+        ask_the_live(session, cx, &release, &plans).await?;
+    }
     let question = format!("apply {}", words::plural(pending, "migration"));
-    approval::pass(
+    let approval = approval::pass(
         session.ui,
         gate(environment, &refusals, &broken.risks, &question),
         consent,
@@ -146,16 +159,34 @@ async fn run_locked(
     )
     .await?;
     let source = source::observe(&environment.root).await;
-    let release = new_migration(
+    let mut release = new_migration(
         environment,
-        ReleaseId::next(Utc::now(), history.newest_id()),
+        release,
         &source,
         history.live(&environment.name).map(|release| &release.id),
         &session.origin(),
     );
+    release.approved = session.approve(&approval, Risk::of(&plans), &broken.risks);
     let release = record(session, cx, release, &plans, image.as_ref()).await?;
     show(session, &release).await;
     Ok(())
+}
+
+/// Where there is a schema gate, the code that serves is asked whether it
+/// tolerates the schema to come: no other release follows that might.
+async fn ask_the_live(
+    session: &Session<'_>,
+    cx: &Cx,
+    release: &ReleaseId,
+    plans: &[MigrationPlan],
+) -> Result<(), Fault> {
+    let environment = &session.environment;
+    if environment.schema_gate.is_none() {
+        return Ok(());
+    }
+    let facts = session.observe(cx, Wanted::Hosts, Access::Write).await?;
+    let fetch = &*session.house.fetch;
+    live_tolerates_all(cx, environment, fetch, &facts, release, plans).await
 }
 
 /// What would run, and in which file's words.
@@ -172,10 +203,16 @@ fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
     let look = style(session);
+    let environment = &session.environment;
+    let guarded = environment.protected || !broken.risks.is_empty();
     format!(
-        "{}{}  plan id     {id}",
+        "{}{}{}  plan id     {id}",
         ui::migrations::text(plans, Listed::Unsettled, look),
         ui::plan_text::breaking(&broken.objections, look),
+        match guarded {
+            true => ui::safeguards::text(environment, plans, look),
+            false => String::new(),
+        }
     )
 }
 

@@ -13,6 +13,7 @@ use crate::model::secret::Secret;
 use crate::ports::{Cx, Database, SqlError};
 
 use super::super::open_here;
+use super::super::sqlite::files;
 use super::super::url::ConnectionUrl;
 use super::protocol::{Reply, Request, VERSION, write};
 
@@ -95,6 +96,19 @@ async fn perform(cx: &Cx, session: &mut Option<Box<dyn Database>>, request: Requ
                 Err(fault) => Reply::Fault(fault),
             };
         }
+        Request::Files {
+            version,
+            variable,
+            url,
+            work,
+        } => {
+            let done = async {
+                same_version(&version)?;
+                let url = ConnectionUrl::parse(&variable, &Secret::new(url))?;
+                files::perform(&url.file()?, work).await
+            };
+            return done.await.map_or_else(Reply::Fault, Reply::Files);
+        }
         other => other,
     };
     let Some(session) = session else {
@@ -123,7 +137,7 @@ async fn perform(cx: &Cx, session: &mut Option<Box<dyn Database>>, request: Requ
             .free_bytes()
             .await
             .map_or_else(Reply::Fault, Reply::Bytes),
-        Request::Open { .. } | Request::Cancel => Reply::Done,
+        Request::Open { .. } | Request::Files { .. } | Request::Cancel => Reply::Done,
     }
 }
 

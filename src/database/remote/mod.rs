@@ -19,14 +19,19 @@ use crate::model::container::{ContainerSpec, Mount, StopPolicy, label};
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::model::project::Volume;
-use crate::ports::{ContainerRunner, Cx, Database, HostLink, ImageCheck, Job, SessionOptions};
+use crate::ports::{
+    Attached, ContainerRunner, Cx, Database, HostLink, ImageCheck, Job, SessionOptions,
+};
 
 use super::route::Way;
 use super::sqlite;
+use super::sqlite::files::{FileReport, FileWork};
 use super::url::{ConnectionUrl, Place};
 use session::Remote;
 
 const PROGRAM: &str = "/.stagecraft-helper";
+/// Where the container sees a folder of the host that is not the application's.
+pub(super) const BESIDE: &str = "/.stagecraft-beside";
 
 /// What the session needs beside its job.
 pub(super) struct Yard<'a> {
@@ -46,12 +51,7 @@ impl Yard<'_> {
         options: &SessionOptions,
     ) -> Result<Box<dyn Database>, Fault> {
         let place = Way::Container(job.host.clone()).route(url.dialect()).words;
-        let image = job.image.ok_or_else(|| {
-            Fault::refused(format!(
-                "the database {url} is opened {place} of the release's image, and there is none yet"
-            ))
-            .hint("name one with `--image` or `--release`")
-        })?;
+        let image = image(job, url, &place)?;
         let prefix = job.environment.prefix();
         let mut mounts = vec![];
         let home = home(job, url)?;
@@ -71,19 +71,51 @@ impl Yard<'_> {
             });
         }
         self.image_there(cx, job, image, options).await?;
-        let platform = self.runner.engine(cx, job.host).await?.platform;
-        let program = program::read(&platform).await?;
-        let attached = self
-            .runner
-            .attach(
-                cx,
-                job.host,
-                &spec(job, url, image, mounts),
-                &[(PROGRAM.to_owned(), 0o755, program)],
-            )
-            .await?;
+        let attached = self.start(cx, job, &spec(job, url, image, mounts)).await?;
         let remote = Remote::open(cx, attached.stream, url, place, options).await?;
         Ok(Box::new(remote))
+    }
+
+    /// Works on an SQLite file where it lies. `folder` of the host is
+    /// [`BESIDE`] there; the helper is root, because that folder is not the
+    /// application's, and gives every file it makes its proper owner.
+    ///
+    /// # Errors
+    /// As [`Yard::open`]; the work's own.
+    pub(super) async fn files(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        url: &ConnectionUrl,
+        folder: &str,
+        work: FileWork,
+    ) -> Result<FileReport, Fault> {
+        let place = Way::Container(job.host.clone()).route(url.dialect()).words;
+        let image = image(job, url, &place)?;
+        home(job, url)?;
+        let prefix = job.environment.prefix();
+        let volumes = volumes(job).iter().map(|volume| Mount {
+            source: volume.engine_source(&prefix),
+            target: volume.target.clone(),
+            read_only: volume.read_only,
+        });
+        let beside = Mount {
+            source: folder.to_owned(),
+            target: BESIDE.to_owned(),
+            read_only: false,
+        };
+        self.runner.ensure_image(cx, job.host, image).await?;
+        let mut spec = spec(job, url, image, volumes.chain([beside]).collect());
+        spec.user = Some("0".to_owned());
+        let attached = self.start(cx, job, &spec).await?;
+        Remote::files(cx, attached.stream, url, place, work).await
+    }
+
+    async fn start(&self, cx: &Cx, job: &Job<'_>, spec: &ContainerSpec) -> Result<Attached, Fault> {
+        let platform = self.runner.engine(cx, job.host).await?.platform;
+        let program = program::read(&platform).await?;
+        let files = [(PROGRAM.to_owned(), 0o755, program)];
+        self.runner.attach(cx, job.host, spec, &files).await
     }
 
     async fn exists(
@@ -123,6 +155,15 @@ impl Yard<'_> {
             ))),
         }
     }
+}
+
+fn image<'a>(job: &'a Job<'_>, url: &ConnectionUrl, place: &str) -> Result<&'a PinnedImage, Fault> {
+    job.image.ok_or_else(|| {
+        Fault::refused(format!(
+            "the database {url} is opened {place} of the release's image, and there is none yet"
+        ))
+        .hint("name one with `--image` or `--release`")
+    })
 }
 
 fn volumes<'a>(job: &'a Job<'_>) -> &'a [Volume] {

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::super::sqlite::files::{FileReport, FileWork};
 use crate::model::event::EventKind;
 use crate::model::fault::Fault;
 use crate::ports::{Claim, Hold, LedgerRow, SessionOptions, SqlError};
@@ -45,6 +46,13 @@ pub(super) enum Request {
         sql: String,
     },
     FreeBytes,
+    /// Instead of `Open`: work on the file itself.
+    Files {
+        version: String,
+        variable: String,
+        url: String,
+        work: FileWork,
+    },
     /// Stops the call that is running; has no reply of its own.
     Cancel,
 }
@@ -59,6 +67,7 @@ pub(super) enum Reply {
     Rows(Option<Vec<LedgerRow>>),
     Texts(Vec<Option<String>>),
     Bytes(Option<u64>),
+    Files(FileReport),
     Fault(Fault),
     Sql(SqlError),
 }

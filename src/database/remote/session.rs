@@ -13,6 +13,7 @@ use crate::ports::{
     SqlErrorKind,
 };
 
+use super::super::sqlite::files::{FileReport, FileWork};
 use super::super::url::ConnectionUrl;
 use super::protocol::{Reply, Request, VERSION, write};
 
@@ -40,13 +41,7 @@ impl Remote {
         place: String,
         options: &SessionOptions,
     ) -> Result<Self, Fault> {
-        let (input, output) = tokio::io::split(stream);
-        let mut remote = Self {
-            lines: BufReader::new(input).lines(),
-            output,
-            dialect: url.dialect(),
-            place,
-        };
+        let mut remote = Self::over(stream, url, place);
         let request = Request::Open {
             version: VERSION.to_owned(),
             variable: url.variable.clone(),
@@ -55,6 +50,47 @@ impl Remote {
         };
         remote.plain(Some(cx), request).await?;
         Ok(remote)
+    }
+
+    fn over(stream: Stream, url: &ConnectionUrl, place: String) -> Self {
+        let (input, output) = tokio::io::split(stream);
+        Self {
+            lines: BufReader::new(input).lines(),
+            output,
+            dialect: url.dialect(),
+            place,
+        }
+    }
+
+    /// Work on the file itself, instead of a session.
+    ///
+    /// # Errors
+    /// The work's own; a helper that did not start.
+    pub(super) async fn files(
+        cx: &Cx,
+        stream: Stream,
+        url: &ConnectionUrl,
+        place: String,
+        work: FileWork,
+    ) -> Result<FileReport, Fault> {
+        let mut remote = Self::over(stream, url, place);
+        let request = Request::Files {
+            version: VERSION.to_owned(),
+            variable: url.variable.clone(),
+            url: url.text.reveal().to_owned(),
+            work,
+        };
+        match remote.call(Some(cx), request).await? {
+            Reply::Files(report) => Ok(report),
+            Reply::Fault(fault) => Err(fault),
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_)
+            | Reply::Sql(_) => Err(remote.confused()),
+        }
     }
 
     async fn call(&mut self, cx: Option<&Cx>, request: Request) -> Result<Reply, Fault> {
@@ -103,7 +139,8 @@ impl Remote {
             | Reply::Locked(_)
             | Reply::Rows(_)
             | Reply::Texts(_)
-            | Reply::Bytes(_) => Err(self.confused()),
+            | Reply::Bytes(_)
+            | Reply::Files(_) => Err(self.confused()),
         }
     }
 
@@ -117,7 +154,8 @@ impl Remote {
                 | Reply::Locked(_)
                 | Reply::Rows(_)
                 | Reply::Texts(_)
-                | Reply::Bytes(_),
+                | Reply::Bytes(_)
+                | Reply::Files(_),
             ) => self.confused(),
         };
         Err(SqlError {
@@ -155,6 +193,7 @@ impl Database for Remote {
             | Reply::Locked(_)
             | Reply::Texts(_)
             | Reply::Bytes(_)
+            | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
     }
@@ -171,6 +210,7 @@ impl Database for Remote {
             | Reply::Rows(_)
             | Reply::Texts(_)
             | Reply::Bytes(_)
+            | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
     }
@@ -210,6 +250,7 @@ impl Database for Remote {
             | Reply::Locked(_)
             | Reply::Rows(_)
             | Reply::Bytes(_)
+            | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
     }
@@ -223,6 +264,7 @@ impl Database for Remote {
             | Reply::Locked(_)
             | Reply::Rows(_)
             | Reply::Texts(_)
+            | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
     }

@@ -3,6 +3,7 @@
 //! SQLite calls block, so each runs on a blocking thread while this side
 //! listens for the signal and the statement's deadline and interrupts it.
 
+pub(in crate::database) mod files;
 mod lock;
 mod open;
 mod work;

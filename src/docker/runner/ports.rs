@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::docker::client::{Call, Engine, fault};
 use crate::model::container::label;
 use crate::model::fault::Fault;
-use crate::model::host::HostAddress;
+use crate::model::host::{HostAddress, TakenPorts};
 use crate::ports::HostLink;
 
 /// What Linux says of its sockets; other systems have no such files, and their
@@ -19,14 +19,15 @@ const LISTENS: &str = "0A";
 
 /// # Errors
 /// The host cannot be reached.
-pub(super) async fn taken(engine: &Engine, link: &dyn HostLink) -> Result<BTreeSet<u16>, Fault> {
-    let (published, heard) = tokio::try_join!(published(engine), heard(link, engine.host()))?;
-    Ok(&published | &heard)
+pub(super) async fn taken(engine: &Engine, link: &dyn HostLink) -> Result<TakenPorts, Fault> {
+    let (mut taken, heard) = tokio::try_join!(published(engine), heard(link, engine.host()))?;
+    taken.busy.extend(heard);
+    Ok(taken)
 }
 
 /// From the list of containers alone: those that run show their ports there,
 /// and ours carry the others in a label.
-async fn published(engine: &Engine) -> Result<BTreeSet<u16>, Fault> {
+async fn published(engine: &Engine) -> Result<TakenPorts, Fault> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Listed {
@@ -42,14 +43,18 @@ async fn published(engine: &Engine) -> Result<BTreeSet<u16>, Fault> {
         .json(Call::get("/containers/json").query("all", "1"))
         .await
         .map_err(|error| fault(engine.host(), "cannot list containers", error))?;
-    let mut taken = BTreeSet::new();
+    let mut taken = TakenPorts::default();
     for container in listed {
         let published = container.ports.unwrap_or_default();
-        taken.extend(published.iter().filter_map(|port| port.public_port));
+        taken
+            .busy
+            .extend(published.iter().filter_map(|port| port.public_port));
         let labels = container.labels.unwrap_or_default();
         let reserved = labels.get(label::LOOPBACK).map_or("", String::as_str);
         let pairs = reserved.split(',').filter_map(|pair| pair.split_once('='));
-        taken.extend(pairs.filter_map(|(_, host)| host.parse::<u16>().ok()));
+        taken
+            .reserved
+            .extend(pairs.filter_map(|(_, host)| host.parse::<u16>().ok()));
     }
     Ok(taken)
 }

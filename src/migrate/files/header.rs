@@ -1,9 +1,10 @@
-//! `-- stagecraft: key=value` lines at the head of a file. Imports nothing of
-//! this crate. A directive that is not understood is refused: ignoring it
+//! `-- stagecraft: key=value` lines at the head of a file. Imports
+//! `model::complaint`. A directive that is not understood is refused: ignoring it
 //! would run the file in another way than its author wanted.
 
 use crate::migrate::sql::Wish;
 use crate::migrate::words;
+use crate::model::complaint::{Complaint, Rule};
 
 /// What a file says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,13 +36,13 @@ const KNOWN: [&str; 6] = [
 impl Header {
     /// Reads the header; problems name the file and line.
     #[must_use]
-    pub fn read(text: &str, shown: &str) -> (Self, Vec<String>) {
+    pub fn read(text: &str, shown: &str) -> (Self, Vec<Complaint>) {
         let mut header = Self::default();
         let mut problems = vec![];
         let mut head = true;
         let mut comment = false;
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
+        for (index, whole) in text.lines().enumerate() {
+            let line = whole.trim();
             comment |= line.starts_with("/*") && !line.starts_with("/*!");
             if !line.is_empty() && !line.starts_with("--") && !comment {
                 head = false;
@@ -54,20 +55,23 @@ impl Header {
             let Some(directives) = directives(line) else {
                 continue;
             };
-            let place = format!("`{shown}:{}`", index + 1);
+            let complaint = |word: &str, what: &str| {
+                let column = whole.find(word).map_or(0, |at| whole[..at].chars().count());
+                Complaint::violation(Rule::Directive, shown, what).at(index + 1, column + 1)
+            };
             if !head {
-                problems.push(format!(
-                    "{place}: `-- stagecraft:` lines stand at the top of the file, before the first statement"
+                problems.push(complaint(
+                    "--",
+                    "`-- stagecraft:` lines stand at the top of the file, before the first statement",
                 ));
                 continue;
             }
             for word in directives.split([' ', ',', '\t']).filter(|w| !w.is_empty()) {
                 if !header.take(word) {
                     let near = words::nearest(word, KNOWN.into_iter());
-                    problems.push(format!(
-                        "{place}: unknown directive `{word}`; the nearest is `{}`",
-                        near[0]
-                    ));
+                    let what = format!("unknown directive `{word}`");
+                    let nearest = format!("the nearest is `{}`", near[0]);
+                    problems.push(complaint(word, &what).hint(nearest));
                 }
             }
         }
@@ -102,7 +106,7 @@ mod tests {
     fn a_header_is_read_from_the_comments_at_the_top() {
         let text = "/* licence;\n   more */\n-- who: me\n\n--stagecraft: transaction=off, phase=post\n-- stagecraft: compat=additive\nselect 1;";
         let (header, problems) = Header::read(text, "f.sql");
-        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(problems, []);
         assert_eq!(
             header,
             Header {
@@ -118,10 +122,11 @@ mod tests {
     fn an_unknown_directive_and_one_in_the_middle_are_refused_with_their_line() {
         let (_, problems) = Header::read("-- stagecraft: transaction=of\nselect 1;", "f.sql");
         assert_eq!(
-            problems,
-            ["`f.sql:1`: unknown directive `transaction=of`; the nearest is `transaction=off`"]
+            problems[0].to_string(),
+            "`f.sql:1:16`: unknown directive `transaction=of`; the nearest is `transaction=off`"
         );
+        assert_eq!(problems.len(), 1);
         let (_, problems) = Header::read("select 1;\n-- stagecraft: phase=post", "f.sql");
-        assert!(problems[0].starts_with("`f.sql:2`"));
+        assert_eq!(problems[0].place(), "f.sql:2:1");
     }
 }

@@ -1,5 +1,5 @@
-//! The order of files by name, and where it would surprise. Imports nothing of
-//! this crate.
+//! The order of files by name, and where it would surprise. Imports
+//! `model::complaint`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::MigrationFile;
 use crate::migrate::words;
+use crate::model::complaint::{Complaint, Rule};
 
 /// What decides the order of the files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -27,6 +28,19 @@ impl Order {
             Order::Text => a.name.cmp(&b.name),
             Order::Numeric => numeric(a, b),
         });
+    }
+
+    /// Which of two names runs first.
+    #[must_use]
+    pub fn compare(self, a: &str, b: &str) -> Ordering {
+        let key = |name: &str| {
+            let number = leading_number(name).ok().flatten();
+            (number.is_none(), number)
+        };
+        match self {
+            Order::Text => a.cmp(b),
+            Order::Numeric => key(a).cmp(&key(b)).then_with(|| a.cmp(b)),
+        }
     }
 }
 
@@ -52,37 +66,48 @@ pub fn leading_number(name: &str) -> Result<Option<i64>, String> {
 /// Numbers that stand twice, and text order that is not the order of the
 /// numbers.
 #[must_use]
-pub fn check(files: &[MigrationFile], order: Order) -> Vec<String> {
+pub fn check(files: &[MigrationFile], order: Order) -> Vec<Complaint> {
     let mut problems = twice(files);
     if order == Order::Text {
         let swapped = files
             .windows(2)
             .find(|pair| pair[0].version > pair[1].version && pair[1].version.is_some());
         if let Some([first, second]) = swapped {
-            problems.push(format!(
-                "by name `{}` runs before `{}`, by number it would be the other way round: give all numbers the same width, or set `options: {{ order: numeric }}`",
+            let what = format!(
+                "by name `{}` runs before `{}`, by number it would be the other way round",
                 first.name, second.name
-            ));
+            );
+            problems.push(
+                Complaint::violation(Rule::Order, &first.shown, what)
+                    .hint("give all numbers the same width, or set `options: { order: numeric }`"),
+            );
         }
     }
     problems
 }
 
-fn twice(files: &[MigrationFile]) -> Vec<String> {
-    let mut numbers: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+fn twice(files: &[MigrationFile]) -> Vec<Complaint> {
+    let mut numbers: BTreeMap<i64, Vec<&MigrationFile>> = BTreeMap::new();
     for file in files {
         if let Some(version) = file.version {
-            numbers.entry(version).or_default().push(&file.name);
+            numbers.entry(version).or_default().push(file);
         }
     }
     numbers
         .into_iter()
-        .filter(|(_, names)| names.len() > 1)
-        .map(|(number, names)| {
-            format!(
-                "the number {number} stands {} times ({}): give the newer one that is not applied anywhere the next free number",
+        .filter_map(|(number, files)| {
+            let (last, _) = files
+                .split_last()
+                .filter(|(_, others)| !others.is_empty())?;
+            let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+            let what = format!(
+                "the number {number} stands {} times ({})",
                 names.len(),
                 words::list(&names)
+            );
+            Some(
+                Complaint::violation(Rule::Number, &last.shown, what)
+                    .hint("give the newer one that is not applied anywhere the next free number"),
             )
         })
         .collect()
@@ -114,7 +139,8 @@ mod tests {
         let names = ["9_a.sql", "10_b.sql", "zz.sql"];
         let text = files(&names, Order::Text);
         assert_eq!(text[0].name, "10_b.sql");
-        assert!(check(&text, Order::Text)[0].contains("order: numeric"));
+        let found = check(&text, Order::Text).remove(0);
+        assert!(found.to_string().contains("order: numeric"), "{found}");
         let numeric = files(&names, Order::Numeric);
         assert_eq!(numeric[0].name, "9_a.sql");
         assert!(check(&numeric, Order::Numeric).is_empty());
@@ -125,7 +151,14 @@ mod tests {
         let found = files(&["0042_a.sql", "42_b.sql", "0043_c.sql"], Order::Numeric);
         let problems = check(&found, Order::Numeric);
         assert_eq!(problems.len(), 1);
-        assert!(problems[0].contains("the number 42 stands 2 times"));
+        assert!(problems[0].what.contains("the number 42 stands 2 times"));
+    }
+
+    #[test]
+    fn two_names_compare_as_their_files_are_sorted() {
+        assert!(Order::Text.compare("9_a.sql", "10_b.sql").is_gt());
+        assert!(Order::Numeric.compare("9_a.sql", "10_b.sql").is_lt());
+        assert!(Order::Numeric.compare("zz.sql", "10_b.sql").is_gt());
     }
 
     #[test]

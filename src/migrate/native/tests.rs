@@ -2,7 +2,8 @@
 
 use super::read::State;
 use super::*;
-use crate::migrate::files::{Folder, Way, of};
+use crate::migrate::files::{Folder, Way};
+use crate::model::complaint::Complaint;
 use crate::ports::{Content, FolderEntry};
 
 fn files(format: Format, files: &[(&str, &str)]) -> Folder {
@@ -14,8 +15,8 @@ fn files(format: Format, files: &[(&str, &str)]) -> Folder {
         format: Some(format),
         ..Way::default()
     };
-    let folder = of(entries.collect(), "db", &way);
-    assert_eq!(folder.problems, Vec::<String>::new());
+    let folder = way.of(entries.collect(), "db");
+    assert_eq!(folder.problems, Vec::<Complaint>::new());
     folder
 }
 

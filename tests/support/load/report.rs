@@ -58,6 +58,21 @@ impl Report {
         self
     }
 
+    /// Every GET was answered, but for those whose answer had begun: who
+    /// answers them dies. POSTs and streams cannot be asked for again.
+    #[track_caller]
+    pub(crate) fn lost_only_what_cannot_be_asked_again(&self) -> &Self {
+        self.asked_enough();
+        let kept = |failure: &&Failure| match failure.kind {
+            Kind::KeptAlive | Kind::Fresh => true,
+            Kind::Slow => !failure.reason.starts_with("the body: "),
+            Kind::Post | Kind::Events | Kind::WebSocket => false,
+        };
+        let lost: Vec<&Failure> = self.seen.failures.iter().filter(kept).collect();
+        assert!(lost.is_empty(), "no GET is lost: {lost:?}: {self}");
+        self
+    }
+
     /// Nobody but these versions ever answered.
     #[track_caller]
     pub(crate) fn saw_only(&self, versions: &[&str]) -> &Self {

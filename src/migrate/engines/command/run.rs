@@ -76,6 +76,7 @@ impl<'a> Begun<'a> for Ready<'a> {
                     fault,
                     report: MigrationReport {
                         databases: vec![report],
+                        backups: vec![],
                     },
                 }),
             },

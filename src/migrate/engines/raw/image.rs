@@ -10,7 +10,7 @@ use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::ports::{Cx, FolderEntry, Job};
 
-use super::source::shown;
+use crate::migrate::files::shown;
 
 pub(super) async fn read(
     cx: &Cx,

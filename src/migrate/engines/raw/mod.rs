@@ -21,18 +21,19 @@ mod steps;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Deserialize;
 
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
-use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec};
+use crate::model::project::{DatabaseSpec, MigrationSource};
 use crate::ports::{Begun, Claim, Cx, Databases, Engine, Job};
 
-use super::super::files::{Format, Order, Way};
-use super::super::native::History;
+use super::super::files::Options;
 use source::Sources;
 
 pub use adopt::{Adopted, AdoptedRow, Adoption, Writing, adopt};
+
+/// The engine's id.
+pub const ID: &str = "raw";
 
 pub struct Raw {
     databases: Arc<dyn Databases>,
@@ -49,68 +50,10 @@ impl Raw {
     }
 }
 
-/// The keys of `migrations.options`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Options {
-    order: Option<Order>,
-    /// Whose layout the folder has.
-    format: Option<Format>,
-    table: Table,
-}
-
-/// Where a migration is written down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Table {
-    /// In `stagecraft_migrations`.
-    #[default]
-    Stagecraft,
-    /// There, and in the table of the tool that the layout is of, which counts.
-    Native,
-}
-
-impl Options {
-    fn of(database: &DatabaseSpec) -> Result<Self, String> {
-        let options = serde_json::Value::Object(database.migrations.options.clone());
-        let options: Self =
-            serde_json::from_value(options).map_err(|error| format!("`options`: {error}"))?;
-        let format = options.format.unwrap_or_default();
-        if options.order.is_some() && format != Format::Raw {
-            return Err(format!(
-                "`options.order` has no meaning with `format: {}`: the tool has an order of its own",
-                format.label()
-            ));
-        }
-        if options.table == Table::Native && format == Format::Raw {
-            return Err(
-                "`options.table: native` needs `format`, the tool whose table it is".into(),
-            );
-        }
-        Ok(options)
-    }
-
-    fn way<'a>(&self, spec: &'a MigrationSpec) -> Way<'a> {
-        Way {
-            format: self.format,
-            order: self.order.unwrap_or_default(),
-            pattern: spec.pattern.as_deref(),
-        }
-    }
-
-    /// Whose table is kept beside Stagecraft's own.
-    fn native(&self) -> Option<History> {
-        match self.table {
-            Table::Stagecraft => None,
-            Table::Native => History::of(self.format.unwrap_or_default()),
-        }
-    }
-}
-
 #[async_trait]
 impl Engine for Raw {
     fn id(&self) -> &'static str {
-        "raw"
+        ID
     }
 
     fn needs_path(&self) -> bool {
@@ -126,7 +69,7 @@ impl Engine for Raw {
                     .to_owned(),
             );
         }
-        let options = match Options::of(database) {
+        let options = match Options::of(spec) {
             Ok(options) => options,
             Err(problem) => {
                 problems.push(problem);
@@ -141,7 +84,7 @@ impl Engine for Raw {
             return problems;
         }
         match self.sources.folder(spec, path, &options.way(spec)) {
-            Ok(folder) => problems.extend(folder.problems.iter().cloned()),
+            Ok(folder) => problems.extend(folder.problems.iter().map(ToString::to_string)),
             Err(fault) => problems.push(fault.to_string()),
         }
         problems

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
-use crate::migrate::files::Format;
+use crate::migrate::files::{Format, Options};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
@@ -11,7 +11,6 @@ use crate::model::project::DatabaseSpec;
 use crate::model::risk::Outlook;
 use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
 
-use super::Options;
 use super::ledger::{self, Found};
 use super::source::{Read, Source, Sources};
 
@@ -39,10 +38,12 @@ pub(super) async fn plan(
         None => answered(job.database, PATIENCE, found(databases, cx, job, known)).await?,
     };
     let rows = found.rows;
-    let format = Options::of(job.database).map_err(Fault::config)?.format;
+    let format = Options::of(&job.database.migrations)
+        .map_err(Fault::config)?
+        .format;
     let plan = MigrationPlan {
         database: name.clone(),
-        engine: "raw".to_owned(),
+        engine: super::ID.to_owned(),
         migrations: vec![],
         selected: vec![],
         refusals: vec![],

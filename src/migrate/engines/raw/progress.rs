@@ -75,6 +75,7 @@ impl Progress {
             fault,
             report: MigrationReport {
                 databases: vec![self.report],
+                backups: vec![],
             },
         }
     }

@@ -5,13 +5,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::migrate::checksums;
-use crate::migrate::compat;
 use crate::migrate::drift::Candidate;
-use crate::migrate::files::{self, Folder, Format, MigrationFile, Stamp, Way};
+use crate::migrate::files::{self, Folder, MigrationFile, Options, Stamp, Table, Way};
 use crate::migrate::native::History;
-use crate::migrate::sql::{self, Mode, Script, Wish};
+use crate::migrate::policy::{ledger, texts};
+use crate::migrate::sql::{self, Script};
+use crate::migrate::{checksums, compat, parallel};
 use crate::model::compat::Compat;
+use crate::model::complaint::Complaint;
 use crate::model::fault::Fault;
 use crate::model::image::{Digest, PinnedImage};
 use crate::model::migration::Files;
@@ -19,7 +20,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec, MigrationStrategy};
 use crate::ports::{Cx, Dialect, FolderEntry, ImageCheck, Job};
 
-use super::{Options, image};
+use super::image;
 
 pub(super) struct Source {
     pub(super) folder: Arc<Folder>,
@@ -31,15 +32,6 @@ pub(super) struct Source {
     pub(super) problems: Vec<String>,
     /// Whose table is kept beside Stagecraft's own.
     pub(super) native: Option<History>,
-}
-
-/// The folder as messages name it.
-pub(super) fn shown(spec: &MigrationSpec) -> &str {
-    spec.path_written
-        .as_deref()
-        .or_else(|| spec.path.as_deref().and_then(|path| path.to_str()))
-        .unwrap_or("migrations")
-        .trim_end_matches('/')
 }
 
 /// The files that are known, and whether they are those that will run.
@@ -91,7 +83,7 @@ impl Sources {
                 (self.checkout(job.database)?, Files::Provisional)
             }
         };
-        let source = self.apart(folder, job.database, dialect)?;
+        let source = self.apart(folder, job.database, dialect);
         Ok(Read::Known(source, files))
     }
 
@@ -110,8 +102,8 @@ impl Sources {
             }
         };
         let spec = &job.database.migrations;
-        let options = Options::of(job.database).map_err(Fault::config)?;
-        Ok(files::of(entries, shown(spec), &options.way(spec)))
+        let options = Options::of(spec).map_err(Fault::config)?;
+        Ok(options.way(spec).of(entries, files::shown(spec)))
     }
 
     /// An image's digest never means other files.
@@ -123,18 +115,13 @@ impl Sources {
             .map(|(.., entries)| entries.clone())
     }
 
-    fn apart(
-        &self,
-        folder: Arc<Folder>,
-        database: &DatabaseSpec,
-        dialect: Dialect,
-    ) -> Result<Arc<Source>, Fault> {
+    fn apart(&self, folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Arc<Source> {
         let mut known = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |source: &Source| {
             let name = |file: &MigrationFile| (file.name.clone(), file.checksum.clone());
             let now = folder.files.iter().map(name);
             // Without a ledger the files are all that is read.
-            database.migrations.ledger.is_none()
+            checksums::path(&database.migrations).is_none()
                 && (Arc::ptr_eq(&folder, &source.folder)
                     || now.eq(source.folder.files.iter().map(name)))
         };
@@ -142,16 +129,16 @@ impl Sources {
             .iter()
             .find(|(name, of, source)| *name == database.name && *of == dialect && same(source));
         if let Some((.., source)) = found {
-            return Ok(Arc::clone(source));
+            return Arc::clone(source);
         }
-        let source = Arc::new(Source::of(folder, database, dialect)?);
+        let source = Arc::new(Source::of(folder, database, dialect));
         known.retain(|(name, ..)| *name != database.name);
         known.push((database.name.clone(), dialect, Arc::clone(&source)));
-        Ok(source)
+        source
     }
 
     fn checkout(&self, database: &DatabaseSpec) -> Result<Arc<Folder>, Fault> {
-        let options = Options::of(database).map_err(Fault::config)?;
+        let options = Options::of(&database.migrations).map_err(Fault::config)?;
         let Some(path) = &database.migrations.path else {
             return Err(Fault::config(format!(
                 "`databases.{}.migrations` has no `path`",
@@ -180,7 +167,7 @@ impl Sources {
         {
             return Ok(Arc::clone(&read.folder));
         }
-        let folder = Arc::new(files::read(path, shown(spec), way)?);
+        let folder = Arc::new(way.read(path, files::shown(spec))?);
         known.retain(|read| read.spec != *spec);
         if let Some(stamps) = stamps {
             known.push(Checkout {
@@ -194,25 +181,13 @@ impl Sources {
 }
 
 impl Source {
-    fn of(folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Result<Self, Fault> {
+    fn of(folder: Arc<Folder>, database: &DatabaseSpec, dialect: Dialect) -> Self {
         let spec = &database.migrations;
-        let native = Options::of(database).map_err(Fault::config)?.native();
-        let mut source = Self {
-            folder: Arc::clone(&folder),
-            scripts: vec![],
-            candidates: vec![],
-            problems: folder.problems.clone(),
-            native,
-        };
-        if let Some(native) = native {
-            source
-                .problems
-                .extend(native.objections(dialect, &folder.files));
-        }
-        for file in &folder.files {
+        let mut problems = folder.problems.clone();
+        let apart = parallel::map(&folder.files, |file| {
             let script = sql::read(dialect, &file.text);
-            let mode = judge(folder.format, file, &script, &mut source.problems);
-            source.candidates.push(Candidate {
+            let (mode, problems) = texts::judge(file, &script);
+            let candidate = Candidate {
                 id: file.name.clone(),
                 version: file.version,
                 checksum: file.checksum.clone(),
@@ -220,18 +195,38 @@ impl Source {
                 strategy: strategy(spec.strategy, file),
                 mode,
                 compat: Compat::Additive,
-            });
-            source.scripts.push(script);
+            };
+            (script, candidate, problems)
+        });
+        let (mut scripts, mut candidates) = (vec![], vec![]);
+        for (script, candidate, found) in apart {
+            scripts.push(script);
+            candidates.push(candidate);
+            problems.extend(found);
         }
-        let judged = compat::judge(&folder.files, &source.scripts);
-        for (candidate, compat) in source.candidates.iter_mut().zip(judged) {
+        let judged = compat::judge(&folder.files, &scripts);
+        for (candidate, compat) in candidates.iter_mut().zip(judged) {
             candidate.compat = compat;
         }
-        if let Some(ledger) = &spec.ledger {
-            let problems = checksums::check(ledger, &source.candidates)?;
-            source.problems.extend(problems);
+        problems.extend(against_ledger(spec, &folder, &candidates));
+        // What stands in nobody's way is a check's to say.
+        let stopping = problems.iter().filter(|problem| problem.is_violation());
+        let mut problems: Vec<String> = stopping.map(ToString::to_string).collect();
+        // Options that cannot be read stopped everything before.
+        let native = Options::of(spec)
+            .ok()
+            .filter(|options| options.table == Table::Native);
+        let native = native.and_then(|_| History::of(folder.format));
+        if let Some(native) = native {
+            problems.extend(native.objections(dialect, &folder.files));
         }
-        Ok(source)
+        Self {
+            native,
+            folder,
+            scripts,
+            candidates,
+            problems,
+        }
     }
 
     /// All ids in running order.
@@ -241,36 +236,19 @@ impl Source {
     }
 }
 
-fn judge(
-    format: Format,
-    file: &MigrationFile,
-    script: &Script,
-    problems: &mut Vec<String>,
-) -> Mode {
-    let mut say = |problem: &sql::Problem| {
-        let place = script.place(problem.at);
-        problems.push(format!("`{}:{place}`: {}", file.shown, problem.what));
+fn against_ledger(
+    spec: &MigrationSpec,
+    folder: &Folder,
+    candidates: &[Candidate],
+) -> Vec<Complaint> {
+    let Some(path) = checksums::path(spec) else {
+        return vec![];
     };
-    script.problems.iter().for_each(&mut say);
-    // Tools that add no transaction have files that bring their own.
-    let own = format != Format::Raw && script.has_transaction();
-    let (wish, said) = match (file.header.transaction, file.header.said) {
-        (Some(Wish::Apart), Some(said)) => {
-            (Some(Wish::Apart), Some(format!("the file says {said}")))
-        }
-        (None, _) if own => (
-            Some(Wish::Apart),
-            Some("the file has a transaction of its own".to_owned()),
-        ),
-        (wish, _) => (wish, None),
-    };
-    match (script.mode(wish), said) {
-        (Ok(Mode::Apart(_)), Some(said)) => Mode::Apart(said),
-        (Ok(mode), _) => mode,
-        (Err(problem), _) => {
-            say(&problem);
-            Mode::Together
-        }
+    match checksums::read(&path, &checksums::shown(spec, &path)) {
+        Ok(stored) => ledger::compare(&stored, &folder.files, |index| {
+            vec![candidates[index].normalised().to_owned()]
+        }),
+        Err(unreadable) => vec![unreadable],
     }
 }
 

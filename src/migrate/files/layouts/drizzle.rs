@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::section::{Up, Wrong};
 use super::{Label, Layout, Named, leading_number};
 use crate::migrate::hashing;
+use crate::model::complaint::{Complaint, Rule};
 use crate::ports::Content;
 
 pub(super) const JOURNAL: &str = "meta/_journal.json";
@@ -75,26 +76,27 @@ impl Layout for Drizzle {
 pub(super) fn journal(
     contents: &BTreeMap<&str, &Content>,
     shown: &str,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Complaint>,
 ) -> Vec<(String, Label)> {
     let place = format!("{shown}/{JOURNAL}");
+    let bad = |what: String| Complaint::violation(Rule::Order, &place, what);
     let Some(Content::File(bytes)) = contents.get(JOURNAL) else {
-        problems.push(format!("`{place}` is missing: it lists the migrations"));
+        problems.push(bad("is missing: it lists the migrations".to_owned()));
         return vec![];
     };
     let journal: Journal = match serde_json::from_slice(bytes) {
         Ok(journal) => journal,
         Err(error) => {
-            problems.push(format!("`{place}` is no journal of Drizzle: {error}"));
+            problems.push(bad(format!("is no journal of Drizzle: {error}")));
             return vec![];
         }
     };
     for pair in journal.entries.windows(2) {
         if pair[0].when >= pair[1].when {
-            problems.push(format!(
-                "`{place}` gives `{}` an earlier time (`when`) than `{}` before it, so Drizzle would never run it: correct the number",
+            problems.push(bad(format!(
+                "gives `{}` an earlier time (`when`) than `{}` before it, so Drizzle would never run it: correct the number",
                 pair[1].tag, pair[0].tag
-            ));
+            )));
         }
     }
     let known = |name: &str| {
@@ -105,7 +107,9 @@ pub(super) fn journal(
     };
     for name in contents.keys() {
         if name.ends_with(".sql") && !name.contains('/') && !name.starts_with('.') && !known(name) {
-            problems.push(format!("`{shown}/{name}` does not stand in `{place}`"));
+            let file = format!("{shown}/{name}");
+            let what = format!("does not stand in `{place}`");
+            problems.push(Complaint::violation(Rule::StrayFile, file, what));
         }
     }
     let listed = journal.entries.iter().enumerate().map(|(index, entry)| {

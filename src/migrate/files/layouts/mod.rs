@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::migrate::hashing;
 use crate::migrate::sql::Wish;
 use crate::migrate::words;
+use crate::model::complaint::{Complaint, Rule};
 use crate::ports::{Content, FolderEntry};
 
 use super::{Folder, Header, MigrationFile, Tool, leading_number, utf8};
@@ -170,6 +171,7 @@ pub(super) trait Layout: Sync {
 /// What lies in a folder, as the migrations of a tool, in running order.
 pub(super) fn read(format: Format, entries: &[FolderEntry], shown: &str) -> Folder {
     let mut found = Folder {
+        shown: shown.to_owned(),
         format,
         ..Folder::default()
     };
@@ -195,12 +197,19 @@ pub(super) fn read(format: Format, entries: &[FolderEntry], shown: &str) -> Fold
                     layout, &name, label, &place, bytes, shown, &contents, &mut found,
                 );
             }
-            Some(Content::Folder | Content::Other) => found.problems.push(format!(
-                "`{shown}/{place}` is a link or no regular file: put the file itself there"
+            Some(Content::Folder | Content::Other) => found.problems.push(
+                Complaint::violation(
+                    Rule::Name,
+                    format!("{shown}/{place}"),
+                    "is a link or no regular file",
+                )
+                .hint("put the file itself there"),
+            ),
+            None => found.problems.push(Complaint::violation(
+                Rule::Name,
+                format!("{shown}/{place}"),
+                "is missing: bring it back",
             )),
-            None => found
-                .problems
-                .push(format!("`{shown}/{place}` is missing: bring it back")),
         }
     }
     found.problems.extend(twice(&found.files));
@@ -221,8 +230,10 @@ fn labelled(
         }
         if folder != layout.inside().is_some() {
             if folder && below(contents, name) {
-                found.problems.push(format!(
-                    "`{shown}/{name}` is a folder with `.sql` files: migrations are read from the top level"
+                found.problems.push(Complaint::violation(
+                    Rule::SubFolder,
+                    format!("{shown}/{name}"),
+                    "is a folder with `.sql` files: migrations are read from the top level",
                 ));
             } else if !folder && name.ends_with(".sql") {
                 found.notes.push(format!(
@@ -235,7 +246,12 @@ fn labelled(
             Named::Migration(label) => listed.push(((*name).to_owned(), label)),
             Named::Other => {}
             Named::Note(note) => found.notes.push(format!("`{shown}/{name}` {note}")),
-            Named::Wrong(why) => found.problems.push(format!("`{shown}/{name}` {why}")),
+            Named::Wrong(why) => {
+                let file = format!("{shown}/{name}");
+                found
+                    .problems
+                    .push(Complaint::violation(Rule::Name, file, why));
+            }
         }
     }
     listed.sort_by(|(_, a), (_, b)| a.order.cmp(&b.order));
@@ -268,8 +284,8 @@ fn one(
     let up = match layout.up(&text) {
         Ok(up) => up,
         Err(wrong) => {
-            let problem = format!("`{path}:{}` {}", wrong.line, wrong.what);
-            return found.problems.push(problem);
+            let problem = Complaint::violation(Rule::Directive, &path, wrong.what);
+            return found.problems.push(problem.on_line(wrong.line));
         }
     };
     let (mut header, problems) = Header::read(&up.text, &path);
@@ -301,21 +317,24 @@ fn one(
     });
 }
 
-fn twice(files: &[MigrationFile]) -> Vec<String> {
-    let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+fn twice(files: &[MigrationFile]) -> Vec<Complaint> {
+    let mut keys: BTreeMap<&str, Vec<&MigrationFile>> = BTreeMap::new();
     for file in files {
-        keys.entry(&file.tool.key).or_default().push(&file.name);
+        keys.entry(&file.tool.key).or_default().push(file);
     }
-    let twice = keys.into_iter().filter(|(_, names)| names.len() > 1);
-    twice
-        .map(|(key, names)| {
-            format!(
-                "the version {key} stands {} times ({}): give the newer one that is not applied anywhere the next free one",
-                names.len(),
-                words::list(&names)
-            )
-        })
-        .collect()
+    let twice = keys.into_iter().filter(|(_, files)| files.len() > 1);
+    let told = twice.filter_map(|(key, files)| {
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        let what = format!(
+            "the version {key} stands {} times ({})",
+            files.len(),
+            words::list(&names)
+        );
+        let hint = "give the newer one that is not applied anywhere the next free one";
+        let last = files.last()?;
+        Some(Complaint::violation(Rule::Number, &last.shown, what).hint(hint))
+    });
+    told.collect()
 }
 
 /// The digits at the beginning of a name that go before an underscore.

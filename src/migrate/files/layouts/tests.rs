@@ -1,8 +1,9 @@
 //! Each tool's folder, as the tool would read it.
 
-use super::super::{Folder, Way, of};
+use super::super::{Folder, Way};
 use super::Format;
 use crate::migrate::sql::Wish;
+use crate::model::complaint::Complaint;
 use crate::ports::{Content, FolderEntry};
 
 fn entries(files: &[(&str, &str)]) -> Vec<FolderEntry> {
@@ -29,18 +30,23 @@ fn folder(format: Format, files: &[(&str, &str)]) -> Folder {
         format: Some(format),
         ..Way::default()
     };
-    of(entries(files), "db", &way)
+    way.of(entries(files), "db")
 }
 
 fn ids(folder: &Folder) -> Vec<&str> {
-    assert_eq!(folder.problems, Vec::<String>::new());
+    assert_eq!(folder.problems, Vec::<Complaint>::new());
     folder.files.iter().map(|file| file.name.as_str()).collect()
 }
 
 fn problem(format: Format, files: &[(&str, &str)]) -> String {
     let folder = folder(format, files);
     assert_eq!(folder.problems.len(), 1, "{:?}", folder.problems);
-    folder.problems[0].clone()
+    told(&folder.problems[0])
+}
+
+/// A complaint as a sentence about its place.
+fn told(problem: &Complaint) -> String {
+    format!("`{}` {}", problem.place(), problem.what)
 }
 
 #[test]
@@ -134,7 +140,7 @@ fn down_files_never_run() {
 fn a_version_that_stands_twice_is_named_with_both_files() {
     let twice = problem(Format::Sqlx, &[("1_a.sql", ""), ("01_b.sql", "")]);
     assert!(
-        twice.starts_with("the version 1 stands 2 times (`01_b.sql` and `1_a.sql`)"),
+        twice.contains("the version 1 stands 2 times (`01_b.sql` and `1_a.sql`)"),
         "{twice}"
     );
 }
@@ -374,24 +380,24 @@ fn node_pg_migrate_may_have_its_sections_in_either_order_or_none() {
 
 #[test]
 fn a_folder_that_plainly_is_another_tools_is_said_and_not_guessed() {
-    let told = |files: &[(&str, &str)]| {
-        let found = of(entries(files), "db", &Way::default());
+    let said = |files: &[(&str, &str)]| {
+        let found = Way::default().of(entries(files), "db");
         assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
-        found.problems[0].clone()
+        found.problems[0].to_string()
     };
     assert_eq!(
-        told(&[("1_a.sql", "-- +goose Up\nselect 1;\n")]),
-        "`db` looks like the folder of goose (`1_a.sql` has the line `-- +goose Up`): set `options: { format: goose }`, or `options: { format: raw }` where its files are plain SQL all the same"
+        said(&[("1_a.sql", "-- +goose Up\nselect 1;\n")]),
+        "`db`: it looks like the folder of goose (`1_a.sql` has the line `-- +goose Up`); set `options: { format: goose }`, or `options: { format: raw }` where its files are plain SQL all the same"
     );
-    assert!(told(&[("1_a.sql", "-- migrate:up\n")]).contains("format: dbmate"));
-    assert!(told(&[("x/migration.sql", "")]).contains("format: prisma"));
-    assert!(told(&[("x/up.sql", "")]).contains("format: diesel"));
+    assert!(said(&[("1_a.sql", "-- migrate:up\n")]).contains("format: dbmate"));
+    assert!(said(&[("x/migration.sql", "")]).contains("format: prisma"));
+    assert!(said(&[("x/up.sql", "")]).contains("format: diesel"));
     assert!(
-        told(&[("1_a.up.sql", ""), ("1_a.down.sql", "")])
+        said(&[("1_a.up.sql", ""), ("1_a.down.sql", "")])
             .contains("format: golang-migrate }` or `options: { format: sqlx")
     );
-    assert!(told(&[("V1__a.sql", "")]).contains("format: flyway"));
-    assert!(told(&[("meta/_journal.json", "{}"), ("0_a.sql", "")]).contains("format: drizzle"));
+    assert!(said(&[("V1__a.sql", "")]).contains("format: flyway"));
+    assert!(said(&[("meta/_journal.json", "{}"), ("0_a.sql", "")]).contains("format: drizzle"));
     let plain = folder(Format::Raw, &[("1_a.sql", "-- +goose Up\nselect 1;\n")]);
     assert_eq!(ids(&plain), ["1_a.sql"]);
 }
