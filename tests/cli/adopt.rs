@@ -171,7 +171,7 @@ fn a_folder_of_another_tool_is_refused_with_the_option_to_set() {
         "check",
         10,
         &[
-            "`db` looks like the folder of goose",
+            "`db`: it looks like the folder of goose",
             "set `options: { format: goose }`",
         ],
     );
@@ -186,7 +186,7 @@ fn init_says_whose_folder_it_found() {
         "init",
         0,
         &[
-            "`db/migrations` looks like the folder of dbmate",
+            "`db/migrations`: it looks like the folder of dbmate",
             "`options: { format: dbmate }`",
         ],
     );
