@@ -20,7 +20,7 @@ pub(crate) async fn run(globals: &Globals, ui: &Ui) -> Result<(), Failure> {
         ui.warn(&warning).await;
     }
     let environments: Vec<_> = summary.environments.iter().collect();
-    judged::by_engines(&registry, &environments, &[])?;
+    judged::by_engines(&registry, &environments, &[]).await?;
     let names: Vec<&str> = summary
         .environments
         .iter()

@@ -5,12 +5,13 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::deploy::{Deployer, Stopped, Wanted, new_deploy};
+use crate::migrate::DataLoss;
 use crate::model::migration::Risk;
 use crate::model::names::RoleName;
 use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{Release, ReleaseId};
 use crate::model::secret::Secret;
-use crate::plan::{self, DeployRequest, ReadyRole, gate};
+use crate::plan::{self, DeployPlan, DeployRequest, ReadyRole, Step, gate};
 use crate::ports::Cx;
 use crate::ui::{self, Style, Ui};
 
@@ -36,7 +37,7 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
             // An abort must not wait for a file that a later release brings.
             if !args.abort {
                 plan::nodes_pull(&session.environment)?;
-                session.judge_databases(&[])?;
+                session.judge_databases(&[]).await?;
             }
             if args.dry_run {
                 return dry_run(session, args).await;
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: &DeployArgs, globals: &Globals, ui: &Ui) -> Result
             session
                 .locked(async |cx| {
                     let release = if args.resume {
-                        resume::finish(session, cx, consent).await?
+                        resume::finish(session, cx, consent, args.backup.loss()).await?
                     } else if args.abort {
                         resume::undo(session, cx).await?
                     } else {
@@ -64,6 +65,7 @@ fn overridden(environment: &mut Environment, args: &DeployArgs) {
     if let Some(reference) = &args.image {
         environment.source = ImageSource::Prebuilt(reference.clone());
     }
+    args.backup.override_in(environment);
     if args.skip_health_check {
         (environment.health_before, environment.health_after) = (false, false);
     }
@@ -88,6 +90,7 @@ async fn dry_run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure
     // What a deploy would stop at is said here too.
     let ready = roles::of_today(&session.environment, &*session.house.values).await?;
     let mut plan = plan::deploy(&session.environment, &facts, &request(&facts, args))?;
+    accept_loss(&mut plan, &session.environment, args.backup.loss());
     let other = other_values(&session.environment, &facts, &ready, key.as_ref());
     plan.warnings.extend(other);
     plan.refusals
@@ -136,6 +139,7 @@ async fn deploy(
     }
     let ready = roles::of_today(environment, &*session.house.values).await?;
     let mut plan = plan::deploy(environment, &facts, &request(&facts, args))?;
+    accept_loss(&mut plan, environment, args.backup.loss());
     let other = other_values(environment, &facts, &ready, key.as_ref());
     plan.warnings.extend(other);
     plan.refusals
@@ -152,6 +156,7 @@ async fn deploy(
         },
     )
     .await?;
+    session.accept_loss(args.backup.loss());
     let mut release = new_deploy(environment, &plan, &session.origin());
     release.approved = session.approve(&approval, Risk::of(&plan.migrations), &plan.risks);
     let key = session.keeper.make_key(key).await?;
@@ -161,6 +166,16 @@ async fn deploy(
         .deploy(cx, release, &plan, &facts, &ready)
         .await;
     settle(session, result).await
+}
+
+/// `--accept-data-loss` is one more risk of the plan, which has another id then.
+pub(crate) fn accept_loss(plan: &mut DeployPlan, environment: &Environment, loss: DataLoss) {
+    let migrates = matches!(plan.migrate_pre, Step::Do(_));
+    let risks = plan::loss_risks(environment);
+    if loss == DataLoss::Accepted && migrates && !risks.is_empty() {
+        plan.risks.extend(risks);
+        plan.id = plan::plan_id(&(&plan.id, &plan.risks), None);
+    }
 }
 
 /// Secrets that the live release's containers got another value of.

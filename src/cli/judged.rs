@@ -14,7 +14,7 @@ use crate::ui::words;
 ///
 /// # Errors
 /// `Config`, with all problems.
-pub(crate) fn by_engines(
+pub(crate) async fn by_engines(
     registry: &Registry,
     environments: &[&Environment],
     databases: &[DatabaseName],
@@ -26,7 +26,7 @@ pub(crate) fn by_engines(
                 continue;
             }
             let found = match registry.get(&database.migrations.engine) {
-                Ok(engine) => engine.validate(database),
+                Ok(engine) => engine.validate(database).await,
                 Err(unknown) => vec![unknown.to_string()],
             };
             for problem in found {

@@ -111,7 +111,11 @@ fn refuse_services(environment: &Environment) -> Result<(), Fault> {
             .because("its containers are placed by the engine, as tasks of services")
             .state("nothing was changed")
             .hint(format!(
-                "on a manager: `docker service update --force {}-ROLE`",
+                "deploy again: every release makes its containers anew, and behind the proxy no request is lost: `stagecraft deploy --env {}`",
+                environment.name
+            ))
+            .hint(format!(
+                "one role that is not behind the proxy, on a manager: `docker service update --force {}-ROLE`",
                 environment.prefix()
             )),
     )

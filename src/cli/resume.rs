@@ -1,6 +1,7 @@
 //! `deploy --resume` and `deploy --abort`.
 
 use crate::deploy::{Wanted, recall, reopen};
+use crate::migrate::DataLoss;
 use crate::model::migration::Risk;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::{Environment, ImageSource};
@@ -10,7 +11,7 @@ use crate::ports::Cx;
 
 use super::approval::{self, Consent, Proposal};
 use super::committed;
-use super::deploy::{deployer, proposed, settle};
+use super::deploy::{accept_loss, deployer, proposed, settle};
 use super::failure::Failure;
 use super::fingerprints;
 use super::keeper::Access;
@@ -24,6 +25,7 @@ pub(crate) async fn finish(
     session: &Session<'_>,
     cx: &Cx,
     consent: &Consent,
+    loss: DataLoss,
 ) -> Result<Release, Failure> {
     let environment = &session.environment;
     let history = session.history(cx, Access::Write).await?;
@@ -41,6 +43,7 @@ pub(crate) async fn finish(
         version: Some(release.version.clone()),
     };
     let mut today = plan::deploy(environment, &facts, &request)?;
+    accept_loss(&mut today, environment, loss);
     let uncommitted = committed::refusals(environment, &today.migrations).await;
     today.refusals.extend(uncommitted);
     plan::matches_today(&release, &today)?;
@@ -56,6 +59,7 @@ pub(crate) async fn finish(
         },
     )
     .await?;
+    session.accept_loss(loss);
     reopen(&mut release)?;
     if let Some(approved) = session.approve(&approval, Risk::of(&today.migrations), &today.risks) {
         release.approved = Some(approved);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::config::{self, Loaded};
 use crate::deploy::{Observer, Origin, Wanted, close_cut_off, one_history, ours};
+use crate::migrate::DataLoss;
 use crate::model::event::EventKind;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::history::History;
@@ -177,10 +178,13 @@ impl Session<'_> {
     }
 
     pub(crate) fn origin(&self) -> Origin {
-        let (who, machine) = who();
-        Origin {
-            actor: format!("{who}@{machine}"),
-        }
+        Origin { actor: actor() }
+    }
+
+    /// For the migrator, once the plan is approved.
+    pub(crate) fn accept_loss(&self, loss: DataLoss) {
+        // A command asks once.
+        let _ = self.house.loss.set(loss);
     }
 
     /// Keeps who agreed to a plan, for its release and for the evidence.
@@ -231,8 +235,8 @@ impl Session<'_> {
     ///
     /// # Errors
     /// `Config`, with every problem.
-    pub(crate) fn judge_databases(&self, databases: &[DatabaseName]) -> Result<(), Fault> {
-        judged::by_engines(&self.house.registry, &[&*self.environment], databases)
+    pub(crate) async fn judge_databases(&self, databases: &[DatabaseName]) -> Result<(), Fault> {
+        judged::by_engines(&self.house.registry, &[&*self.environment], databases).await
     }
 
     /// # Errors
@@ -333,6 +337,12 @@ fn who_holds_it(environment: &Environment) -> String {
 
 async fn release(held: Box<dyn Held>) {
     held.release().await;
+}
+
+/// Such as `ada@laptop`.
+pub(crate) fn actor() -> String {
+    let (who, machine) = who();
+    format!("{who}@{machine}")
 }
 
 /// Who runs this, and where.

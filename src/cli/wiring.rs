@@ -7,7 +7,7 @@ use crate::docker::auth::Auth;
 use crate::docker::client::Engines;
 use crate::docker::{Delivery, Span, builder, claims, pusher, runner, runner_of, services};
 use crate::http::Prober;
-use crate::migrate::{self, Registry};
+use crate::migrate::{self, DataLoss, Registry, Safeguard};
 use crate::model::fault::Fault;
 use crate::model::project::{Environment, Strategy};
 use crate::model::release::Approved;
@@ -22,6 +22,7 @@ use crate::ssh::{EnvironmentLock, Folders, HostFiles, Links};
 use super::acme;
 use super::evidence::Witnessed;
 use super::secrets::Masker;
+use super::session::actor;
 
 /// Everything a command on one environment works with.
 pub(crate) struct House {
@@ -36,6 +37,8 @@ pub(crate) struct House {
     pub(crate) migrator: Arc<dyn Migrator>,
     /// Told by whoever asked, and written into the evidence.
     pub(crate) approved: Arc<OnceLock<Approved>>,
+    /// Told by whoever asked, before migrations run.
+    pub(crate) loss: Arc<OnceLock<DataLoss>>,
     pub(crate) backups: Arc<dyn Backups>,
     pub(crate) strategy: Arc<dyn RolloutStrategy>,
     pub(crate) services: Arc<dyn Services>,
@@ -55,7 +58,17 @@ pub(crate) struct House {
 pub(crate) fn registry() -> Result<Registry, Fault> {
     let link: Arc<dyn HostLink> = Links::new()?;
     let runner = runner(Engines::new(Arc::clone(&link)), Arc::new(Auth::of_docker()));
-    Ok(Registry::builtin(database::databases(link, runner)))
+    let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
+    Ok(engines(database::databases(link, runner), prober))
+}
+
+/// Those that come with Stagecraft, and those on this machine's search path.
+fn engines(databases: Arc<dyn Databases>, fetch: Arc<dyn Fetch>) -> Registry {
+    let builtin = Registry::builtin(Arc::clone(&databases), fetch);
+    match std::env::var_os("PATH") {
+        Some(path) => builtin.on_path(&path, &databases),
+        None => builtin,
+    }
 }
 
 /// # Errors
@@ -86,7 +99,12 @@ pub(crate) fn house(
     let prober = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
     let fetch = Arc::clone(&prober) as Arc<dyn Fetch>;
     let acme = acme::acme(environment)?;
-    let proxy = proxy::proxies(Arc::clone(&link), Arc::clone(&runner), fetch, acme);
+    let proxy = proxy::proxies(
+        Arc::clone(&link),
+        Arc::clone(&runner),
+        Arc::clone(&fetch),
+        acme,
+    );
     let delivery = Delivery {
         registry: environment.registry.clone(),
         hosts: environment
@@ -100,7 +118,8 @@ pub(crate) fn house(
     };
     let databases = database::databases(Arc::clone(&link), Arc::clone(&runner));
     let backups = database::backups(Arc::clone(&link), Arc::clone(&runner), Arc::clone(&folders));
-    let registry = Arc::new(Registry::builtin(Arc::clone(&databases)));
+    let registry = Arc::new(self::engines(Arc::clone(&databases), fetch));
+    let loss = Arc::default();
     let migrator = migrate::migrator(
         Arc::clone(environment),
         migrate::Tools {
@@ -109,6 +128,11 @@ pub(crate) fn house(
             values: Arc::clone(&values),
             runner: Arc::clone(&runner),
             link: Arc::clone(&link),
+            safeguard: Some(Arc::new(Safeguard {
+                backups: Arc::clone(&backups),
+                loss: Arc::clone(&loss),
+                actor: actor(),
+            })),
         },
     );
     let hands = Hands {
@@ -143,6 +167,7 @@ pub(crate) fn house(
             Strategy::BlueGreen | Strategy::Rolling | Strategy::Recreate => rollout::fleet(hands),
         },
         backups,
+        loss,
         services,
         proxy,
         probe: Arc::clone(&prober) as Arc<dyn Probe>,

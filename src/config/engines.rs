@@ -1,14 +1,13 @@
 //! The migration engines that exist, as plain data: the caller asks the engine
 //! registry, so that this module lists none of its own.
 
+use crate::model::project::EngineNeeds;
+
 /// One engine that the registry, or the search path, knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineId {
     pub id: String,
-    /// `migrations.path` must be given.
-    pub needs_path: bool,
-    /// `connection_env` must be given.
-    pub needs_connection: bool,
+    pub needs: EngineNeeds,
 }
 
 /// All of them.
@@ -22,16 +21,11 @@ pub struct Engines {
 pub(super) const APP: &str = "app";
 
 impl Engines {
-    /// From ids and whether each needs a path. All need a connection but
-    /// `app`, which opens none, and `command`, whose tool may find its own.
-    pub fn new<S: Into<String>>(ids: impl IntoIterator<Item = (S, bool)>) -> Self {
-        let ids = ids.into_iter().map(|(id, needs_path)| {
-            let id = id.into();
-            EngineId {
-                needs_connection: id != APP && id != "command",
-                id,
-                needs_path,
-            }
+    /// From ids and what each needs.
+    pub fn new<S: Into<String>>(ids: impl IntoIterator<Item = (S, EngineNeeds)>) -> Self {
+        let ids = ids.into_iter().map(|(id, needs)| EngineId {
+            id: id.into(),
+            needs,
         });
         Self { ids: ids.collect() }
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use super::load::{Loaded, check_all_with, load_with};
 use super::{Engines, Look, Problems};
+use crate::model::project::EngineNeeds;
 
 /// A configuration in a folder of its own.
 pub(super) struct Case {
@@ -17,14 +18,15 @@ pub(super) struct Case {
 }
 
 pub(super) fn engines() -> Engines {
+    let needs = |path, connection| EngineNeeds { path, connection };
     Engines::new([
-        ("raw", true),
-        ("prisma", true),
-        ("drizzle", true),
-        ("knex", true),
-        ("node-pg-migrate", true),
-        ("command", false),
-        ("app", false),
+        ("raw", needs(true, true)),
+        ("prisma", needs(true, true)),
+        ("drizzle", needs(true, true)),
+        ("knex", needs(true, true)),
+        ("node-pg-migrate", needs(true, true)),
+        ("command", needs(false, false)),
+        ("app", needs(false, false)),
     ])
 }
 

@@ -236,6 +236,7 @@ pub fn record_run(
         Ok(report) => (report, None),
         Err(failure) => (failure.report, Some(failure.fault)),
     };
+    release.backups.extend(report.backups.iter().cloned());
     for database in &report.databases {
         keep(release, database.results.clone(), |_| true);
         let record = release.schema.entry(database.database.clone()).or_default();
@@ -266,6 +267,7 @@ fn output(report: &MigrationReport) -> Value {
             "database": database.database,
             "migrations_applied": applied.count(),
             "duration_ms": milliseconds,
+            "backup": report.backups.iter().find(|one| one.database == database.database),
             "health_check_before": database.health_before,
             "health_check_after": database.health_after,
         })

@@ -1,24 +1,24 @@
-//! A GET of something on a host, whole or not at all. Imports `ports`, `model`.
+//! A request to something on a host, whole or not at all. Imports `ports`, `model`.
 
 use async_trait::async_trait;
 use tokio::time::timeout;
 
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::ports::{Cx, Fetch, Fetched, Get, HostLink, Target};
+use crate::ports::{Cx, Fetch, Fetched, HostLink, Request, Target};
 
 use super::Prober;
-use super::get::{Body, get};
+use super::ask::{Body, ask};
 use super::port::dial;
 
 #[async_trait]
 impl Fetch for Prober {
-    async fn get(
+    async fn fetch(
         &self,
         cx: &Cx,
         host: &HostAddress,
         target: &Target,
-        wanted: &Get,
+        wanted: &Request,
     ) -> Result<Result<Fetched, String>, Fault> {
         cx.or_interrupted(in_time(self.link(), host, target, wanted))
             .await
@@ -29,7 +29,7 @@ async fn in_time(
     link: &dyn HostLink,
     host: &HostAddress,
     target: &Target,
-    wanted: &Get,
+    wanted: &Request,
 ) -> Result<Result<Fetched, String>, Fault> {
     let answer = async {
         let stream = match dial(link, host, target).await? {
@@ -37,14 +37,7 @@ async fn in_time(
             Err(why) => return Ok(Err(why)),
         };
         // One byte more than is taken tells a body that is too long.
-        let answer = get(
-            stream,
-            &wanted.path,
-            &wanted.name,
-            &wanted.headers,
-            wanted.most + 1,
-            Body::Whole,
-        );
+        let answer = ask(stream, wanted, wanted.most + 1, Body::Whole);
         Ok(answer.await.and_then(|fetched| {
             if fetched.body.len() > wanted.most {
                 return Err(format!("the answer is longer than {} bytes", wanted.most));
@@ -64,11 +57,13 @@ mod tests {
 
     use super::super::test_support::Answering;
     use super::*;
+    use crate::ports::Method;
 
     async fn fetch(link: &Answering, most: usize) -> Result<Fetched, String> {
         let host = "deploy@web1".parse().expect("an address");
         let target = Target::Tcp("127.0.0.1".to_owned(), 20_001);
-        let wanted = Get {
+        let wanted = Request {
+            method: Method::Get,
             path: "/schema/status".to_owned(),
             name: "localhost".to_owned(),
             headers: vec![],

@@ -1,7 +1,7 @@
 //! Health and schema probes over a host's connection. Imports `ports`, `model`.
 
+mod ask;
 mod fetch;
-mod get;
 mod port;
 mod prober;
 #[cfg(test)]

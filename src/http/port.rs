@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use crate::model::container::Container;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
-use crate::ports::{Answer, ByteStream, HostLink, Target};
+use crate::ports::{Answer, ByteStream, HostLink, Method, Request, Target};
 
-use super::get::{Body, FIRST_LINE, first_line, get};
+use super::ask::{Body, FIRST_LINE, ask, first_line};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A port that nobody serves is accepted on the way (by the engine, by `ssh`)
@@ -33,9 +33,16 @@ impl Port<'_> {
             Ok(stream) => stream,
             Err(why) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
         };
-        let name = name.map_or_else(|| format!("localhost:{}", self.number), str::to_owned);
-        let asking = get(stream, path, &name, &[], FIRST_LINE, Body::Beginning);
-        let response = match timeout(PATIENCE, asking).await {
+        let request = Request {
+            method: Method::Get,
+            path: path.to_owned(),
+            name: name.map_or_else(|| format!("localhost:{}", self.number), str::to_owned),
+            headers: vec![],
+            patience: PATIENCE,
+            most: FIRST_LINE,
+        };
+        let asking = ask(stream, &request, FIRST_LINE, Body::Beginning);
+        let response = match timeout(request.patience, asking).await {
             Ok(Ok(response)) => response,
             Ok(Err(why)) => return Ok(Answer::Unhealthy(format!("GET {path}: {why}"))),
             Err(_) => {

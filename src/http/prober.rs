@@ -13,7 +13,7 @@ use crate::model::host::HostAddress;
 use crate::model::project::HealthCheck;
 use crate::ports::{Answer, ContainerRunner, Cx, HostLink, Probe};
 
-use super::get::first_line;
+use super::ask::first_line;
 use super::port::Port;
 
 /// A command may have to start an interpreter first.

@@ -237,7 +237,7 @@ fn finding(
 }
 
 /// On one line, cut short, and without values where one could be a password.
-fn shown(script: &Script, index: usize) -> String {
+pub(super) fn shown(script: &Script, index: usize) -> String {
     let text = script.one_line(&script.statements[index]);
     match text.char_indices().nth(SHOWN) {
         None => text,

@@ -173,6 +173,7 @@ fn migration(file: &Candidate, row: Option<&LedgerRow>, state: MigrationState) -
     let note = match &file.mode {
         _ if layout => Some("only comments or layout changed since it was applied".to_owned()),
         Mode::Apart(why) => Some(why.clone()),
+        Mode::Batches(rows) => Some(format!("in batches of {rows} rows, each committed")),
         Mode::Together if resumes => Some("goes on after the statements that ran".to_owned()),
         Mode::Together => None,
     };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use crate::model::backup::{AutoRestore, BackupTaken};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::health::Verdict;
 use crate::model::migration::{
@@ -32,7 +33,6 @@ pub struct Step<'a> {
     /// The longest that the step may take, all its databases together.
     pub timeout: Duration,
     pub outcome: Result<&'a MigrationReport, &'a MigrationFailure>,
-    pub backup_id: Option<&'a str>,
     pub environment: &'a str,
     /// Who ran it.
     pub actor: &'a str,
@@ -146,6 +146,13 @@ fn databases<'a>(step: &Step<'a>) -> &'a [DatabaseReport] {
     }
 }
 
+fn backups<'a>(step: &Step<'a>) -> &'a [BackupTaken] {
+    match step.outcome {
+        Ok(report) => &report.backups,
+        Err(failure) => &failure.report.backups,
+    }
+}
+
 fn run(step: &Step<'_>, report: &DatabaseReport) -> Value {
     let of = |outcome| report.results.iter().filter(move |r| r.outcome == outcome);
     let failed = of(MigrationOutcome::Failed).next();
@@ -160,6 +167,10 @@ fn run(step: &Step<'_>, report: &DatabaseReport) -> Value {
         .err()
         .map(|failure| &failure.fault)
         .filter(|_| failed.is_some() || !complete(report));
+    let backup = backups(step)
+        .iter()
+        .find(|one| one.database == report.database);
+    let restore = backup.map(|one| one.restore.clone()).unwrap_or_default();
     let milliseconds: u64 = report.results.iter().map(|result| result.duration_ms).sum();
     let migrations: Vec<Value> = report
         .results
@@ -182,15 +193,28 @@ fn run(step: &Step<'_>, report: &DatabaseReport) -> Value {
         "migrations_applied": of(MigrationOutcome::Applied).count(),
         "migrations": migrations,
         "duration_seconds": seconds(milliseconds),
-        "backup_id": step.backup_id,
+        "backup_id": backup.map(|backup| &backup.id),
         "schema_before": report.schema_before,
         "schema_after": report.schema_after,
         "error": fault.map(ToString::to_string),
         "failed_migration": failed.map(|result| result.id.as_str()),
         "attempted": reached || fault.is_none(),
-        // Migrations are never taken back; what failed in a transaction undid itself.
-        "rollback_status": fault.map(|_| "none"),
-        "recovery": { "suggestions": fault.map(|fault| fault.hints.clone()).unwrap_or_default() },
+        // No migration is ever run backwards: a database is restored, or stays.
+        "rollback_status": fault.map(|_| restore.label()),
+        "auto_rollback_triggered": matches!(restore, AutoRestore::Restored { .. } | AutoRestore::Failed { .. }),
+        "rollback": restore,
+        "migrations_applied_before_failure": fault.map(|_| match &restore {
+            AutoRestore::Restored { undone, .. } => undone.len(),
+            _ => of(MigrationOutcome::Applied).count(),
+        }),
+        "recovery": {
+            "backup_id": backup.map(|backup| &backup.id),
+            "rollback_command": backup.map(|backup| format!(
+                "stagecraft backup restore {} --database {} --env {}",
+                backup.id, backup.database, step.environment
+            )),
+            "suggestions": fault.map(|fault| fault.hints.clone()).unwrap_or_default(),
+        },
         "state": fault.map(|fault| fault.state.clone()).unwrap_or_default(),
         "health_check_before": report.health_before,
         "health_check_after": report.health_after,

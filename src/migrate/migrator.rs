@@ -20,6 +20,7 @@ use crate::ports::{
 
 use super::health::{self, Moment, Seen};
 use super::registry::Registry;
+use super::safeguard::{self, Safeguard, Taken};
 use super::step::{self, Entry, in_database};
 use super::words;
 
@@ -31,6 +32,8 @@ pub struct Tools {
     pub values: Arc<dyn Connections>,
     pub runner: Arc<dyn ContainerRunner>,
     pub link: Arc<dyn HostLink>,
+    /// `None`: for databases that nobody needs a copy of.
+    pub safeguard: Option<Arc<Safeguard>>,
 }
 
 /// The migrator of one environment.
@@ -112,6 +115,11 @@ impl Migrator for All {
         if let Some(fault) = health::refusal(&before) {
             return Err(seen(stopped(fault), before, Seen::default()));
         }
+        let copied = self.copy(cx, &entries).await;
+        let taken = match copied {
+            Ok(taken) => taken,
+            Err(fault) => return Err(seen(stopped(fault), before, Seen::default())),
+        };
         // The locks are freed when everything was looked at once more.
         let mut kept = vec![];
         let applied = match locked.apply(cx, &mut kept).await {
@@ -120,6 +128,8 @@ impl Migrator for All {
                 let report = whole(plans, failure.report);
                 let fault = failure.fault;
                 let failure = MigrationFailure { fault, report };
+                drop(kept);
+                let failure = self.undo(cx, &entries, &taken, failure, &[]).await;
                 return Err(seen(failure, before, Seen::default()));
             }
         };
@@ -133,8 +143,20 @@ impl Migrator for All {
             }
         };
         match health::unsound(&after) {
-            Some(fault) => Err(seen(failed(fault, applied), before, after)),
-            None => Ok(with_health(applied, before, after)),
+            Some(fault) => {
+                drop(kept);
+                let failure = failed(fault, applied);
+                let bad = health::unhealthy(&after);
+                let failure = self.undo(cx, &entries, &taken, failure, &bad).await;
+                Err(seen(failure, before, after))
+            }
+            None => {
+                if let Some(guard) = &self.tools.safeguard {
+                    guard.after(cx, &self.environment, &taken).await;
+                }
+                let applied = safeguard::with_backups(applied, &taken);
+                Ok(with_health(applied, before, after))
+            }
         }
     }
 }
@@ -161,6 +183,36 @@ impl All {
             })
         });
         entries.collect()
+    }
+
+    /// The backups that the configuration asks for.
+    async fn copy(&self, cx: &Cx, entries: &[Entry<'_>]) -> Result<Vec<Taken>, Fault> {
+        match (&self.tools.safeguard, &self.which) {
+            (Some(guard), Which::Configured) => guard.before(cx, &self.environment, entries).await,
+            // A scratch database is nobody's.
+            (None, _) | (_, Which::Other(_)) => Ok(vec![]),
+        }
+    }
+
+    /// What the configuration asks for after a failure; `bad`: the databases
+    /// that are unwell although everything was applied.
+    async fn undo(
+        &self,
+        cx: &Cx,
+        entries: &[Entry<'_>],
+        taken: &[Taken],
+        failure: MigrationFailure,
+        bad: &[DatabaseName],
+    ) -> MigrationFailure {
+        match &self.tools.safeguard {
+            Some(guard) => {
+                let environment = &self.environment;
+                guard
+                    .after_failure(cx, environment, entries, taken, failure, bad)
+                    .await
+            }
+            None => failure,
+        }
     }
 
     /// Looks at these databases, unless that was switched off, and says what

@@ -4,10 +4,11 @@
 //! both with the rows of the database (pure), `engines` drive the tools, the
 //! `registry` knows them by id, the `migrator` knows the databases of an
 //! environment, and a `step` locks them all before it changes the first; `health`
-//! looks at them before and after. `evidence` writes what a step did, `create`
+//! looks at them before and after, a `safeguard` backs them up. `evidence` writes what a step did, `create`
 //! starts a new file, `checksums` is the repository's ledger, `policy` judges a
 //! folder without any database, `scratch` makes an empty database to try it on,
-//! `compat` judges whether older code can live with a migration, `snapshot`
+//! `compat` judges whether older code can live with a migration, `lint` what it
+//! would do to a database in use, whose sizes `tables` reads, `snapshot`
 //! describes a schema so that two looks at it can be compared.
 //!
 //! Imports `ports` and `model` only. Pending always comes from the database
@@ -23,21 +24,26 @@ pub mod evidence;
 pub mod files;
 mod hashing;
 mod health;
+pub mod lint;
 mod migrator;
 pub mod native;
 mod parallel;
 pub mod policy;
 mod registry;
+pub mod rehearse;
 pub mod reset;
+mod safeguard;
 pub mod scratch;
 pub mod select;
 mod siphash;
 pub mod snapshot;
 pub mod sql;
 mod step;
+pub mod tables;
 #[cfg(test)]
 mod test_support;
 mod words;
 
 pub use migrator::{Tools, migrator};
 pub use registry::{Registry, RegistryError};
+pub use safeguard::{DataLoss, Safeguard};

@@ -1,13 +1,17 @@
-//! The engines by id: a written-out list, and the way to add one. Imports
-//! `ports`. Configuration and validation ask here, so that no second list can
-//! differ.
+//! The engines by id: a written-out list, the programs on the search path, and
+//! the way to add one. Imports `ports`. Configuration and validation ask here,
+//! so that no second list can differ.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
-use crate::ports::{Databases, Engine};
+use crate::model::project::EngineNeeds;
+use crate::ports::{Databases, Engine, Fetch};
 
+use super::engines::app::App;
 use super::engines::command::Command;
 use super::engines::raw::Raw;
+use super::engines::{drizzle, external, knex, node_pg_migrate, prisma};
 use super::words;
 
 /// See the module.
@@ -30,10 +34,30 @@ pub enum RegistryError {
 impl Registry {
     /// The engines that come with Stagecraft.
     #[must_use]
-    pub fn builtin(databases: Arc<dyn Databases>) -> Self {
+    pub fn builtin(databases: Arc<dyn Databases>, fetch: Arc<dyn Fetch>) -> Self {
         Self {
-            engines: vec![Arc::new(Raw::new(databases)), Arc::new(Command)],
+            engines: vec![
+                Arc::new(Raw::new(Arc::clone(&databases))),
+                Arc::new(prisma::engine(Arc::clone(&databases))),
+                Arc::new(drizzle::engine(Arc::clone(&databases))),
+                Arc::new(knex::engine(Arc::clone(&databases))),
+                Arc::new(node_pg_migrate::engine(databases)),
+                Arc::new(Command),
+                Arc::new(App::new(fetch)),
+            ],
         }
+    }
+
+    /// Adds the programs `stagecraft-engine-<id>` of a search path; none takes
+    /// the place of an engine that is known already.
+    #[must_use]
+    pub fn on_path(mut self, path: &OsStr, databases: &Arc<dyn Databases>) -> Self {
+        for engine in external::discover(path, databases) {
+            if !self.ids().contains(&engine.id()) {
+                self.engines.push(Arc::new(engine));
+            }
+        }
+        self
     }
 
     /// Adds an engine.
@@ -53,16 +77,16 @@ impl Registry {
     }
 
     #[must_use]
-    pub fn ids(&self) -> Vec<&'static str> {
+    pub fn ids(&self) -> Vec<&str> {
         self.engines.iter().map(|engine| engine.id()).collect()
     }
 
-    /// Every id, and whether its engine needs a path.
+    /// Every id, and what its engine needs.
     #[must_use]
-    pub fn known(&self) -> Vec<(&'static str, bool)> {
+    pub fn known(&self) -> Vec<(&str, EngineNeeds)> {
         self.engines
             .iter()
-            .map(|engine| (engine.id(), engine.needs_path()))
+            .map(|engine| (engine.id(), engine.needs()))
             .collect()
     }
 

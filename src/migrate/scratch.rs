@@ -19,7 +19,9 @@ use crate::model::fault::{Fault, FaultKind};
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment, Via};
 use crate::model::secret::Secret;
-use crate::ports::{Connections, Cx, Dialect, Job, Migrator, SessionOptions, Which, Who};
+use crate::ports::{
+    Connections, Cx, Database, Databases, Dialect, Job, Migrator, SessionOptions, Which, Who,
+};
 
 use super::migrator::{Tools, migrator_on};
 use file::Folder;
@@ -55,6 +57,8 @@ pub struct Scratch {
     which: Which,
     tools: Tools,
     home: Home,
+    /// The environment that it was made beside, and its values.
+    beside: (Environment, Arc<dyn Connections>),
 }
 
 enum Home {
@@ -91,7 +95,38 @@ pub async fn within<T>(
 ) -> Result<T, Fault> {
     let scratch = create(tools, cx, environment, database, purpose).await?;
     let done = work(&scratch).await;
-    let dropped = scratch.remove(cx).await;
+    ended(done, scratch.remove(cx).await)
+}
+
+/// Whether a scratch database holds what the configured one holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filled {
+    Copied,
+    /// It could not be copied, for this reason.
+    Empty(String),
+}
+
+/// As [`within`], on a copy of `database` where one can be made.
+///
+/// # Errors
+/// As [`within`].
+pub async fn within_copy<T>(
+    tools: &Tools,
+    cx: &Cx,
+    environment: &Environment,
+    database: &DatabaseName,
+    purpose: Purpose,
+    work: impl AsyncFnOnce(&Scratch, Filled) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut scratch = create(tools, cx, environment, database, purpose).await?;
+    let done = match scratch.fill(cx).await {
+        Ok(filled) => work(&scratch, filled).await,
+        Err(fault) => Err(fault),
+    };
+    ended(done, scratch.remove(cx).await)
+}
+
+fn ended<T>(done: Result<T, Fault>, dropped: Result<(), Fault>) -> Result<T, Fault> {
     match (done, dropped) {
         (done, Ok(())) => done,
         (Ok(_), Err(fault)) => Err(fault),
@@ -125,6 +160,7 @@ pub async fn create(
     let name = format!("{}{}", purpose.prefix(), Uuid::now_v7().simple());
     let mut tools = tools.clone();
     let route = tools.databases.route(&job(&tools, &alone, &spec)).await?;
+    let beside = (alone.clone(), Arc::clone(&tools.values));
     let (home, which) = match route.dialect {
         Dialect::Sqlite => {
             let folder = Folder::create(cx, &name)?;
@@ -144,10 +180,70 @@ pub async fn create(
         which,
         tools,
         home,
+        beside,
     })
 }
 
 impl Scratch {
+    /// Copies the configured database into it.
+    async fn fill(&mut self, cx: &Cx) -> Result<Filled, Fault> {
+        let reason = match &mut self.home {
+            Home::Server(keeper) => keeper.copy(cx).await?,
+            Home::File(folder) => {
+                let into = folder.url();
+                self.copy_file(cx, &into).await?
+            }
+        };
+        Ok(reason.map_or(Filled::Copied, Filled::Empty))
+    }
+
+    /// SQLite copies itself, as it stands at one moment.
+    async fn copy_file(&self, cx: &Cx, into: &str) -> Result<Option<String>, Fault> {
+        let (environment, values) = &self.beside;
+        let tools = Tools {
+            values: Arc::clone(values),
+            ..self.tools.clone()
+        };
+        let spec = alone(environment)?;
+        let job = job(&tools, environment, spec);
+        if tools.databases.route(&job).await?.needs_image {
+            return Ok(Some("the file lies in a container's volume".to_owned()));
+        }
+        let options = SessionOptions {
+            read_only: true,
+            ..session(spec, &self.name)
+        };
+        let mut original = tools.databases.open(cx, &job, &options).await?;
+        let copy = format!("VACUUM INTO '{}'", into.replace('\'', "''"));
+        match original.execute(cx, &copy).await {
+            Ok(()) => Ok(None),
+            Err(error) => Ok(Some(error.message)),
+        }
+    }
+
+    /// A session that reads the database that this one was made beside.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub async fn original(
+        &self,
+        databases: &Arc<dyn Databases>,
+        cx: &Cx,
+    ) -> Result<Box<dyn Database>, Fault> {
+        let (environment, values) = &self.beside;
+        let tools = Tools {
+            values: Arc::clone(values),
+            ..self.tools.clone()
+        };
+        let spec = alone(environment)?;
+        let options = SessionOptions {
+            read_only: true,
+            ..session(spec, &self.name)
+        };
+        let job = job(&tools, environment, spec);
+        databases.open(cx, &job, &options).await
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -208,6 +304,12 @@ impl Scratch {
         }
         dropped
     }
+}
+
+/// The one database of an environment that has no other.
+fn alone(environment: &Environment) -> Result<&DatabaseSpec, Fault> {
+    let first = environment.databases.values().next();
+    first.ok_or_else(|| Fault::internal("a scratch database of none"))
 }
 
 fn job<'a>(tools: &'a Tools, environment: &'a Environment, spec: &'a DatabaseSpec) -> Job<'a> {

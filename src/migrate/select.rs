@@ -48,7 +48,7 @@ fn wanted(migration: &Migration, request: &MigrationRequest) -> bool {
 }
 
 /// By id, by name without its suffix, or by number.
-fn find(to: &str, order: &[&str]) -> Option<usize> {
+pub(super) fn find(to: &str, order: &[&str]) -> Option<usize> {
     let digits = |text: &str| -> Option<u64> {
         let end = text.bytes().take_while(u8::is_ascii_digit).count();
         text[..end].parse().ok()
@@ -64,7 +64,7 @@ fn find(to: &str, order: &[&str]) -> Option<usize> {
         })
 }
 
-fn unknown(to: &str, order: &[&str]) -> String {
+pub(super) fn unknown(to: &str, order: &[&str]) -> String {
     match words::nearest(to, order.iter().copied()).first() {
         Some(near) => format!("there is no migration `{to}`; the nearest is `{near}`"),
         None => format!("there is no migration `{to}`: there are none"),

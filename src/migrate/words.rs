@@ -51,6 +51,31 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
+/// `1,000,000`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `42 MB`, counted in thousands.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut unit = 0;
+    let mut rest = count;
+    while rest >= 1000 && unit + 1 < UNITS.len() {
+        rest = (rest + 500) / 1000;
+        unit += 1;
+    }
+    format!("{rest} {}", UNITS[unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +86,8 @@ mod tests {
         assert_eq!(list(&["a"]), "`a`");
         assert_eq!(duration(Duration::from_secs(900)), "15m");
         assert_eq!(duration(Duration::from_millis(250)), "250ms");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(bytes(42_400_000), "42 MB");
         assert_eq!(
             nearest("pris", ["raw", "prisma"].into_iter()),
             ["prisma", "raw"]

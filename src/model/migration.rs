@@ -14,7 +14,7 @@ use super::names::DatabaseName;
 use super::phase::Phase;
 use super::project::MigrationStrategy;
 use super::release::ReleaseId;
-use super::risk::{Detail, Forecast, Outlook};
+use super::risk::{Detail, Forecast, Level, Outlook};
 
 /// Where one migration stands: files, ledger and database compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,9 @@ pub struct MigrationPlan {
     /// Reasons why nothing may run: edited, missing, duplicate, out of order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<String>,
+    /// What else a person should know before it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Why the database was not read (`no release yet, database not read`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
@@ -216,7 +219,8 @@ pub enum Risk {
     Low,
     /// A failure half way leaves a part behind.
     Medium,
-    /// Code that runs now breaks, or nobody can tell whether it does.
+    /// Code that runs now breaks, or nobody can tell whether it does; or rows
+    /// are lost.
     High,
 }
 
@@ -229,13 +233,20 @@ impl Risk {
     }
 
     fn one(migration: &Migration) -> Self {
-        match &migration.compat {
+        let risk = migration.forecast.risk.as_ref();
+        let lost = risk.map_or(Risk::Low, |risk| match risk.level {
+            Level::Low => Risk::Low,
+            Level::Medium => Risk::Medium,
+            Level::High | Level::Critical => Risk::High,
+        });
+        let broken = match &migration.compat {
             Some(Compat::Breaking { .. } | Compat::Unknown { .. }) | None => Risk::High,
             Some(Compat::Additive | Compat::Declared { .. }) if migration.transactional => {
                 Risk::Low
             }
             Some(Compat::Additive | Compat::Declared { .. }) => Risk::Medium,
-        }
+        };
+        broken.max(lost)
     }
 }
 

@@ -70,14 +70,11 @@ impl Environment {
         })
     }
 
-    /// Whether its containers get ports of their hosts that are chosen, rather
-    /// than written down: the proxy and the gate reach them there, and a
-    /// Swarm's services are asked for their health.
+    /// Whether its containers get ports of their hosts that nobody wrote down.
     #[must_use]
     pub fn chooses_ports(&self) -> bool {
-        self.proxy.is_some()
-            || self.schema_gate.is_some()
-            || self.rollout.strategy == Strategy::Swarm
+        let reached = self.proxy.is_some() || self.schema_gate.is_some();
+        reached || self.rollout.strategy == Strategy::Swarm
     }
 
     /// Whether old containers stay on their hosts, stopped, as the fast way
@@ -94,9 +91,8 @@ impl Environment {
 
     /// The hosts that run a role, in file order.
     pub fn hosts_of<'a>(&'a self, role: &'a RoleName) -> impl Iterator<Item = &'a Host> {
-        self.hosts
-            .iter()
-            .filter(move |host| host.roles.contains(role))
+        let hosts = self.hosts.iter();
+        hosts.filter(move |host| host.roles.contains(role))
     }
 }
 
@@ -347,6 +343,15 @@ pub enum Safety {
     Warn,
     Approve,
     Block,
+}
+
+/// The keys of a database that its engine cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineNeeds {
+    /// `migrations.path`.
+    pub path: bool,
+    /// `connection_env`.
+    pub connection: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

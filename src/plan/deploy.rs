@@ -9,14 +9,16 @@ use crate::model::names::{DatabaseName, EnvironmentName, ProjectName};
 use crate::model::phase::Phase;
 use crate::model::project::Environment;
 use crate::model::release::ReleaseId;
+use crate::model::risk::Forecast;
 
+use super::backup::backup_notes;
 use super::facts::Facts;
 use super::identity::plan_id;
 use super::image::{BuildStep, PushStep, image_steps};
+use super::recall::recall;
 use super::rollout::{RolloutOutline, outline};
 use super::safety::{Broken, Objection};
 use super::tolerance::{Meets, Tolerance, tolerance};
-use super::unbuilt;
 
 /// A phase's work, or why there is none.
 #[derive(Debug, Clone, Serialize)]
@@ -37,6 +39,8 @@ pub struct PlannedMigration {
     pub note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compat: Option<Compat>,
+    #[serde(flatten)]
+    pub forecast: Forecast,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -51,6 +55,18 @@ pub struct MigrateStep {
     /// Databases whose files are in an image that is not there yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<(DatabaseName, Files)>,
+}
+
+impl MigrateStep {
+    /// Those that it changes, or may change.
+    fn databases(&self) -> Vec<DatabaseName> {
+        let files = self.files.iter().map(|(database, _)| database);
+        let migrations = self.migrations.iter().map(|one| &one.database);
+        let mut all: Vec<DatabaseName> = migrations.chain(files).cloned().collect();
+        all.sort();
+        all.dedup();
+        all
+    }
 }
 
 /// Everything a deploy would do, complete before anything is changed.
@@ -79,7 +95,10 @@ pub struct DeployPlan {
     /// to it afterwards.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub breaking: Vec<Objection>,
-    /// Those of them that somebody has to approve.
+    /// What keeps users of a database waiting.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocking: Vec<Objection>,
+    /// Those of both that somebody has to approve.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub risks: Vec<String>,
     /// Reasons why nothing may run.
@@ -107,11 +126,12 @@ pub fn deploy(
     facts: &Facts,
     request: &DeployRequest,
 ) -> Result<DeployPlan, Fault> {
-    unbuilt::migrations(environment)?;
     let reference = format!("stagecraft/{}:{}", environment.project, request.release);
     let version = version(facts, request);
     let (build, push) = image_steps(environment, facts, &reference, &version)?;
     let live = facts.history.live(&environment.name);
+    let mut migrations = facts.migrations.clone();
+    recall(&facts.history, &mut migrations);
     let mut plan = DeployPlan {
         id: String::new(),
         project: environment.project.clone(),
@@ -124,7 +144,7 @@ pub fn deploy(
         config_hash: environment.config_hash.clone(),
         build,
         push,
-        migrate_pre: migrate_step(&facts.migrations, Phase::MigratePre),
+        migrate_pre: migrate_step(&migrations, Phase::MigratePre),
         rollout: outline(
             environment,
             &environment.roles,
@@ -132,7 +152,7 @@ pub fn deploy(
             &request.release,
             None,
         )?,
-        migrate_post: migrate_step(&facts.migrations, Phase::MigratePost),
+        migrate_post: migrate_step(&migrations, Phase::MigratePost),
         left_manual: facts
             .migrations
             .iter()
@@ -155,16 +175,24 @@ pub fn deploy(
             })
             .collect(),
         breaking: vec![],
+        blocking: vec![],
         risks: vec![],
         warnings: warnings(environment, facts),
-        migrations: facts.migrations.clone(),
+        migrations,
     };
     ask_live(&mut plan, environment, facts);
+    for step in [&mut plan.migrate_pre, &mut plan.migrate_post] {
+        if let Step::Do(step) = step {
+            step.notes
+                .extend(backup_notes(environment, &step.databases()));
+        }
+    }
     let broken = Broken::of(environment, &facts.history, &facts.migrations);
     plan.refusals.extend(broken.refusals);
     plan.warnings.extend(broken.warnings);
     plan.risks = broken.risks;
     plan.breaking = broken.objections;
+    plan.blocking = broken.blocking;
     plan.id = plan_id(
         &(
             &plan.environment,
@@ -176,14 +204,25 @@ pub fn deploy(
             ),
             &plan.previous_id,
             &facts.image,
-            &plan.migrate_pre,
+            essence(&plan.migrate_pre),
             &plan.rollout,
-            &plan.migrate_post,
+            essence(&plan.migrate_post),
             &plan.risks,
         ),
         Some(&request.release),
     );
     Ok(plan)
+}
+
+/// What a step does: forecasts change with every row that somebody writes.
+fn essence(step: &Step<MigrateStep>) -> Step<MigrateStep> {
+    let mut step = step.clone();
+    if let Step::Do(step) = &mut step {
+        for migration in &mut step.migrations {
+            migration.forecast = Forecast::default();
+        }
+    }
+    step
 }
 
 fn version(facts: &Facts, request: &DeployRequest) -> String {
@@ -212,6 +251,7 @@ fn planned(plan: &MigrationPlan, migration: &Migration) -> PlannedMigration {
         transactional: migration.transactional,
         note: migration.note.clone(),
         compat: migration.compat.clone(),
+        forecast: migration.forecast.clone(),
     }
 }
 

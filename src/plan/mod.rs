@@ -2,12 +2,14 @@
 //! may run. Imports `model` only; no I/O, no clock, no randomness.
 
 mod amiss;
+mod backup;
 mod deploy;
 mod facts;
 mod gate;
 mod identity;
 mod image;
 mod materialise;
+mod recall;
 mod restart;
 mod resume;
 mod retention;
@@ -19,15 +21,16 @@ mod standing;
 mod status;
 mod swarm;
 mod tolerance;
-mod unbuilt;
 
 pub use amiss::Amiss;
+pub use backup::{backup_notes, loss_risks};
 pub use deploy::{DeployPlan, DeployRequest, MigrateStep, PlannedMigration, Step, deploy};
 pub use facts::{Facts, HostFacts, SourceFacts};
 pub use gate::{Verdict, gate};
 pub use identity::plan_id;
 pub use image::PushStep;
 pub use materialise::{Recipe, role_record};
+pub use recall::recall;
 pub use restart::{RestartRequest, restart};
 pub use resume::{
     Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
@@ -46,4 +49,3 @@ pub use status::{
 };
 pub use swarm::{ServiceOutline, nodes_pull};
 pub use tolerance::{Meets, Question, Tolerance, tolerance};
-pub use unbuilt::migrations as refuse_unbuilt_migrations;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::model::compat::{Compat, Finding};
+use crate::model::compat::{Compat, Finding, Harm};
 use crate::model::history::History;
 use crate::model::migration::{
     Migration, MigrationOutcome, MigrationPlan, MigrationResult, MigrationState, UNNAMED,
@@ -16,6 +16,7 @@ use crate::model::migration::{
 use crate::model::names::DatabaseName;
 use crate::model::project::{Environment, Safety};
 use crate::model::release::{Outcome, Release, ReleaseId};
+use crate::model::risk::{Grade, Remark};
 
 use super::facts::Facts;
 
@@ -199,10 +200,13 @@ pub(super) fn gated(environment: &Environment) -> Option<&DatabaseName> {
 }
 
 /// What pending migrations would break in the release that runs now, and that
-/// a rollback would bring back, graded as `databases.*.safety.breaking` says.
+/// a rollback would bring back, and whom they would keep waiting: graded as
+/// `databases.*.safety` says.
 #[derive(Debug, Clone, Default)]
 pub struct Broken {
     pub objections: Vec<Objection>,
+    /// What keeps users of a database waiting, graded by `safety.blocking`.
+    pub blocking: Vec<Objection>,
     /// Reasons why nothing may run.
     pub refusals: Vec<String>,
     /// What somebody has to approve.
@@ -214,6 +218,7 @@ impl Broken {
     #[must_use]
     pub fn of(environment: &Environment, history: &History, plans: &[MigrationPlan]) -> Self {
         let mut broken = Self::default();
+        broken.hold_ups(environment, plans);
         let Some(live) = history.live(&environment.name) else {
             return broken;
         };
@@ -244,6 +249,55 @@ impl Broken {
         }
         broken
     }
+
+    /// Whoever uses a table waits, whether or not a release of ours is live.
+    fn hold_ups(&mut self, environment: &Environment, plans: &[MigrationPlan]) {
+        let held = plans
+            .iter()
+            .flat_map(|plan| plan.to_run().filter_map(|one| hold_up(plan, one)));
+        for objection in held {
+            let name = &objection.database;
+            let database = environment.databases.get(name);
+            match database.map_or(Safety::Warn, |database| database.safety_blocking) {
+                Safety::Off => continue,
+                Safety::Warn => self
+                    .warnings
+                    .push(format!("users of `{name}` may have to wait: {objection}")),
+                Safety::Approve => self.risks.push(objection.to_string()),
+                Safety::Block => self.refusals.push(format!(
+                    "it keeps users of `{name}` waiting, and `databases.{name}.safety.blocking` is `block`: {objection}"
+                )),
+            }
+            self.blocking.push(objection);
+        }
+    }
+}
+
+/// The remarks that count, in words that stay the same while rows come and go.
+fn hold_up(plan: &MigrationPlan, one: &Migration) -> Option<Objection> {
+    let counts = |remark: &&Remark| remark.stands() && remark.grade == Grade::Blocking;
+    let findings: Vec<Finding> = one
+        .forecast
+        .remarks
+        .iter()
+        .filter(counts)
+        .map(|remark| Finding {
+            harm: Harm::Breaks,
+            file: remark.file.clone(),
+            line: remark.line,
+            statement: remark.statement.clone(),
+            why: format!("{}, and {} meanwhile", remark.why, remark.blocks.label()),
+            made_by: None,
+            further: 0,
+        })
+        .collect();
+    (!findings.is_empty()).then(|| Objection {
+        database: plan.database.clone(),
+        migration: one.id.clone(),
+        findings,
+        release: None,
+        at: None,
+    })
 }
 
 fn after(environment: &Environment, code: &Release, objections: &[Objection]) -> String {

@@ -6,6 +6,9 @@ use crate::model::project::Environment;
 
 use super::{Cx, Job};
 
+/// Sessions on the database that taking a backup opens: one looks, one copies.
+pub const SESSIONS_TO_COPY: u64 = 2;
+
 /// Copies of databases, and the ledger beside them. Whoever calls what changes
 /// something holds the environment lock.
 #[async_trait]
@@ -70,9 +73,9 @@ pub trait Backups: Send + Sync {
         backup: &BackupRecord,
     ) -> Result<Restored, Fault>;
 
-    /// How many sessions the database has seen from others than Stagecraft:
-    /// a later, equal count proves that nobody wrote in between. `None` where
-    /// somebody else is connected, or where the database cannot tell.
+    /// How many sessions the database has seen, this one too: a later count
+    /// without any but our own proves that nobody wrote in between. `None`
+    /// where somebody else is connected, or where the database cannot tell.
     ///
     /// # Errors
     /// The database cannot be reached.

@@ -4,7 +4,7 @@ use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{DatabaseReport, MigrationFailure, MigrationPlan, MigrationRequest};
-use crate::model::project::{DatabaseSpec, Environment};
+use crate::model::project::{DatabaseSpec, EngineNeeds, Environment};
 use crate::model::release::ReleaseId;
 
 use super::{Claim, Connections, ContainerRunner, Cx, HostLink, Which};
@@ -33,14 +33,14 @@ pub struct Job<'a> {
 /// registry, never a list.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    fn id(&self) -> &'static str;
+    fn id(&self) -> &str;
 
-    /// `migrations.path` must be given.
-    fn needs_path(&self) -> bool;
+    /// The keys that must be given for every database of this engine.
+    fn needs(&self) -> EngineNeeds;
 
     /// Problems with `options`, path and files, each a whole sentence fragment.
     /// Reads files, opens no connection.
-    fn validate(&self, database: &DatabaseSpec) -> Vec<String>;
+    async fn validate(&self, database: &DatabaseSpec) -> Vec<String>;
 
     /// What is pending, applied, edited, missing: from the database and the
     /// files. Strictly read-only.

@@ -7,9 +7,28 @@ use crate::model::host::HostAddress;
 
 use super::{Cx, Target};
 
-/// One GET of something on a host.
+/// How something is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    /// With a JSON document as the body.
+    Post(String),
+}
+
+impl Method {
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post(_) => "POST",
+        }
+    }
+}
+
+/// One request to something on a host.
 #[derive(Debug, Clone)]
-pub struct Get {
+pub struct Request {
+    pub method: Method,
     /// With its query, if any.
     pub path: String,
     /// The `Host` header.
@@ -48,11 +67,11 @@ pub trait Fetch: Send + Sync {
     ///
     /// # Errors
     /// The host itself cannot be reached.
-    async fn get(
+    async fn fetch(
         &self,
         cx: &Cx,
         host: &HostAddress,
         target: &Target,
-        get: &Get,
+        request: &Request,
     ) -> Result<Result<Fetched, String>, Fault>;
 }

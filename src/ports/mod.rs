@@ -25,7 +25,7 @@ mod runner;
 mod schema;
 mod services;
 
-pub use backup::Backups;
+pub use backup::{Backups, SESSIONS_TO_COPY};
 pub use builder::Builder;
 pub use claims::{Claimed, EngineClaims};
 pub use connections::{Connections, Lookup};
@@ -35,7 +35,7 @@ pub use database::{
     SqlErrorKind, Which, Who,
 };
 pub use engine::{Begun, Ended, Engine, Job, Kept};
-pub use fetch::{Fetch, Fetched, Get};
+pub use fetch::{Fetch, Fetched, Method, Request};
 pub use folders::StateFolders;
 pub use ledger::Ledger;
 pub use link::{ByteStream, HostLink, RemoteExit, RemoteProcess, ReverseForward, Target};

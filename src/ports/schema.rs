@@ -8,7 +8,7 @@ use crate::model::host::HostAddress;
 use crate::model::project::SchemaGate;
 use crate::model::schema::SchemaStatus;
 
-use super::{Cx, Fetch, Get, Target};
+use super::{Cx, Fetch, Method, Request, Target};
 
 /// Of an answer; more is no status.
 const MOST: usize = 1 << 20;
@@ -42,7 +42,8 @@ pub async fn schema_status(
     let deadline = Instant::now() + gate.timeout;
     let mut tried = 0;
     loop {
-        let get = Get {
+        let request = Request {
+            method: Method::Get,
             path: path.clone(),
             name: format!("localhost:{port}"),
             headers: vec![],
@@ -50,7 +51,7 @@ pub async fn schema_status(
             most: MOST,
         };
         tried += 1;
-        let why = match fetch.get(cx, host, &target, &get).await? {
+        let why = match fetch.fetch(cx, host, &target, &request).await? {
             Ok(answer) if answer.status != 200 => {
                 let said = first_line(&answer.body);
                 let status = answer.status;
@@ -95,20 +96,20 @@ mod tests {
     /// Gives one answer after the other, the last one again and again.
     struct Says {
         answers: Vec<Result<(u16, &'static str), &'static str>>,
-        asked: Mutex<Vec<(Target, Get)>>,
+        asked: Mutex<Vec<(Target, Request)>>,
     }
 
     #[async_trait]
     impl Fetch for Says {
-        async fn get(
+        async fn fetch(
             &self,
             _: &Cx,
             _: &HostAddress,
             target: &Target,
-            get: &Get,
+            request: &Request,
         ) -> Result<Result<Fetched, String>, Fault> {
             let mut asked = self.asked.lock().expect("free");
-            asked.push((target.clone(), get.clone()));
+            asked.push((target.clone(), request.clone()));
             let answer = &self.answers[asked.len().min(self.answers.len()) - 1];
             Ok(match answer {
                 Ok((status, body)) => Ok(Fetched {
@@ -127,7 +128,7 @@ mod tests {
     async fn asking(
         answers: Vec<Result<(u16, &'static str), &'static str>>,
         ports: Vec<PortBinding>,
-    ) -> (Result<SchemaStatus, String>, Vec<(Target, Get)>) {
+    ) -> (Result<SchemaStatus, String>, Vec<(Target, Request)>) {
         let says = Says {
             answers,
             asked: Mutex::default(),
@@ -160,6 +161,7 @@ mod tests {
         (answer.expect("the host is there"), asked)
     }
 
+    /// E32, E33, E41
     #[tokio::test]
     async fn e41_the_internal_port_is_asked_with_a_limit_to_time_and_size() {
         let (answer, asked) = asking(vec![Ok((200, GOOD))], vec![]).await;

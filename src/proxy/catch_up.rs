@@ -8,6 +8,7 @@
 use crate::model::fault::Fault;
 
 use super::claim;
+use super::forget;
 use super::machine::Machine;
 use super::runtime::Command;
 use super::state::{Map, State, read, read_at};
@@ -43,8 +44,20 @@ pub(super) async fn catch_up(
     if now == *told {
         return Ok(new);
     }
+    for owner in told.map(Map::Owners) {
+        let key = owner.value.as_str();
+        if let (None, Some(at)) = (now.pair(key), new.pair(key)) {
+            forget::pair(machine, &new, at, key).await?;
+        }
+    }
+    let nothing = State::default();
     for owner in now.map(Map::Owners) {
         let (pair, key) = (owner.key.as_str(), owner.value.as_str());
+        // It may have been another's.
+        let told = match told.pair(key) == Some(pair) {
+            true => told,
+            false => &nothing,
+        };
         if now.pair(key) == Some(pair) && learned(told, &now, pair) {
             tell(machine, told, &now, key).await?;
         }
@@ -52,7 +65,6 @@ pub(super) async fn catch_up(
     read(link, host).await.map_err(|silent| silent.fault(host))
 }
 
-/// A pair stays with its environment while a proxy runs.
 fn learned(told: &State, now: &State, pair: &str) -> bool {
     told.owner(pair) != now.owner(pair)
         || told.serving(pair) != now.serving(pair)
@@ -72,7 +84,7 @@ async fn tell(machine: &Machine<'_>, told: &State, now: &State, key: &str) -> Re
     let Some(pair) = now.pair(key) else {
         return Ok(());
     };
-    let at = claim::pair(machine, &new, key).await?;
+    let (new, at) = claim::pair(machine, new, key).await?;
     let serving = now.serving(pair);
     if told.serving(pair) != serving {
         switch(link, host, &new, &at, &serving).await?;

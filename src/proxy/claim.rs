@@ -20,17 +20,21 @@ use super::state::{Entry, Map, State, entries};
 use super::traffic::obey;
 
 /// The pair of the route: its own, a spare one, or one whose environment has
-/// nothing on the host any more.
-pub(super) async fn pair(machine: &Machine<'_>, state: &State, key: &str) -> Result<String, Fault> {
-    if let Some(pair) = state.pair(key) {
-        return Ok(pair.to_owned());
+/// nothing on the host any more; with what the proxy knows then.
+pub(super) async fn pair(
+    machine: &Machine<'_>,
+    state: State,
+    key: &str,
+) -> Result<(State, String), Fault> {
+    if let Some(pair) = state.pair(key).map(str::to_owned) {
+        return Ok((state, pair));
     }
-    if let Some(pair) = spare(machine, state, key).await? {
-        return Ok(pair);
-    }
-    let state = forget::deserted(machine, state.clone()).await?;
     if let Some(pair) = spare(machine, &state, key).await? {
-        return Ok(pair);
+        return Ok((state, pair));
+    }
+    let state = forget::deserted(machine, state).await?;
+    if let Some(pair) = spare(machine, &state, key).await? {
+        return Ok((state, pair));
     }
     let host = machine.host;
     Err(

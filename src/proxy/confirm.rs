@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::model::fault::Fault;
 use crate::model::host::HostAddress;
 use crate::model::route::{Route, Server};
-use crate::ports::{Cx, Fetch, Get, Target};
+use crate::ports::{Cx, Fetch, Method, Request, Target};
 
 /// A switch is at work at once; what is waited for is a slow first answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,11 +27,11 @@ pub(super) async fn confirm(
     path: &str,
     expected: &[Server],
 ) -> Result<(), Fault> {
-    let get = get(route, path);
+    let request = request(route, path);
     let target = Target::Tcp("127.0.0.1".to_owned(), route.proxy.http_port);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let wrong = match fetch.get(cx, host, &target, &get).await? {
+        let wrong = match fetch.fetch(cx, host, &target, &request).await? {
             Err(why) => why,
             Ok(answer) => match answer.header(NAMED_BY) {
                 Some(name) if expected.iter().any(|server| server.name == name) => return Ok(()),
@@ -59,13 +59,14 @@ pub(super) async fn confirm(
     }
 }
 
-fn get(route: &Route, path: &str) -> Get {
+fn request(route: &Route, path: &str) -> Request {
     let name = route.proxy.hosts.first();
     let name = name.map_or("localhost", String::as_str);
     let prefix = route.proxy.path_prefix.as_deref().unwrap_or_default();
     let prefix = prefix.trim_end_matches('/');
     let below = path == prefix || path.starts_with(&format!("{prefix}/"));
-    Get {
+    Request {
+        method: Method::Get,
         // The application's health path may lie outside of what it is sent.
         path: match below {
             true => path.to_owned(),
@@ -87,8 +88,8 @@ mod tests {
     #[test]
     fn the_request_has_a_name_and_a_path_of_the_route() {
         let asked = |hosts: &[&str], prefix: Option<&str>, path: &str| {
-            let get = get(&route("shop-prod", hosts, prefix), path);
-            format!("{}{}", get.name, get.path)
+            let request = request(&route("shop-prod", hosts, prefix), path);
+            format!("{}{}", request.name, request.path)
         };
         assert_eq!(asked(&[], None, "/up"), "localhost/up");
         assert_eq!(

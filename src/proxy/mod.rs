@@ -156,7 +156,7 @@ impl Proxy for HaProxy {
         let machine = self.machine(cx, host);
         let state = machine.running(route).await?;
         let known = known(route);
-        let pair = claim::pair(&machine, &state, &route.key).await?;
+        let (state, pair) = claim::pair(&machine, state, &route.key).await?;
         claim::names(link, host, &state, &pair, &known).await?;
         if state.value(Map::Timeouts, &pair).is_none() {
             obey(link, host, &limits(&state, &pair, &known)).await?;

@@ -41,7 +41,8 @@ pub(super) async fn rebuild(machine: &Machine<'_>, state: &State) -> Result<Stat
             ));
             continue;
         }
-        let pair = claim::pair(machine, &state, &route.key).await?;
+        let pair;
+        (state, pair) = claim::pair(machine, state, &route.key).await?;
         claim::names(link, host, &state, &pair, &route).await?;
         obey(link, host, &super::limits(&state, &pair, &route)).await?;
         secure::ensure(link, host, &state, &pair, &route).await?;

@@ -44,8 +44,10 @@ pub(super) async fn replace(
     };
     match started {
         Ok(new) => {
-            let state = catch_up::catch_up(machine, state, new).await?;
+            let caught_up = catch_up::catch_up(machine, state, new).await;
+            // Two of them must not take requests for longer than that.
             runner.let_go(cx, host, &old.id, "SIGUSR1").await?;
+            let state = caught_up?;
             cx.on_host(host).step(format!("replaced the proxy: {why}"));
             Ok(state)
         }

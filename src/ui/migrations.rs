@@ -5,7 +5,9 @@ use std::collections::HashSet;
 
 use crate::model::migration::{Files, Migration, MigrationPlan, MigrationState};
 use crate::model::project::MigrationStrategy;
+use crate::model::risk::{Estimate, Level};
 
+use super::forecast::{self, Shown};
 use super::style::Style;
 use super::table::Table;
 use super::words::{self, plural, printable};
@@ -21,12 +23,15 @@ pub enum Listed {
 
 /// The databases one below the other.
 #[must_use]
-pub fn text(plans: &[MigrationPlan], listed: Listed, style: Style) -> String {
-    let texts: Vec<String> = plans.iter().map(|plan| one(plan, listed, style)).collect();
+pub fn text(plans: &[MigrationPlan], listed: Listed, shown: Shown, style: Style) -> String {
+    let texts: Vec<String> = plans
+        .iter()
+        .map(|plan| one(plan, listed, shown, style) + &forecast::text(plan, shown, style))
+        .collect();
     texts.join("\n")
 }
 
-fn one(plan: &MigrationPlan, listed: Listed, style: Style) -> String {
+fn one(plan: &MigrationPlan, listed: Listed, shown: Shown, style: Style) -> String {
     let mut about = vec![plan.engine.clone(), plan.route.clone()];
     about.extend(plan.schema_version.map(|v| format!("schema version {v}")));
     about.retain(|part| !part.is_empty());
@@ -38,10 +43,13 @@ fn one(plan: &MigrationPlan, listed: Listed, style: Style) -> String {
     if let Some(words) = about_files(plan.files) {
         text += &format!("  {words}\n");
     }
-    text += &table(plan, listed).render(style, "  ");
+    text += &table(plan, listed, shown).render(style, "  ");
     text += &format!("  {}\n", summary(plan));
     for refusal in &plan.refusals {
         text += &format!("  {} {}\n", style.bad("refused:"), printable(refusal));
+    }
+    for note in &plan.notes {
+        text += &format!("  note: {}\n", printable(note));
     }
     text
 }
@@ -59,9 +67,17 @@ pub(super) fn about_files(files: Files) -> Option<&'static str> {
     }
 }
 
-fn table(plan: &MigrationPlan, listed: Listed) -> Table {
-    let mut table =
-        Table::new(["MIGRATION", "STATE", "PHASE", "STATEMENTS", "NOTE"]).right("STATEMENTS");
+fn table(plan: &MigrationPlan, listed: Listed, shown: Shown) -> Table {
+    let mut table = Table::new([
+        "MIGRATION",
+        "STATE",
+        "PHASE",
+        "STATEMENTS",
+        "RISK",
+        "TAKES",
+        "NOTE",
+    ])
+    .right("STATEMENTS");
     let selected: HashSet<&str> = plan.selected.iter().map(String::as_str).collect();
     for migration in &plan.migrations {
         let settled = matches!(migration.state, MigrationState::Applied { .. });
@@ -77,10 +93,31 @@ fn table(plan: &MigrationPlan, listed: Listed) -> Table {
             migration.state.label(),
             phase(migration.strategy),
             &statements,
+            risk(migration),
+            &takes(migration, shown),
             &notes(&selected, migration).join("; "),
         ]);
     }
     table
+}
+
+/// Nothing where nothing is at stake.
+fn risk(migration: &Migration) -> &'static str {
+    match migration.forecast.risk.as_ref().map(|risk| risk.level) {
+        None | Some(Level::Low) => "",
+        Some(Level::Medium) => "medium",
+        Some(Level::High) => "high",
+        Some(Level::Critical) => "critical",
+    }
+}
+
+fn takes(migration: &Migration, shown: Shown) -> String {
+    let estimate = migration.forecast.estimate.as_ref();
+    let worth = |estimate: &&Estimate| forecast::worth_saying(estimate, shown);
+    estimate
+        .filter(worth)
+        .map(forecast::about)
+        .unwrap_or_default()
 }
 
 fn phase(strategy: MigrationStrategy) -> &'static str {
@@ -221,6 +258,7 @@ mod tests {
             ],
             selected: vec!["0043_notes.sql".into(), "0044_index.sql".into()],
             refusals: vec!["`0042_users.sql` was edited after it was applied".to_owned()],
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: Some(42),
@@ -233,6 +271,7 @@ mod tests {
             migrations: vec![migration("1_init.sql", MigrationState::Pending)],
             selected: vec!["1_init.sql".to_owned()],
             refusals: vec![],
+            notes: vec!["the schema was changed by hand".to_owned()],
             unread: Some("no release yet, database not read".to_owned()),
             files: Files::Final,
             schema_version: None,
@@ -244,12 +283,17 @@ mod tests {
 
     #[test]
     fn a_status_lists_every_state() {
-        insta::assert_snapshot!(text(&plans(), Listed::All, Style::Plain));
+        insta::assert_snapshot!(text(&plans(), Listed::All, Shown::Standing, Style::Plain));
     }
 
     #[test]
     fn a_plan_counts_what_is_applied_and_lists_the_rest() {
-        insta::assert_snapshot!(text(&plans(), Listed::Unsettled, Style::Plain));
+        insta::assert_snapshot!(text(
+            &plans(),
+            Listed::Unsettled,
+            Shown::Standing,
+            Style::Plain
+        ));
     }
 
     #[test]
@@ -259,7 +303,7 @@ mod tests {
         plan.selected.clear();
         plan.refusals.clear();
         assert_eq!(
-            text(&[plan], Listed::Unsettled, Style::Plain),
+            text(&[plan], Listed::Unsettled, Shown::Standing, Style::Plain),
             "main  raw, through 10.0.0.4, schema version 42\n  nothing to run, 1 applied\n"
         );
     }

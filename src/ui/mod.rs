@@ -8,6 +8,7 @@
 pub mod backups;
 pub mod complaints;
 pub mod ending;
+pub mod forecast;
 mod github;
 mod line;
 mod live;

@@ -11,6 +11,7 @@ use crate::plan::{
     DeployPlan, MigrateStep, Objection, PlannedMigration, PushStep, RollbackPlan, Step,
 };
 
+use super::forecast::Shown;
 use super::style::Style;
 use super::words::{and_list, plural, printable};
 
@@ -66,6 +67,9 @@ pub fn deploy(plan: &DeployPlan, style: Style) -> String {
         );
     }
     text += &breaking(&plan.breaking, style);
+    for plan in &plan.migrations {
+        text += &super::forecast::text(plan, Shown::Standing, style);
+    }
     for refusal in &plan.refusals {
         let _ = writeln!(text, "  {}     {refusal}", style.bad("refused"));
     }

@@ -1,12 +1,13 @@
 //! What guards a change of databases, shown to whoever has to agree to it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::model::migration::{Migration, MigrationPlan, Risk};
 use crate::model::project::{DatabaseSpec, Environment};
 
 use super::style::Style;
-use super::words::{and_list, duration, plural, printable};
+use super::words::{and_list, plural, printable};
 
 /// Empty where nothing is to be migrated.
 #[must_use]
@@ -70,14 +71,25 @@ fn health(environment: &Environment) -> &'static str {
 fn limits(database: &DatabaseSpec) -> String {
     let spec = &database.migrations;
     format!(
-        "{}: {} for another migrator to end, {} for a lock (tried {}), {} a statement, {} in all",
+        "{}: waits {} for another migrator and {} for a lock (tried {}); cancels a statement after {}, the whole after {}",
         database.name,
-        duration(spec.lock_wait),
-        duration(spec.lock_timeout),
+        period(spec.lock_wait),
+        period(spec.lock_timeout),
         plural(spec.lock_retries as usize + 1, "time"),
-        duration(spec.statement_timeout),
-        duration(spec.timeout)
+        period(spec.statement_timeout),
+        period(spec.timeout)
     )
+}
+
+/// As the configuration writes it.
+fn period(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds % 3600, seconds % 60, time.subsec_millis()) {
+        (_, _, 1..) => format!("{}ms", time.as_millis()),
+        (0, _, 0) if seconds > 0 => format!("{}h", seconds / 3600),
+        (_, 0, 0) if seconds > 60 => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
 }
 
 fn undo(pending: &[&Migration]) -> String {
@@ -98,4 +110,24 @@ fn undo(pending: &[&Migration]) -> String {
         ),
     };
     format!("{failing}; one that was applied is never taken back, by a rollback neither")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_read_as_the_file_has_them() {
+        let read = |ms| period(Duration::from_millis(ms));
+        assert_eq!(read(250), "250ms");
+        assert_eq!(
+            (read(0), read(5_000), read(60_000)),
+            ("0s".into(), "5s".into(), "60s".into())
+        );
+        assert_eq!(
+            (read(900_000), read(3_600_000)),
+            ("15m".into(), "1h".into())
+        );
+        assert_eq!(read(90_000), "90s");
+    }
 }

@@ -116,7 +116,7 @@ fn every_command_has_a_page_of_the_manual() {
     shows!(sandbox.run("man pages"), @r#"
         exit 0
         --- stdout
-        wrote 30 pages into pages; read one with `man pages/stagecraft.1`
+        wrote 31 pages into pages; read one with `man pages/stagecraft.1`
         "#);
     let page = sandbox.read("pages/stagecraft-migrate-create.1");
     assert!(page.contains("Create a new migration file"), "{page}");
@@ -136,6 +136,7 @@ fn every_command_has_a_page_of_the_manual() {
         stagecraft-migrate-plan.1
         stagecraft-migrate-run.1
         stagecraft-migrate-status.1
+        stagecraft-migrate-reset.1
         stagecraft-migrate-create.1
         stagecraft-releases.1
         stagecraft-releases-list.1

@@ -100,6 +100,7 @@ fn a_lock_that_is_taken_away_ends_its_command() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
+         migrate_pre  main   is healthy (4 checks)
          migrate_pre  failed  [TOOK]  the environment lock on `local` was lost: the connection that held it ended, or it was taken by `stagecraft lock release`, or somebody else works on the host's engine
             finalize  skipped              not reached: pre-deploy migrations failed
         error: the environment lock on `local` was lost

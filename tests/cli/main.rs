@@ -8,9 +8,13 @@
 mod sandbox;
 
 mod adopt;
+mod backups;
 mod config;
 mod help;
 mod history;
+mod life;
 mod lock;
+mod migrate_check;
+mod migration_runs;
 mod migrations;
 mod refusals;

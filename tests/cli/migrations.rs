@@ -81,8 +81,10 @@ fn a_run_applies_them_and_ends_with_one_line() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  main   applied 0001_notes.sql ([TOOK])
-         migrate_pre  main   applied 0002_body.sql ([TOOK])
+         migrate_pre  main   is healthy (4 checks)
+         migrate_pre  main   applied 0001_notes.sql ([TOOK]), 1 of 2
+         migrate_pre  main   applied 0002_body.sql ([TOOK]), 2 of 2
+         migrate_pre  main   is healthy (6 checks)
          migrate_pre  completed  [TOOK]
             finalize  running
             finalize  completed  [TOOK]
@@ -216,7 +218,9 @@ fn a_file_before_an_applied_one_is_refused_unless_it_is_allowed() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
+         migrate_pre  main   is healthy (4 checks)
          migrate_pre  main   applied 0000_late.sql ([TOOK])
+         migrate_pre  main   is healthy (6 checks)
          migrate_pre  completed  [TOOK]
             finalize  running
             finalize  completed  [TOOK]
@@ -235,7 +239,8 @@ fn a_statement_that_fails_is_shown_with_its_place_and_what_stays() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  main   applied 0001_notes.sql ([TOOK])
+         migrate_pre  main   is healthy (4 checks)
+         migrate_pre  main   applied 0001_notes.sql ([TOOK]), 1 of 2
          migrate_pre  failed  [TOOK]  migrations failed on `main`: db/migrations/0002_body.sql:2:1: ERROR 1 no such table: note
             finalize  skipped              not reached: pre-deploy migrations failed
         error: migrations failed on `main`
@@ -269,8 +274,9 @@ fn a_migration_that_failed_half_way_goes_on_after_it_is_mended() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  main   applied 0001_notes.sql ([TOOK])
-         migrate_pre  main   applied 0002_body.sql ([TOOK])
+         migrate_pre  main   is healthy (4 checks)
+         migrate_pre  main   applied 0001_notes.sql ([TOOK]), 1 of 3
+         migrate_pre  main   applied 0002_body.sql ([TOOK]), 2 of 3
          migrate_pre  failed  [TOOK]  migrations failed on `main`: db/migrations/0003_tags.sql:3:1: ERROR 1 no such table: tag
             finalize  skipped              not reached: pre-deploy migrations failed
         error: migrations failed on `main`
@@ -302,8 +308,10 @@ fn a_migration_that_failed_half_way_goes_on_after_it_is_mended() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
+         migrate_pre  main   is healthy (4 checks)
          migrate_pre  main   resumed 0003_tags.sql after 1 statement
          migrate_pre  main   applied 0003_tags.sql ([TOOK])
+         migrate_pre  main   is healthy (6 checks)
          migrate_pre  completed  [TOOK]
             finalize  running
             finalize  completed  [TOOK]
@@ -320,7 +328,9 @@ fn steps_and_a_last_one_limit_a_run() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
+         migrate_pre  main   is healthy (4 checks)
          migrate_pre  main   applied 0001_notes.sql ([TOOK])
+         migrate_pre  main   is healthy (6 checks)
          migrate_pre  completed  [TOOK]
             finalize  running
             finalize  completed  [TOOK]
@@ -397,7 +407,7 @@ fn folders_and_files_are_judged_before_a_database_is_opened() {
         exit 10
         --- stderr
         error: 1 problem with the migrations
-          caused by: database `main`: the number 2 stands 2 times (`0002_body.sql` and `0002_twice.sql`): give the newer one that is not applied anywhere the next free number
+          caused by: database `main`: `db/migrations/0002_twice.sql`: the number 2 stands 2 times (`0002_body.sql` and `0002_twice.sql`); give the newer one that is not applied anywhere the next free number
 
         state: nothing was changed
         hint: mend the files or the configuration, then run `stagecraft check`
@@ -415,6 +425,13 @@ fn a_protected_environment_is_never_changed_without_approval() {
           0001_notes.sql  pending  migrate_pre           1
           0002_body.sql   pending  migrate_pre           1
           2 migrations to run, 0 applied
+        safeguards
+          pending     2 migrations to `main` in guarded
+          risk        low
+          backup      none is taken of `main`
+          health      looked at before the first change and after the last
+          limits      main: waits 60s for another migrator and 5s for a lock (tried 11 times); cancels a statement after 15m, the whole after 30m
+          undo        one that fails undoes itself; one that was applied is never taken back, by a rollback neither
           plan id     c143d883d659
         --- stderr
         error: nobody approved the plan
@@ -510,7 +527,9 @@ fn after_a_failure_later_databases_are_left_alone_and_named() {
         --- stderr
              release  rel-YYYYMMDD-HHMMSSmmm
          migrate_pre  running
-         migrate_pre  main   applied 0001_notes.sql ([TOOK])
+         migrate_pre  main   is healthy (4 checks)
+         migrate_pre  audit  is healthy (4 checks)
+         migrate_pre  main   applied 0001_notes.sql ([TOOK]), 1 of 2
          migrate_pre  failed  [TOOK]  migrations failed on `main`: db/migrations/0002_body.sql:1:1: ERROR 1 no such table: note
             finalize  skipped              not reached: pre-deploy migrations failed
         error: migrations failed on `main`
@@ -526,4 +545,72 @@ fn after_a_failure_later_databases_are_left_alone_and_named() {
     // Locking it made the file; nothing stands in it.
     let size = std::fs::metadata(sandbox.path("audit.db")).map_or(0, |file| file.len());
     assert_eq!(size, 0);
+}
+
+/// D27, D28, D29, D30, D31, D70, C25: the preview as a document, which is the
+/// same every time and changes nothing.
+#[test]
+fn a_preview_tells_programs_what_would_run_how_and_how_long() {
+    let sandbox = migrated();
+    sandbox
+        .file(
+            "db/migrations/0003_index.sql",
+            "create index by_body on notes (body);\n",
+        )
+        .file(
+            "db/migrations/20260114101502_drop.sql",
+            "drop table notes;\n",
+        );
+    let run = sandbox.run("migrate plan --env prod --format json");
+    assert_eq!(run.code, 0, "{run}");
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("a document");
+    assert_eq!(document["status"], "success");
+    assert_eq!(document["operation"], "preview-migrations");
+    assert_eq!(document["requires_migrations"], true);
+    assert_eq!(document["pending_migrations"], 2);
+    let migrations = &document["migrations"];
+    assert_eq!(migrations[0]["name"], "0003_index.sql");
+    assert_eq!(migrations[0]["timestamp"], serde_json::Value::Null);
+    assert_eq!(migrations[1]["timestamp"], "2026-01-14 10:15:02 UTC");
+    assert_eq!(migrations[1]["risk"]["level"], "high");
+    assert_eq!(migrations[1]["sql"][0]["sql"], "drop table notes");
+    assert_eq!(migrations[1]["sql"][0]["transactional"], true);
+    let each = |of: &serde_json::Value| of["estimated_duration"]["high_ms"].as_u64();
+    let sum = each(&migrations[0]).unwrap() + each(&migrations[1]).unwrap();
+    assert_eq!(each(&document), Some(sum));
+    let again = sandbox.run("migrate plan --env prod --format json");
+    assert_eq!(again.stdout, run.stdout);
+    let dry = sandbox.run("migrate run --env prod --dry-run --format json");
+    let dry: serde_json::Value = serde_json::from_str(&dry.stdout).expect("a document");
+    assert_eq!(dry["migrations"], *migrations);
+    let status = sandbox.run("migrate status --env prod");
+    assert!(status.stdout.contains("2 migrations to run"), "{status}");
+
+    let level = migrated().run("migrate plan --env prod --format json");
+    let level: serde_json::Value = serde_json::from_str(&level.stdout).expect("a document");
+    assert_eq!(level["requires_migrations"], false);
+    assert_eq!(level["pending_migrations"], 0);
+}
+
+/// D27: statement by statement, with how it is sent.
+#[test]
+fn the_sql_of_a_plan_is_printed_for_who_asks() {
+    let sandbox = migrated();
+    sandbox.file(
+        "db/migrations/0003_drop.sql",
+        "-- tidy up\ndrop table notes;\nvacuum;\n",
+    );
+    shows!(sandbox.run("migrate plan --env prod --sql"), @r#"
+        exit 0
+        --- stdout
+        main  raw, directly, schema version 2
+          MIGRATION      STATE    PHASE        STATEMENTS  RISK  NOTE
+          0003_drop.sql  pending  migrate_pre           2  high  no transaction; line 3: `VACUUM` cannot run in a transaction
+          1 migration to run, 2 applied
+          db/migrations/0003_drop.sql:3  vacuum-full  blocking
+              writes the whole file anew: write lock of the file, blocks writes, for as long as it takes
+        0003_drop.sql  each by itself, outside a transaction
+             2  drop table notes
+             3  vacuum
+        "#);
 }

@@ -139,7 +139,10 @@ fn what_fails_after_the_switch_takes_everybody_back() {
     let load = shop.load().starts();
     shop.set("/roles/worker", worker("/bin/false"));
     let run = shop.ships_image(&v2, "v2").fails_with(23);
-    run.saying(&["worker", "/bin/false", "taken back on every host"]);
+    run.saying(&["worker", "/bin/false", "taken back on every host"])
+        .saying(&["stopped after-switch"])
+        // It was told to be killed.
+        .never_saying(&["it ignored"]);
     shop.serves("v1");
     let load = load.ends();
     load.lost_nothing()

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use stagecraft::config::{self, Engines};
 use stagecraft::model::fault::{Fault, FaultKind};
 use stagecraft::model::host::HostAddress;
+use stagecraft::model::project::EngineNeeds;
 use stagecraft::ports::{Cx, Held, Holder, HostLink, Lock, Target};
 use stagecraft::ssh::{EnvironmentLock, HostFiles, Links};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -306,7 +307,7 @@ async fn lock_of_prod(who: &str) -> Result<Locked, Fault> {
         "version: 1\nproject: {{ name: link-lock }}\nbuild: {{ image: \"x:1\" }}\nroles: {{ web: {{ port: 80 }} }}\nenvironments:\n  prod:\n    hosts:\n      - {{ address: {second}, roles: [web] }}\n      - {{ address: {first}, roles: [primary, web] }}\n"
     );
     std::fs::write(&file, text).expect("a file");
-    let engines = Engines::new(Vec::<(String, bool)>::new());
+    let engines = Engines::new(Vec::<(String, EngineNeeds)>::new());
     let loaded = config::load(&file, Some("prod"), &engines).expect("a valid configuration");
     let links = Links::new()?;
     let link = Arc::clone(&links) as Arc<dyn HostLink>;

@@ -19,6 +19,7 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod backfill;
 mod bad_days;
 mod bad_hosts;
 mod bad_proxies;
@@ -32,15 +33,20 @@ mod deploys;
 mod edge;
 mod fingerprints;
 mod fleets;
+mod health;
 mod image_files;
+mod killed_runs;
 mod link;
+mod lint;
 mod load;
 mod migrate;
 mod migrations;
 mod other_tools;
+mod places;
 mod proxy;
 mod push;
 mod registries;
+mod resets;
 mod runner;
 mod safety;
 mod schema_gate;

@@ -316,6 +316,31 @@ fn a_dry_run_of_migrations_changes_nothing_at_all() {
 }
 
 #[test]
+fn killed_in_a_migration_it_is_aborted_and_says_what_stays() {
+    let shop = Shop::new("cut-abort", Kind::Postgres);
+    shop.project.deploy("v1").succeeds();
+    shop.project
+        .file("db/002_quick.sql", "INSERT INTO notes VALUES (2);\n");
+    shop.project
+        .file("db/003_slow.sql", "SELECT pg_sleep(3);\n");
+    let mut run = shop.project.starts_to_deploy("v2");
+    run.until_phase("migrate_pre");
+    within(std::time::Duration::from_secs(10), "it sleeps", || {
+        shop.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND datname = current_database() AND pid <> pg_backend_pid()") == "1"
+    });
+    run.is_killed();
+    let abort = ["deploy", "--env", "prod", "--abort"];
+    let run = shop.project.runs(&abort).succeeds();
+    run.saying(&["migration 002_quick.sql of `main` stays: applied"]);
+    shop.project.serves("v1");
+    // The record knows it as well.
+    let newest = shop.project.newest();
+    assert_eq!(newest["outcome"], "aborted");
+    let recorded = newest["migrations"].to_string();
+    assert!(recorded.contains("002_quick.sql"), "{recorded}");
+}
+
+#[test]
 fn killed_in_a_migration_it_is_resumed_and_nothing_runs_twice() {
     let shop = Shop::new("cut-sql", Kind::Postgres);
     shop.project.deploy("v1").succeeds();

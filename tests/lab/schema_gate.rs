@@ -112,6 +112,7 @@ fn serving(shop: &Project, host: Host) -> String {
     ))
 }
 
+/// E24, E25, E27, E28, E29, E41, E42, E43, E44, E46
 #[test]
 fn the_schema_gate_keeps_code_from_a_schema_that_it_does_not_fit() {
     let shop = shop("gate", &[1]);
@@ -164,6 +165,12 @@ fn the_schema_gate_keeps_code_from_a_schema_that_it_does_not_fit() {
     assert_eq!(shop.newest()["phases"]["migrate_pre"]["status"], "failed");
     assert_eq!(shop.newest()["phases"]["rollout"]["status"], "skipped");
     assert_eq!(serving(&shop, host), v1);
+    // By itself neither: the code that serves would go on serving on it.
+    let alone = ["migrate", "run", "--env", "prod"];
+    shop.runs(&alone).fails_with(12).saying(&[
+        "`code_max_schema_version` is 2, and the schema would be 3",
+        "no migration was applied",
+    ]);
     let plan = ["migrate", "plan", "--env", "prod", "--exit-code"];
     shop.runs(&plan).ends_with(3).saying(&["003_too-far.sql"]);
     std::fs::remove_file(shop.path().join("db/003_too-far.sql")).expect("removed");
@@ -181,6 +188,8 @@ fn the_schema_gate_keeps_code_from_a_schema_that_it_does_not_fit() {
     // E28, E29, E44: on to version 3; v1 knows 2 at most, so there is no way
     // back to it, and v4 never stops.
     migration(&shop, 3, "further");
+    let alone = shop.runs(&alone).succeeds();
+    alone.saying(&["tolerates schema version 3"]);
     code(&shop, (2, 3), "is-well");
     shop.deploy("v5").succeeds();
     let v5 = serving(&shop, host);
@@ -198,6 +207,7 @@ fn the_schema_gate_keeps_code_from_a_schema_that_it_does_not_fit() {
     shop.is_whole();
 }
 
+/// E27, E41
 #[test]
 fn the_schema_gate_asks_every_host_and_one_of_them_is_enough_to_refuse() {
     // Each host has a database of its own, and they drift apart.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use stagecraft::migrate::Registry;
-use stagecraft::migrate::Tools;
+use stagecraft::http::Prober;
 use stagecraft::migrate::scratch::{self, Purpose};
+use stagecraft::migrate::{Registry, Tools};
 use stagecraft::model::fault::{Fault, FaultKind};
 use stagecraft::model::migration::MigrationRequest;
 use stagecraft::model::project::Via;
@@ -44,11 +44,15 @@ impl Stand {
         let databases = stagecraft::database::databases(Arc::clone(&link), Arc::clone(&runner));
         let values = Values(bench.values.0.clone());
         let tools = Tools {
-            registry: Arc::new(Registry::builtin(Arc::clone(&databases))),
+            registry: Arc::new(Registry::builtin(
+                Arc::clone(&databases),
+                Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner))),
+            )),
             databases,
             values: Arc::new(values),
             runner,
             link,
+            safeguard: None,
         };
         Self {
             bench,

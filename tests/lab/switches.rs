@@ -104,6 +104,7 @@ fn a_switch_that_was_killed_is_aborted_under_load() {
     shop.serves("v2");
 }
 
+/// E27, E28, E41, E42
 #[test]
 fn the_schema_gate_keeps_traffic_where_it_is() {
     let mut shop = Project::new("gate-beside").on(&[1, 4]).behind_the_proxy();

@@ -4,8 +4,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod app;
 mod command;
+mod conformance;
+#[path = "../support/conformance.rs"]
+mod contest;
+mod external;
 mod formats;
+mod lint;
 mod raw;
 mod snapshot;
 #[path = "../support/migrations.rs"]

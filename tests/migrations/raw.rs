@@ -451,3 +451,56 @@ async fn an_image_without_the_folder_is_told_with_the_ways_out() {
     );
     assert!(fault.hints[0].contains("working directory"), "{fault:?}");
 }
+
+/// D51: a run whose check afterwards failed, or that was cut off before it, is
+/// looked at again when its release is resumed and nothing is left to apply.
+#[tokio::test]
+async fn what_a_release_applied_is_looked_at_again_when_it_is_resumed() {
+    let mut project = two();
+    project.environment.health_before = true;
+    project.environment.health_after = true;
+    assert_eq!(project.run().await.applied(), 2);
+    let again = project.run().await;
+    let report = again.outcome.as_ref().unwrap();
+    assert!(report.databases[0].health_before.is_none());
+    assert!(report.databases[0].health_after.is_some());
+    // Another release has nothing of its own there to look at.
+    project.release = "rel-20260101-000000002".parse().unwrap();
+    let other = project.run().await;
+    assert!(
+        other.outcome.as_ref().unwrap().databases[0]
+            .health_after
+            .is_none()
+    );
+}
+
+/// D52, D53: rows that somebody takes away behind a run are noticed by it.
+#[tokio::test]
+async fn a_run_whose_rows_are_gone_at_its_end_has_failed() {
+    let project = two();
+    project.write(
+        "0003_c.sql",
+        "-- stagecraft: transaction=off\ndelete from stagecraft_migrations where id = '0001_a.sql';\n",
+    );
+    let ran = project.run().await;
+    let fault = ran.fault();
+    assert!(
+        fault.causes[0].starts_with("the table of migrations in `main` does not hold"),
+        "{fault:?}"
+    );
+    assert!(
+        fault.to_string().contains("no finished row: `0001_a.sql`"),
+        "{fault}"
+    );
+}
+
+/// D40 to D42: each one with its place, time and outcome.
+#[tokio::test]
+async fn progress_counts_what_is_done_of_all() {
+    let ran = two().run().await;
+    assert!(ran.texts[0].ends_with("), 1 of 2"), "{:?}", ran.texts);
+    assert!(ran.texts[1].ends_with("), 2 of 2"), "{:?}", ran.texts);
+    let report = ran.outcome.as_ref().unwrap();
+    let mut results = report.results();
+    assert!(results.all(|result| result.outcome.to_string() == "applied"));
+}

@@ -14,7 +14,7 @@ use stagecraft::model::host::{HostAddress, TakenPorts};
 use stagecraft::model::image::PinnedImage;
 use stagecraft::model::project::HealthCheck;
 use stagecraft::ports::{
-    Answer, Attached, ContainerRunner, Cx, Fetch, Fetched, FolderEntry, Get, ImageCheck, Probe,
+    Answer, Attached, ContainerRunner, Cx, Fetch, Fetched, FolderEntry, ImageCheck, Probe, Request,
     Target,
 };
 
@@ -415,15 +415,18 @@ impl Probe for Fleet {
 
 #[async_trait]
 impl Fetch for Fleet {
-    async fn get(
+    async fn fetch(
         &self,
         _: &Cx,
         host: &HostAddress,
         target: &Target,
-        get: &Get,
+        request: &Request,
     ) -> Result<Result<Fetched, String>, Fault> {
         self.reach(host)?;
-        assert_eq!((get.path.as_str(), get.most), ("/schema/status", 1 << 20));
+        assert_eq!(
+            (request.path.as_str(), request.most),
+            ("/schema/status", 1 << 20)
+        );
         let Target::Tcp(address, port) = target else {
             return Ok(Err(format!("nobody serves {target:?}")));
         };

@@ -10,6 +10,7 @@ use stagecraft::model::phase::{Phase, Status};
 use stagecraft::model::project::MigrationStrategy::{PostDeploy, PreDeploy};
 use stagecraft::model::project::{SchemaGate, Strategy};
 use stagecraft::model::release::Outcome;
+use stagecraft::plan::SchemaCheck;
 
 use super::fleet::Says;
 use super::stage::Stage;
@@ -66,6 +67,7 @@ fn says(fault: &Fault, words: &[&str]) {
     }
 }
 
+/// E27, E39
 #[tokio::test]
 async fn e27_a_release_that_may_serve_is_asked_aside_on_every_host_before_anything_stops() {
     let mut stage = live_v1().await;
@@ -101,6 +103,7 @@ async fn e27_a_release_that_may_serve_is_asked_aside_on_every_host_before_anythi
     );
 }
 
+/// E40
 #[tokio::test]
 async fn e40_without_the_key_nobody_is_asked() {
     let mut stage = Stage::new();
@@ -109,6 +112,7 @@ async fn e40_without_the_key_nobody_is_asked() {
     assert_eq!(stage.fleet.with(|state| state.asked.len()), 0);
 }
 
+/// E41, E42, E43, E46
 #[tokio::test]
 async fn e41_to_e43_every_answer_that_is_in_the_way_leaves_the_old_release_serving() {
     let whole = |current, min, max, compatible| match status(current, min, max, compatible) {
@@ -236,6 +240,7 @@ async fn live_v2_behind_proxies() -> Stage {
     stage
 }
 
+/// E27
 #[tokio::test]
 async fn e27_behind_the_proxies_one_slot_that_objects_moves_no_traffic_anywhere() {
     for (who, answer) in [
@@ -255,6 +260,7 @@ async fn e27_behind_the_proxies_one_slot_that_objects_moves_no_traffic_anywhere(
     }
 }
 
+/// E28, E44
 #[tokio::test]
 async fn e28_e44_behind_the_proxies_the_kept_slot_is_asked_and_goes_back_to_sleep() {
     let mut stage = live_v2_behind_proxies().await;
@@ -319,6 +325,7 @@ async fn a_batch_is_asked_before_the_next_one_begins() {
     );
 }
 
+/// E28, E29, E39, E44
 #[tokio::test]
 async fn e28_e29_e44_a_rollback_to_code_that_does_not_know_the_schema_is_refused() {
     let mut stage = live_v1().await;
@@ -347,6 +354,24 @@ async fn e28_e29_e44_a_rollback_to_code_that_does_not_know_the_schema_is_refused
     let back = stage.roll_back(None).await.unwrap();
     stage.serves("v1");
     assert_eq!(back.roles[0].internal_port, Some(9090));
+}
+
+/// E47
+#[tokio::test]
+async fn e47_nothing_overrules_the_answer_of_an_endpoint() {
+    let mut stage = live_v1().await;
+    stage.fleet.says("v2", status(42, 40, 43, true));
+    stage.deploy("v2").await.unwrap();
+    stage.fleet.with(|state| {
+        state.schema.clear();
+        state.actions.clear();
+    });
+    stage.fleet.says("v1", status(42, 38, 40, true));
+    let forced = stage.roll_back_as(None, SchemaCheck::Force).await;
+    let fault = forced.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Refused);
+    says(&fault, &["42 is above `code_max_schema_version` 40"]);
+    untouched(&stage, "v2");
 }
 
 #[tokio::test]

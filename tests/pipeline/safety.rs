@@ -3,12 +3,15 @@
 
 use stagecraft::migrate::compat::judge;
 use stagecraft::migrate::files::{Header, MigrationFile};
+use stagecraft::migrate::lint;
 use stagecraft::migrate::sql;
 use stagecraft::model::compat::Compat;
 use stagecraft::model::fault::FaultKind;
+use stagecraft::model::history::History;
 use stagecraft::model::phase::Phase;
 use stagecraft::model::project::MigrationStrategy::{Manual, PreDeploy};
 use stagecraft::model::project::{Safety, SchemaGate};
+use stagecraft::model::risk::{Basis, Estimate};
 use stagecraft::plan::{self, SchemaCheck, Verdict};
 use stagecraft::ports::Dialect;
 
@@ -62,6 +65,7 @@ async fn is_refused(stage: &mut Stage, words: &str) {
     stage.serves("v2");
 }
 
+/// E1
 #[tokio::test]
 async fn e1_an_added_column_does_not_stand_in_the_way_of_a_rollback() {
     let mut stage = v2_with("002_add.sql", "alter table t add column c int").await;
@@ -70,6 +74,7 @@ async fn e1_an_added_column_does_not_stand_in_the_way_of_a_rollback() {
     stage.serves("v1");
 }
 
+/// E2
 #[tokio::test]
 async fn e2_a_dropped_or_renamed_column_refuses_the_rollback_and_names_the_line() {
     let mut stage = v2_with("002_drop.sql", "-- tidy up\nalter table t drop column b").await;
@@ -90,12 +95,14 @@ async fn e2_a_dropped_or_renamed_column_refuses_the_rollback_and_names_the_line(
     is_refused(&mut stage, "renames the column `t.b`").await;
 }
 
+/// E3
 #[tokio::test]
 async fn e3_a_changed_type_refuses_the_rollback() {
     let mut stage = v2_with("002_type.sql", "alter table t alter b type text").await;
     is_refused(&mut stage, "changes the type of `t.b`").await;
 }
 
+/// E4
 #[tokio::test]
 async fn e4_not_null_without_a_default_refuses_the_rollback_even_half_applied() {
     let text = "alter table t add column c int not null";
@@ -115,6 +122,7 @@ async fn e4_not_null_without_a_default_refuses_the_rollback_even_half_applied() 
     is_refused(&mut stage, "003_required.sql").await;
 }
 
+/// E5
 #[tokio::test]
 async fn e5_two_quick_deploys_are_judged_together() {
     let mut stage = v2_with("002_drop.sql", "alter table t drop column b").await;
@@ -133,6 +141,7 @@ async fn e5_two_quick_deploys_are_judged_together() {
     stage.serves("v2");
 }
 
+/// E6
 #[tokio::test]
 async fn e6_a_file_with_a_number_taken_twice_counts_by_its_own_name() {
     let mut stage = v2_with("002_add.sql", "alter table t add column c int").await;
@@ -142,6 +151,7 @@ async fn e6_a_file_with_a_number_taken_twice_counts_by_its_own_name() {
     is_refused(&mut stage, "002_drop.sql").await;
 }
 
+/// E7, E8, E9, E10
 #[tokio::test]
 async fn e7_to_e10_a_rollback_never_migrates_and_a_forced_one_does_not_either() {
     let stage = v2_with("002_drop.sql", "alter table t drop column b").await;
@@ -222,6 +232,7 @@ async fn a_manual_migration_that_the_target_knows_is_none_of_its_worries() {
     stage.serves("v1");
 }
 
+/// E31, E32
 #[tokio::test]
 async fn with_a_schema_gate_the_endpoint_decides_and_the_files_are_only_quoted() {
     let mut stage = v2_with("002_drop.sql", "alter table t drop column b").await;
@@ -299,4 +310,104 @@ async fn what_breaks_is_approved_or_blocked_as_the_database_says() {
             Verdict::Ask(question) => panic!("{question}"),
         }
     }
+}
+
+/// A heavy statement, and the table that it is about in use.
+#[tokio::test]
+async fn what_keeps_others_waiting_is_approved_or_blocked_as_the_database_says() {
+    let mut stage = Stage::new();
+    stage.file(INIT.0, PreDeploy);
+    let heavy = "create index i on t (a)";
+    let forecast = |rows| {
+        let script = sql::read(Dialect::Postgres, heavy);
+        let pending = [lint::Pending {
+            shown: "migrations/001_init.sql",
+            script: &script,
+            mode: &sql::Mode::Together,
+        }];
+        let table = lint::Table {
+            rows: Some(rows),
+            bytes: None,
+        };
+        let facts = lint::Facts {
+            tables: Some([("t".to_owned(), table)].into()),
+            ..lint::Facts::default()
+        };
+        let weighed = lint::weigh(&pending, sql::Server::assumed(Dialect::Postgres));
+        lint::lint(&pending, &weighed, &facts).remove(0)
+    };
+    let mut ids = vec![];
+    for grade in [Safety::Off, Safety::Warn, Safety::Approve, Safety::Block] {
+        for database in stage.environment.databases.values_mut() {
+            database.safety_blocking = grade;
+        }
+        *stage.shop.forecast.lock().unwrap() = forecast(1_000_000);
+        let plan = stage.plan_deploy("v1").await;
+        assert_eq!(plan.warnings.len(), usize::from(grade == Safety::Warn));
+        assert_eq!(plan.blocking.is_empty(), grade == Safety::Off, "{grade:?}");
+        ids.push(plan.id);
+        match plan::gate(&stage.environment, &plan.refusals, &plan.risks, "deploy v1") {
+            Verdict::Go => assert!(matches!(grade, Safety::Off | Safety::Warn)),
+            Verdict::Approve { risks, .. } => {
+                assert_eq!(grade, Safety::Approve);
+                assert_eq!(
+                    risks,
+                    [
+                        "`001_init.sql` of `main`: `migrations/001_init.sql:1` builds an index of `t` (a), and blocks writes meanwhile: `create index i on t (a)`"
+                    ]
+                );
+            }
+            Verdict::Refuse(fault) => {
+                assert_eq!(grade, Safety::Block);
+                assert!(
+                    fault.to_string().contains("safety.blocking` is `block`"),
+                    "{fault}"
+                );
+            }
+            Verdict::Ask(question) => panic!("{question}"),
+        }
+        *stage.shop.forecast.lock().unwrap() = forecast(10);
+        let small = stage.plan_deploy("v1").await;
+        assert!(small.blocking.is_empty() && small.refusals.is_empty());
+    }
+    assert_eq!(
+        ids[0], ids[1],
+        "what nobody has to approve is no other plan"
+    );
+    assert_ne!(ids[1], ids[2]);
+
+    // The rows that came since change no plan.
+    *stage.shop.forecast.lock().unwrap() = forecast(2_000_000);
+    for database in stage.environment.databases.values_mut() {
+        database.safety_blocking = Safety::Approve;
+    }
+    assert_eq!(stage.plan_deploy("v1").await.id, ids[2]);
+}
+
+/// D28
+#[tokio::test]
+async fn a_file_that_ran_before_takes_as_long_as_it_took() {
+    let mut stage = Stage::new();
+    put(&stage, INIT.0, INIT.1);
+    let mut plans = stage.plan_deploy("v1").await.migrations;
+    assert_eq!(plans[0].migrations[0].forecast.estimate, None);
+    stage.deploy("v1").await.unwrap();
+    let history = History::new(vec![stage.last()]);
+    plan::recall(&history, &mut plans);
+    let took = Estimate {
+        low_ms: 1,
+        high_ms: 1,
+        basis: Basis::History {
+            environment: stage.environment.name.to_string(),
+        },
+    };
+    assert_eq!(plans[0].migrations[0].forecast.estimate, Some(took.clone()));
+    assert_eq!(plans[0].outlook.estimate, Some(took));
+
+    // Another file of the same name is another file.
+    let mut edited = stage.plan_deploy("v2").await.migrations;
+    edited[0].selected = vec![INIT.0.to_owned()];
+    edited[0].migrations[0].checksum = "other".to_owned();
+    plan::recall(&history, &mut edited);
+    assert_eq!(edited[0].migrations[0].forecast.estimate, None);
 }

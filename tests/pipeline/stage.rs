@@ -57,6 +57,8 @@ pub(crate) struct Shop {
     pub(crate) files: Mutex<Vec<(String, MigrationStrategy)>>,
     /// What is judged of a file; additive where nothing stands.
     pub(crate) judged: Mutex<HashMap<String, Compat>>,
+    /// What is expected of every file.
+    pub(crate) forecast: Mutex<Forecast>,
     /// The database gives no answer.
     pub(crate) silent: Mutex<bool>,
     pub(crate) applied: Mutex<Vec<String>>,
@@ -443,8 +445,16 @@ impl Stage {
     }
 
     pub(crate) async fn roll_back(&mut self, to: Option<&ReleaseId>) -> Result<Release, Fault> {
+        self.roll_back_as(to, SchemaCheck::Refuse).await
+    }
+
+    pub(crate) async fn roll_back_as(
+        &mut self,
+        to: Option<&ReleaseId>,
+        schema: SchemaCheck,
+    ) -> Result<Release, Fault> {
         let facts = self.observe(Wanted::Rollback).await;
-        let plan = self.plan_back(to, SchemaCheck::Refuse).await?;
+        let plan = self.plan_back(to, schema).await?;
         let release = new_rollback(
             &self.environment,
             &plan,
@@ -577,7 +587,7 @@ impl Migrator for Shop {
                 transactional: true,
                 note: None,
                 compat: Some(self.judged(id)),
-                forecast: Forecast::default(),
+                forecast: self.forecast.lock().unwrap().clone(),
             })
             .collect();
         let selected = migrations
@@ -593,6 +603,7 @@ impl Migrator for Shop {
             migrations,
             selected,
             refusals: vec![],
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use stagecraft::database::databases;
+use stagecraft::http::Prober;
 use stagecraft::migrate::{Registry, Tools, migrator};
 use stagecraft::model::command_line::CommandLine;
 use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
@@ -41,6 +42,10 @@ pub(crate) struct Project {
     pub(crate) environment: Environment,
     values: HashMap<String, String>,
     pub(crate) cancel: CancellationToken,
+    /// What runs on the primary host.
+    pub(crate) containers: Vec<Container>,
+    /// Where engines are looked for.
+    pub(crate) path: Option<PathBuf>,
     /// Runs are done for this release.
     pub(crate) release: ReleaseId,
 }
@@ -89,6 +94,8 @@ impl Project {
             environment,
             values: HashMap::new(),
             cancel: CancellationToken::new(),
+            containers: vec![],
+            path: None,
             release: "rel-20260101-000000001".parse().unwrap(),
         };
         project.database("main", url, "db/migrations");
@@ -135,6 +142,23 @@ impl Project {
         self.environment.databases.insert(spec.name.clone(), spec);
     }
 
+    /// From now on the application has a login of its own, beside the
+    /// migrator's.
+    pub(crate) fn application(&mut self, database: &str, own: &str, migrator: &str) {
+        let variable = format!("{}_URL", database.to_uppercase());
+        let direct = format!("{}_DIRECT_URL", database.to_uppercase());
+        self.values.insert(variable, own.to_owned());
+        self.values.insert(direct.clone(), migrator.to_owned());
+        let name: DatabaseName = database.parse().unwrap();
+        let spec = self.environment.databases.get_mut(&name).unwrap();
+        spec.direct_connection_env = Some(direct);
+    }
+
+    /// Gives a variable another value.
+    pub(crate) fn set(&mut self, variable: &str, value: &str) {
+        self.values.insert(variable.to_owned(), value.to_owned());
+    }
+
     pub(crate) fn main(&mut self) -> &mut MigrationSpec {
         &mut self
             .environment
@@ -153,27 +177,51 @@ impl Project {
     }
 
     fn migrator(&self) -> Arc<dyn Migrator> {
-        let link: Arc<dyn HostLink> = Arc::new(NoLink);
+        let link: Arc<dyn HostLink> = Arc::new(Here);
         let runner: Arc<dyn ContainerRunner> = Arc::new(Processes {
             image: self.dir.path().join("image"),
+            containers: self.containers.clone(),
+            work: self.dir.path().to_owned(),
             ..Processes::default()
         });
+        let registry = self.registry(&link, &runner);
         let databases = databases(Arc::clone(&link), Arc::clone(&runner));
         migrator(
             Arc::new(self.environment.clone()),
             Tools {
-                registry: Arc::new(Registry::builtin(Arc::clone(&databases))),
+                registry: Arc::new(registry),
                 values: Arc::new(Values(self.values.clone())),
                 runner,
                 link,
                 databases,
+                safeguard: None,
             },
         )
     }
 
+    fn registry(&self, link: &Arc<dyn HostLink>, runner: &Arc<dyn ContainerRunner>) -> Registry {
+        let databases = databases(Arc::clone(link), Arc::clone(runner));
+        let prober = Arc::new(Prober::new(Arc::clone(link), Arc::clone(runner)));
+        let registry = Registry::builtin(Arc::clone(&databases), prober);
+        match &self.path {
+            Some(path) => registry.on_path(path.as_os_str(), &databases),
+            None => registry,
+        }
+    }
+
+    /// What the engine of `main` says of the configuration.
+    pub(crate) async fn problems(&self) -> Vec<String> {
+        let link: Arc<dyn HostLink> = Arc::new(Here);
+        let runner: Arc<dyn ContainerRunner> = Arc::new(Processes::default());
+        let registry = self.registry(&link, &runner);
+        let main = &self.environment.databases[0];
+        let engine = registry.get(&main.migrations.engine).unwrap();
+        engine.validate(main).await
+    }
+
     /// A reading session of its own on `main`.
     pub(crate) async fn session(&self) -> Box<dyn Database> {
-        let link: Arc<dyn HostLink> = Arc::new(NoLink);
+        let link: Arc<dyn HostLink> = Arc::new(Here);
         let runner: Arc<dyn ContainerRunner> = Arc::new(Processes::default());
         let values = Values(self.values.clone());
         let job = Job {
@@ -222,10 +270,15 @@ impl Project {
     }
 
     pub(crate) async fn run_plans(&self, plans: &[MigrationPlan]) -> Ran {
+        self.run_for(plans, &self.release).await
+    }
+
+    /// For a release of the caller's own.
+    pub(crate) async fn run_for(&self, plans: &[MigrationPlan], release: &ReleaseId) -> Ran {
         let (cx, mut events) = self.cx();
         let outcome = self
             .migrator()
-            .run(&cx, plans, Some(&image()), &self.release)
+            .run(&cx, plans, Some(&image()), release)
             .await;
         let mut texts = vec![];
         while let Ok(event) = events.try_recv() {
@@ -327,15 +380,21 @@ fn unused<T>() -> Result<T, Fault> {
     Err(Fault::internal("not part of these tests"))
 }
 
-struct NoLink;
+/// This machine, as a host.
+struct Here;
 
 #[async_trait]
-impl HostLink for NoLink {
+impl HostLink for Here {
     async fn connect(&self, _: &HostAddress) -> Result<(), Fault> {
         unused()
     }
-    async fn dial(&self, _: &HostAddress, _: &Target) -> Result<Box<dyn ByteStream>, Fault> {
-        unused()
+    async fn dial(&self, _: &HostAddress, target: &Target) -> Result<Box<dyn ByteStream>, Fault> {
+        let Target::Tcp(address, port) = target else {
+            return unused();
+        };
+        let stream = tokio::net::TcpStream::connect((address.as_str(), *port)).await;
+        let stream = stream.map_err(|error| Fault::failed(error.to_string()))?;
+        Ok(Box::new(stream))
     }
     async fn exec(&self, _: &HostAddress, _: &str, _: &[u8]) -> Result<RemoteExit, Fault> {
         unused()
@@ -349,11 +408,25 @@ impl HostLink for NoLink {
     async fn close(&self) {}
 }
 
+/// A process with everything it started: gone when this is.
+struct Group(u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        let group = Pid::from_raw(i32::try_from(self.0).unwrap()).unwrap();
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
 /// One-off containers as processes.
 #[derive(Default)]
 struct Processes {
     names: Mutex<Vec<String>>,
     image: PathBuf,
+    /// Where they run.
+    work: PathBuf,
+    containers: Vec<Container>,
 }
 
 #[async_trait]
@@ -372,12 +445,24 @@ impl ContainerRunner for Processes {
             .args(&words[1..])
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
+            .env("HOME", &self.work)
+            .current_dir(&self.work)
+            .process_group(0)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
             .kill_on_drop(true);
         for (name, value) in &spec.env {
             command.env(name, value.reveal());
         }
-        let output = tokio::time::timeout(deadline, command.output())
-            .await
+        let child = command.spawn().unwrap();
+        let _group = Group(child.id().unwrap());
+        let work = tokio::time::timeout(deadline, child.wait_with_output());
+        let output = tokio::select! {
+            () = cx.token().cancelled() => return Err(Fault::interrupted()),
+            output = work => output,
+        };
+        let output = output
             .map_err(|_| Fault::failed("ran into its deadline"))?
             .unwrap();
         let text = [output.stdout, output.stderr].concat();
@@ -511,7 +596,7 @@ impl ContainerRunner for Processes {
         _: &HostAddress,
         _: &BTreeMap<String, String>,
     ) -> Result<Vec<Container>, Fault> {
-        unused()
+        Ok(self.containers.clone())
     }
     async fn publisher_of(
         &self,

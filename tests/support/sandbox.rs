@@ -90,6 +90,30 @@ impl Sandbox {
         }
     }
 
+    /// Runs it at a terminal of its own, where this line is typed. Both
+    /// outputs come as one.
+    pub(crate) fn at_a_terminal(&self, typed: &str, words: &str) -> Run {
+        let run = self.command(&[]);
+        let binary = run.get_program().to_string_lossy().into_owned();
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &format!("{binary} {words}"), "/dev/null"])
+            .current_dir(self.path(""))
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, value) in run.get_envs() {
+            script.env(name, value.unwrap_or_default());
+        }
+        let mut child = script.spawn().expect("`script` of util-linux");
+        let mut input = child.stdin.take().expect("piped");
+        std::io::Write::write_all(&mut input, format!("{typed}\n").as_bytes()).expect("typed");
+        let output = child.wait_with_output().expect("it ends");
+        drop(input);
+        self.ended(output)
+    }
+
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stagecraft"));
         command
@@ -181,6 +205,34 @@ pub(crate) struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// Reads what it says until this many lines have `words` in them, or until
+    /// it says no more.
+    pub(crate) fn until_said(&mut self, words: &str, times: usize) {
+        let said = self.child.stderr.as_mut().expect("piped");
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(said));
+        let mut left = times;
+        while left > 0 {
+            match lines.next() {
+                Some(line) if line.as_ref().is_ok_and(|line| line.contains(words)) => left -= 1,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+
+    /// Kills it without warning.
+    pub(crate) fn is_killed(mut self) {
+        let _ = self.child.kill();
+        self.child.wait().expect("it is gone");
+    }
+
+    /// As Ctrl-C does.
+    pub(crate) fn is_interrupted(&self) {
+        let mut kill = Command::new("kill");
+        let sent = kill.args(["-INT", &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
     /// Waits for its end.
     pub(crate) fn end(self) -> Run {
         let output = self.child.wait_with_output().expect("it ends");

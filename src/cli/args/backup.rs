@@ -2,8 +2,10 @@
 
 use clap::{Args, Subcommand};
 
+use crate::migrate::DataLoss;
 use crate::model::backup::{BackupId, Label};
 use crate::model::names::DatabaseName;
+use crate::model::project::Environment;
 
 /// Copy databases, and restore them
 #[derive(Debug, Args)]
@@ -74,4 +76,33 @@ pub(crate) struct BackupPruneArgs {
     /// Print what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What `deploy` and `migrate run` do about backups.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct BackupChoice {
+    /// Apply migrations without the backups that the configuration asks for
+    #[arg(long)]
+    skip_backup: bool,
+    /// Restore after a failure (`on_failure: restore`) although writes are lost; to be approved
+    #[arg(long, conflicts_with = "skip_backup")]
+    accept_data_loss: bool,
+}
+
+impl BackupChoice {
+    /// What the flags say otherwise than the file.
+    pub(crate) fn override_in(self, environment: &mut Environment) {
+        if self.skip_backup {
+            for database in environment.databases.values_mut() {
+                database.backup_before_migrate = false;
+            }
+        }
+    }
+
+    pub(crate) fn loss(self) -> DataLoss {
+        match self.accept_data_loss {
+            true => DataLoss::Accepted,
+            false => DataLoss::Refused,
+        }
+    }
 }

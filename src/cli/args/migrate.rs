@@ -6,7 +6,8 @@ use crate::model::names::DatabaseName;
 use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
-use super::{MigrateAdoptArgs, MigrateCheckArgs};
+use super::life::{BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaArgs};
+use super::{BackupChoice, MigrateAdoptArgs, MigrateCheckArgs};
 
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
@@ -27,6 +28,17 @@ pub(crate) enum MigrateCommand {
     Reset(MigrateResetArgs),
     /// Create a new migration file
     Create(MigrateCreateArgs),
+    /// What a database's schema looks like
+    Schema(SchemaArgs),
+    /// Compare the schema with what the last run left; 12 when it differs
+    Drift(DriftArgs),
+    /// Apply what is pending to a copy, time it, and prove that it is settled
+    Rehearse(RehearseArgs),
+    /// Take in a database that was made without Stagecraft: mark migrations as
+    /// applied without running them
+    Baseline(BaselineArgs),
+    /// Say what a failed migration left half-done, and mend its record
+    Repair(RepairArgs),
     /// Check the files against the rules, the ledger and what was merged; for CI
     Check(MigrateCheckArgs),
     /// Take over the history that another migration tool kept
@@ -74,6 +86,9 @@ impl From<StrategyArg> for MigrationStrategy {
 pub(crate) struct MigratePlanArgs {
     #[command(flatten)]
     pub(crate) filters: Filters,
+    /// Print the SQL of each pending file, statement by statement
+    #[arg(long)]
+    pub(crate) sql: bool,
     /// Exit with 3 when something is pending, 4 on drift
     #[arg(long)]
     pub(crate) exit_code: bool,
@@ -95,6 +110,8 @@ pub(crate) struct MigrateRunArgs {
     /// Do not look at the databases before and after
     #[arg(long)]
     pub(crate) skip_health_check: bool,
+    #[command(flatten)]
+    pub(crate) backup: BackupChoice,
     /// Approve the plan of this id with its risks; printed by `--dry-run`
     #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
     pub(crate) approve: Option<String>,

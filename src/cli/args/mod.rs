@@ -9,12 +9,17 @@ use crate::model::release::ReleaseId;
 
 mod adopt;
 mod backup;
+mod life;
 mod migrate;
 mod migrate_check;
 
 pub(crate) use adopt::MigrateAdoptArgs;
 pub(crate) use backup::{
-    BackupArgs, BackupCommand, BackupCreateArgs, BackupListArgs, BackupPruneArgs, BackupRestoreArgs,
+    BackupArgs, BackupChoice, BackupCommand, BackupCreateArgs, BackupListArgs, BackupPruneArgs,
+    BackupRestoreArgs,
+};
+pub(crate) use life::{
+    BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaCommand, SchemaDumpArgs,
 };
 pub(crate) use migrate::{
     Filters, MigrateArgs, MigrateCommand, MigrateCreateArgs, MigratePlanArgs, MigrateResetArgs,
@@ -161,6 +166,8 @@ pub(crate) struct DeployArgs {
     /// Undo the rollout of a release that was cut off
     #[arg(long)]
     pub(crate) abort: bool,
+    #[command(flatten)]
+    pub(crate) backup: BackupChoice,
     /// Approve the plan of this id with its risks; printed by `--dry-run`
     #[arg(long, value_name = "PLAN_ID", conflicts_with_all = ["abort", "dry_run"])]
     pub(crate) approve: Option<String>,

@@ -39,7 +39,9 @@ pub(super) async fn adopt(
         None,
         async |session| {
             let database = database(session, args)?;
-            session.judge_databases(std::slice::from_ref(&database.name))?;
+            session
+                .judge_databases(std::slice::from_ref(&database.name))
+                .await?;
             if args.dry_run {
                 let history = session.history(&session.cx, Access::Read).await?;
                 let work = Work::of(session, database, args, &history);

@@ -1,11 +1,17 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
 mod adopt;
+mod baseline;
 mod check;
 mod create;
+mod life;
 mod plan;
+mod preview;
+mod rehearse;
+mod repair;
 mod reset;
 mod run;
+mod schema;
 
 use crate::model::fault::Fault;
 use crate::model::history::History;
@@ -17,9 +23,10 @@ use crate::model::project::Environment;
 use crate::model::release::ReleaseId;
 use crate::model::risk::Detail;
 use crate::ports::Cx;
-use crate::ui::{Ui, words};
+use crate::ui::forecast::Shown;
+use crate::ui::{Format, Ui, Verbosity, words};
 
-use super::args::{Filters, Globals, MigrateArgs, MigrateCommand};
+use super::args::{Filters, Globals, MigrateArgs, MigrateCommand, SchemaCommand};
 use super::failure::Failure;
 use super::session::Session;
 
@@ -31,6 +38,13 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Adopt(args) => adopt::adopt(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Schema(args) => match &args.command {
+            SchemaCommand::Dump(args) => schema::dump(args, globals, ui).await.map(|()| 0),
+        },
+        MigrateCommand::Drift(args) => schema::drift(args, globals, ui).await,
+        MigrateCommand::Rehearse(args) => rehearse::rehearse(args, globals, ui).await,
+        MigrateCommand::Baseline(args) => baseline::baseline(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Repair(args) => repair::repair(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Check(args) => check::check(args, globals, ui).await,
     }
 }
@@ -50,7 +64,7 @@ async fn request(
         steps: None,
         allow_out_of_order: false,
         files: image.clone(),
-        detail: Detail::Forecast,
+        detail: detail(session),
         image,
     })
 }
@@ -127,4 +141,20 @@ pub(crate) fn newest_image(
                 .clone()
                 .map(|image| (release.id.clone(), image))
         })
+}
+
+/// How much of a plan is looked for: a document has the SQL.
+fn detail(session: &Session<'_>) -> Detail {
+    match session.ui.options().format {
+        Format::Text => Detail::Forecast,
+        Format::Json | Format::Ndjson => Detail::Sql,
+    }
+}
+
+/// Which findings are printed.
+fn shown(session: &Session<'_>) -> Shown {
+    match session.ui.options().verbosity {
+        Verbosity::Quiet | Verbosity::Normal => Shown::Standing,
+        Verbosity::Verbose => Shown::All,
+    }
 }

@@ -1,8 +1,11 @@
 //! `stagecraft migrate plan` and `migrate status`: read-only.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
+use crate::model::risk::Detail;
+use crate::plan::{self, Broken};
+use crate::ui::forecast::Shown;
 use crate::ui::migrations::Listed;
 use crate::ui::{self, Ui};
 
@@ -10,8 +13,8 @@ use super::super::args::{Globals, MigratePlanArgs, MigrateStatusArgs};
 use super::super::deploy::style;
 use super::super::failure::Failure;
 use super::super::keeper::Access;
-use super::super::session::on_environment;
-use super::{known, newest_image, request};
+use super::super::session::{Session, on_environment};
+use super::{known, newest_image, preview, request, shown};
 
 /// What `migrate plan --exit-code` ends with.
 const PENDING: u8 = 3;
@@ -28,19 +31,33 @@ pub(super) async fn plan(
         ui,
         None,
         async |session| {
-            session.judge_databases(&args.filters.database)?;
+            session.judge_databases(&args.filters.database).await?;
             let history = session.history(&session.cx, Access::Read).await?;
-            let request = request(session, &session.cx, &args.filters, &history).await?;
-            let plans = session.house.migrator.plan(&session.cx, &request).await?;
-            ui.show(
-                &ui::migrations::text(&plans, Listed::Unsettled, style(session)),
-                &json!({ "databases": plans }),
-            )
-            .await;
+            let mut request = request(session, &session.cx, &args.filters, &history).await?;
+            if args.sql {
+                request.detail = Detail::Sql;
+            }
+            let mut plans = session.house.migrator.plan(&session.cx, &request).await?;
+            plan::recall(&history, &mut plans);
+            let broken = Broken::of(&session.environment, &history, &plans);
+            let document = preview::document(&plans, &broken);
+            ui.show(&text(session, &plans, args.sql), &Value::Object(document))
+                .await;
             Ok(if args.exit_code { exit_code(&plans) } else { 0 })
         },
     )
     .await
+}
+
+fn text(session: &Session<'_>, plans: &[MigrationPlan], sql: bool) -> String {
+    let look = style(session);
+    let mut text = ui::migrations::text(plans, Listed::Unsettled, shown(session), look);
+    if sql {
+        for plan in plans {
+            text += &ui::forecast::sql(plan, look);
+        }
+    }
+    text
 }
 
 fn exit_code(plans: &[MigrationPlan]) -> u8 {
@@ -75,11 +92,12 @@ pub(super) async fn status(
                 databases: args.database.clone(),
                 files: newest.clone(),
                 image: newest,
+                detail: Detail::States,
                 ..MigrationRequest::default()
             };
             let plans = session.house.migrator.plan(&session.cx, &request).await?;
             ui.show(
-                &ui::migrations::text(&plans, Listed::All, style(session)),
+                &ui::migrations::text(&plans, Listed::All, Shown::Standing, style(session)),
                 &json!({ "databases": plans }),
             )
             .await;
@@ -101,6 +119,7 @@ mod tests {
             migrations: vec![],
             selected: selected.iter().map(ToString::to_string).collect(),
             refusals: refusals.iter().map(ToString::to_string).collect(),
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,

@@ -43,7 +43,7 @@ pub(super) async fn reset(
         async |session| {
             allowed(session)?;
             known(&session.environment, &args.database)?;
-            session.judge_databases(&args.database)?;
+            session.judge_databases(&args.database).await?;
             if args.dry_run {
                 let history = session.history(&session.cx, Access::Read).await?;
                 let image = newest_image(&history, &session.environment).map(|(_, image)| image);
@@ -92,7 +92,6 @@ async fn locked(
     if let Some(found) = plan::interrupted(&history, environment) {
         return Err(plan::open_release_fault(environment, &found).into());
     }
-    plan::refuse_unbuilt_migrations(environment)?;
     let image = newest_image(&history, environment).map(|(_, image)| image);
     let image = image.as_ref();
     let question = format!(

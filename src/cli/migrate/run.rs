@@ -4,9 +4,10 @@
 //! live release's containers are found and asked.
 
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::deploy::{Journal, Wanted, live_tolerates_all, new_migration, record_run};
+use crate::migrate::DataLoss;
 use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
@@ -27,7 +28,7 @@ use super::super::failure::Failure;
 use super::super::keeper::Access;
 use super::super::session::{Session, on_environment_with};
 use super::super::source;
-use super::request;
+use super::{preview, request, shown};
 
 pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Result<(), Failure> {
     let consent = &Consent::from_flags(globals.yes, args.approve.as_deref());
@@ -36,12 +37,13 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
         globals,
         ui,
         |environment| {
+            args.backup.override_in(environment);
             if args.skip_health_check {
                 (environment.health_before, environment.health_after) = (false, false);
             }
         },
         async |session| {
-            session.judge_databases(&args.filters.database)?;
+            session.judge_databases(&args.filters.database).await?;
             if args.dry_run {
                 let history = session.history(&session.cx, Access::Read).await?;
                 let (plans, _) =
@@ -50,10 +52,13 @@ pub(super) async fn run(args: &MigrateRunArgs, globals: &Globals, ui: &Ui) -> Re
                 session.warn_all(&broken.warnings);
                 let uncommitted = committed::refusals(&session.environment, &plans).await;
                 session.warn_all(&uncommitted);
-                let id = id(&session.environment, &plans);
+                let accepted = accepted(&session.environment, args);
+                let id = id(&session.environment, &plans, &broken, &accepted);
+                let mut document = preview::document(&plans, &broken);
+                document.insert("id".to_owned(), json!(id));
                 ui.show(
                     &text(session, &plans, &broken, &id),
-                    &json!({ "id": id, "databases": plans, "breaking": broken.objections }),
+                    &Value::Object(document),
                 )
                 .await;
                 ui.note("nothing was changed, and no lock was taken (--dry-run)")
@@ -75,14 +80,14 @@ async fn planned(
     history: &History,
     looking: Looking,
 ) -> Result<(Vec<MigrationPlan>, Option<PinnedImage>), Fault> {
-    plan::refuse_unbuilt_migrations(&session.environment)?;
     let mut request = request(session, cx, &args.filters, history).await?;
     request.steps = args.steps;
     request.allow_out_of_order = args.allow_out_of_order;
     if looking == Looking::Fetch {
         fetch_files(session, cx, &request).await?;
     }
-    let plans = session.house.migrator.plan(cx, &request).await?;
+    let mut plans = session.house.migrator.plan(cx, &request).await?;
+    plan::recall(history, &mut plans);
     Ok((plans, request.image))
 }
 
@@ -132,7 +137,9 @@ async fn run_locked(
     session.warn_all(&broken.warnings);
     refusals.extend(broken.refusals.iter().cloned());
     refusals.extend(committed::refusals(environment, &plans).await);
-    let id = id(environment, &plans);
+    let accepted = accepted(environment, args);
+    let id = id(environment, &plans, &broken, &accepted);
+    let risks = [broken.risks.clone(), accepted].concat();
     if pending == 0 && refusals.is_empty() {
         session
             .ui
@@ -150,7 +157,7 @@ async fn run_locked(
     let question = format!("apply {}", words::plural(pending, "migration"));
     let approval = approval::pass(
         session.ui,
-        gate(environment, &refusals, &broken.risks, &question),
+        gate(environment, &refusals, &risks, &question),
         consent,
         Proposal {
             id: Some(&id),
@@ -166,7 +173,8 @@ async fn run_locked(
         history.live(&environment.name).map(|release| &release.id),
         &session.origin(),
     );
-    release.approved = session.approve(&approval, Risk::of(&plans), &broken.risks);
+    release.approved = session.approve(&approval, Risk::of(&plans), &risks);
+    session.accept_loss(args.backup.loss());
     let release = record(session, cx, release, &plans, image.as_ref()).await?;
     show(session, &release).await;
     Ok(())
@@ -189,8 +197,14 @@ async fn ask_the_live(
     live_tolerates_all(cx, environment, fetch, &facts, release, plans).await
 }
 
-/// What would run, and in which file's words.
-fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
+/// What would run, in which file's words, at which risk, and what is done about
+/// a failure.
+fn id(
+    environment: &Environment,
+    plans: &[MigrationPlan],
+    broken: &Broken,
+    accepted: &[String],
+) -> String {
     let work: Vec<_> = plans
         .iter()
         .flat_map(|plan| {
@@ -198,16 +212,42 @@ fn id(environment: &Environment, plans: &[MigrationPlan]) -> String {
                 .map(|one| (&plan.database, &one.id, &one.checksum))
         })
         .collect();
-    plan::plan_id(&(&environment.name, work), None)
+    let id = plan::plan_id(&(&environment.name, work, &broken.risks), None);
+    let backups = backups(environment, plans);
+    match (backups.is_empty(), accepted.is_empty()) {
+        (true, true) => id,
+        _ => plan::plan_id(&(id, backups, accepted), None),
+    }
+}
+
+/// What is copied first, and why.
+fn backups(environment: &Environment, plans: &[MigrationPlan]) -> Vec<String> {
+    let busy = plans.iter().filter(|plan| !plan.selected.is_empty());
+    let databases: Vec<_> = busy.map(|plan| plan.database.clone()).collect();
+    plan::backup_notes(environment, &databases)
+}
+
+/// What `--accept-data-loss` accepts.
+fn accepted(environment: &Environment, args: &MigrateRunArgs) -> Vec<String> {
+    match args.backup.loss() {
+        DataLoss::Accepted => plan::loss_risks(environment),
+        DataLoss::Refused => vec![],
+    }
 }
 
 fn text(session: &Session<'_>, plans: &[MigrationPlan], broken: &Broken, id: &str) -> String {
     let look = style(session);
     let environment = &session.environment;
     let guarded = environment.protected || !broken.risks.is_empty();
+    let notes = backups(environment, plans);
+    let notes: Vec<String> = notes
+        .iter()
+        .map(|note| format!("  note: {note}\n"))
+        .collect();
     format!(
-        "{}{}{}  plan id     {id}",
-        ui::migrations::text(plans, Listed::Unsettled, look),
+        "{}{}{}{}  plan id     {id}",
+        ui::migrations::text(plans, Listed::Unsettled, shown(session), look),
+        notes.concat(),
         ui::plan_text::breaking(&broken.objections, look),
         match guarded {
             true => ui::safeguards::text(environment, plans, look),

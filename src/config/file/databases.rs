@@ -37,7 +37,7 @@ section! {
         strategy: MigrationStrategy,
         /// Waits for another migrator.
         lock_wait: Period,
-        /// Waits for a lock on a relation, then tries again.
+        /// The longest wait for a lock on a relation; the first attempts give way much sooner (after 100 ms), so that nobody queues up behind them.
         lock_timeout: Period,
         /// How often it tries again.
         lock_retries: u32,

@@ -31,6 +31,7 @@ pub(super) fn resolve(
                 database: &database.value,
                 at: name.at,
                 source,
+                name: name.value.as_str(),
             },
             found,
         );
@@ -74,7 +75,7 @@ fn connection(context: &Context<'_>, database: &file::Database, at: Span, found:
         .value()
         .and_then(|migrations| migrations.engine.value());
     let engine = engine.and_then(|id| context.engines.find(id));
-    if engine.is_some_and(|engine| engine.needs_connection) {
+    if engine.is_some_and(|engine| engine.needs.connection) {
         database.connection_env.need(
             found,
             at,

@@ -19,6 +19,7 @@ pub(super) struct Of<'a> {
     pub(super) database: &'a file::Database,
     pub(super) at: Span,
     pub(super) source: &'a ImageSource,
+    pub(super) name: &'a str,
 }
 
 pub(super) fn resolve(
@@ -34,6 +35,9 @@ pub(super) fn resolve(
         .need(found, of.at, "migrations", help)?;
     let (migrations, at) = (&given.value, given.at);
     let engine = engine(context, migrations, at, found);
+    if engine.as_deref() == Some(APP) {
+        gated(section, of, migrations, at, found);
+    }
     let strategy = strategy(migrations, engine.as_deref(), found);
     let limits = limits(migrations, at, found);
     let role = role(section, migrations, found);
@@ -103,15 +107,52 @@ fn engine(
             .help(suggestion(&id.value, &ids));
         return None;
     };
-    if engine.needs_path {
+    if engine.needs.path {
         let help = "say where the migrations are: `path: db/migrations`";
         migrations.path.need(found, at, "path", help);
     }
     Some(id.value.clone())
 }
 
-/// An application that migrates itself does so when it starts: nothing runs
-/// before the rollout, and nothing by itself.
+/// Only the gate's endpoint says what is pending in an application that
+/// migrates itself.
+fn gated(
+    section: &file::Environment,
+    of: &Of<'_>,
+    migrations: &file::Migrations,
+    at: Span,
+    found: &mut Findings,
+) {
+    let at = migrations.engine.given().map_or(at, |engine| engine.at);
+    if section.schema_gate.is_absent() {
+        found
+            .error(
+                at,
+                "`engine: app` needs `schema_gate`: its endpoint says what is pending",
+            )
+            .help("add `schema_gate: { path: /schema/status, port: 9090 }`");
+        return;
+    }
+    let named = section
+        .schema_gate
+        .value()
+        .and_then(|gate| gate.database.given());
+    if let Some(named) = named.filter(|named| named.value != of.name) {
+        found
+            .error(
+                at,
+                format!(
+                    "`engine: app` needs the schema gate, which is about `{}`",
+                    named.value
+                ),
+            )
+            .also(named.at, "named here")
+            .help(format!("name this one there: `database: {}`", of.name));
+    }
+}
+
+/// An application that migrates itself does so when it starts or when it is
+/// told to: nothing runs before the rollout, and nothing by itself.
 fn strategy(
     migrations: &file::Migrations,
     engine: Option<&str>,
@@ -121,16 +162,17 @@ fn strategy(
         return migrations.strategy.or(MigrationStrategy::PreDeploy);
     }
     if let Some(given) = migrations.strategy.given()
-        && given.value == MigrationStrategy::PreDeploy
+        && given.value != MigrationStrategy::Manual
     {
+        let label = given.value.label();
         found
             .error(
                 given.at,
-                "`strategy: pre_deploy` cannot be kept with `engine: app`",
+                format!("`strategy: {label}` cannot be kept with `engine: app`"),
             )
-            .help("the application migrates itself when it starts; leave `strategy` out");
+            .help("a deploy never migrates for the application; leave `strategy` out, and say when: `stagecraft migrate run`");
     }
-    migrations.strategy.or(MigrationStrategy::Manual)
+    MigrationStrategy::Manual
 }
 
 fn role(

@@ -152,14 +152,40 @@ fn what_an_engine_needs_is_asked_for_and_nothing_more() {
             "the key `path` is missing"
         ]
     );
-    Case::new(with("{ migrations: { engine: app } }")).loaded("prod");
     Case::new(with("{ migrations: { engine: command } }")).loaded("prod");
-    assert_eq!(
-        messages(&with(
-            "{ migrations: { engine: app, strategy: pre_deploy } }"
-        )),
-        ["`strategy: pre_deploy` cannot be kept with `engine: app`"]
+    let gated = |database: &str| format!("{}{GATE}", with(database));
+    Case::new(gated("{ migrations: { engine: app } }")).loaded("prod");
+    for strategy in ["pre_deploy", "post_deploy"] {
+        let app = format!("{{ migrations: {{ engine: app, strategy: {strategy} }} }}");
+        assert_eq!(
+            messages(&gated(&app)),
+            [format!(
+                "`strategy: {strategy}` cannot be kept with `engine: app`"
+            )]
+        );
+    }
+}
+
+const GATE: &str = "schema_gate: { path: /schema/status, port: 9090, role: web }\n";
+
+#[test]
+fn an_application_that_migrates_itself_needs_the_gate_that_is_about_it() {
+    let app = "databases: { main: { migrations: { engine: app } } }\n";
+    let problems = Case::small_with(app).problems();
+    assert!(
+        problems.contains("`engine: app` needs `schema_gate`"),
+        "{problems}"
     );
+    assert!(
+        problems.contains("add `schema_gate: { path: /schema/status, port: 9090 }`"),
+        "{problems}"
+    );
+    let two = format!(
+        "databases: {{ main: {{ migrations: {{ engine: app }} }}, other: {{ connection_env: U, migrations: {{ engine: raw, path: db }} }} }}\n{}",
+        GATE.replace("role: web", "role: web, database: other")
+    );
+    let problems = Case::small_with(&two).problems();
+    assert!(problems.contains("which is about `other`"), "{problems}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::ports::{Database, Dialect};
 use super::postgres;
 
 /// How many sessions the database has seen, where nobody else is connected.
-/// PostgreSQL counts them since version 14; the others cannot tell a session
+/// PostgreSQL counts them at once since version 15; the others cannot tell a session
 /// that came and went from none.
 ///
 /// # Errors

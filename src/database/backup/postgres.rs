@@ -245,7 +245,7 @@ pub(super) fn alone() -> String {
          WHERE datname = current_database() AND backend_type = 'client backend' \
          AND pid <> pg_backend_pid() AND application_name <> '{APPLICATION}' \
          AND application_name NOT LIKE 'stagecraft/%') \
-         THEN NULL ELSE to_jsonb(s)->>'sessions' END \
+         OR current_setting('server_version_num')::int < 150000 THEN NULL ELSE to_jsonb(s)->>'sessions' END \
          FROM pg_catalog.pg_stat_database s WHERE s.datname = current_database()"
     )
 }

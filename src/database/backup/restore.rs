@@ -128,6 +128,9 @@ fn removal(site: &Site<'_>, kept: &str) -> String {
     match site.url.dialect() {
         Dialect::Postgres => format!("DROP DATABASE {}", postgres::identifier(kept)),
         Dialect::Mysql => format!("DROP DATABASE `{kept}`"),
-        Dialect::Sqlite => format!("rm {kept}"),
+        Dialect::Sqlite => match site.url.file() {
+            Ok(path) => format!("rm {}", path.with_file_name(kept).display()),
+            Err(_) => format!("rm {kept}"),
+        },
     }
 }

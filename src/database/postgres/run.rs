@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 use tokio_stream::StreamExt;
@@ -61,8 +61,7 @@ pub(super) async fn run(cx: &Cx, wire: &mut Wire, message: &str, out: &Lookout<'
     let mut stream = pin!(stream);
     // Two looks fit into one wait for a lock.
     let pace = (out.lock_timeout * 2 / 5).clamp(Duration::from_millis(40), Duration::from_secs(1));
-    let mut look = tokio::time::interval_at(begun + pace, pace);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look_at = begun + pace;
     let mut silent_at = begun;
     loop {
         tokio::select! {
@@ -90,13 +89,16 @@ pub(super) async fn run(cx: &Cx, wire: &mut Wire, message: &str, out: &Lookout<'
                 answer.failure = Some(Failure::Silent);
                 break;
             }
-            _ = look.tick(), if out.second.is_some() && !out.lock_timeout.is_zero() => {
+            () = tokio::time::sleep_until(look_at), if out.second.is_some() && !out.lock_timeout.is_zero() => {
                 if let Some((client, pid)) = out.second
                     && let Ok(Some(words)) =
                         tokio::time::timeout(pace, watch::blockers(client, pid)).await
                 {
                     answer.blocker = Some(words);
                 }
+                // The longer it works, the less a look tells.
+                let seldom = (begun.elapsed() / 2).clamp(pace, Duration::from_secs(1));
+                look_at = Instant::now() + seldom;
             }
         }
     }

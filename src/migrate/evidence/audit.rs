@@ -43,7 +43,7 @@ fn record(step: &Step<'_>) -> Value {
         "operations": operations.collect::<Vec<_>>(),
         "migrations_applied": applied.count(),
         "duration_seconds": elapsed(step),
-        "backup_id": step.backup_id,
+        "backup_id": super::backups(step).first().map(|backup| &backup.id),
         "status": status(step.outcome.err().map(|failure| &failure.fault)),
         "timestamp": time(step.finished),
     })

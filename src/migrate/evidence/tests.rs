@@ -39,7 +39,6 @@ fn step<'a>(
         finished: started + chrono::Duration::milliseconds(2500),
         timeout: Duration::from_secs(1800),
         outcome,
-        backup_id: None,
         environment: "prod",
         actor: "ada@laptop",
         approved: None,

@@ -15,6 +15,8 @@ pub struct Header {
     pub compat: Option<Claim>,
     /// The words of another tool by which the file asked for `transaction`.
     pub said: Option<&'static str>,
+    /// Its one statement runs for this many rows at a time.
+    pub batch: Option<u64>,
 }
 
 /// What the author says about code of the release before.
@@ -24,13 +26,14 @@ pub enum Claim {
     Breaking,
 }
 
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     "transaction=off",
     "transaction=on",
     "phase=post",
     "phase=pre",
     "compat=additive",
     "compat=breaking",
+    "batch=5000",
 ];
 
 impl Header {
@@ -55,6 +58,10 @@ impl Header {
             let Some(directives) = directives(line) else {
                 continue;
             };
+            // What the lint is to leave alone may stand before any statement.
+            if directives.trim_start().starts_with("ignore=") {
+                continue;
+            }
             let complaint = |word: &str, what: &str| {
                 let column = whole.find(word).map_or(0, |at| whole[..at].chars().count());
                 Complaint::violation(Rule::Directive, shown, what).at(index + 1, column + 1)
@@ -86,9 +93,17 @@ impl Header {
             "phase=pre" => self.post = false,
             "compat=additive" => self.compat = Some(Claim::Additive),
             "compat=breaking" => self.compat = Some(Claim::Breaking),
-            _ => return false,
+            other => return self.take_batch(other),
         }
         true
+    }
+
+    fn take_batch(&mut self, word: &str) -> bool {
+        let rows = word
+            .strip_prefix("batch=")
+            .and_then(|rows| rows.parse().ok());
+        self.batch = rows.filter(|rows| *rows > 0).or(self.batch);
+        rows.is_some_and(|rows| rows > 0)
     }
 }
 
@@ -104,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_header_is_read_from_the_comments_at_the_top() {
-        let text = "/* licence;\n   more */\n-- who: me\n\n--stagecraft: transaction=off, phase=post\n-- stagecraft: compat=additive\nselect 1;";
+        let text = "/* licence;\n   more */\n-- who: me\n\n--stagecraft: transaction=off, phase=post\n-- stagecraft: compat=additive batch=500\nselect 1;";
         let (header, problems) = Header::read(text, "f.sql");
         assert_eq!(problems, []);
         assert_eq!(
@@ -114,6 +129,7 @@ mod tests {
                 post: true,
                 compat: Some(Claim::Additive),
                 said: None,
+                batch: Some(500),
             }
         );
     }
@@ -124,6 +140,13 @@ mod tests {
         assert_eq!(
             problems[0].to_string(),
             "`f.sql:1:16`: unknown directive `transaction=of`; the nearest is `transaction=off`"
+        );
+        let (_, problems) = Header::read("-- stagecraft: batch=0\nselect 1;", "f.sql");
+        assert!(
+            problems[0]
+                .to_string()
+                .contains("`batch=0`; the nearest is `batch=5000`"),
+            "{problems:?}"
         );
         assert_eq!(problems.len(), 1);
         let (_, problems) = Header::read("select 1;\n-- stagecraft: phase=post", "f.sql");

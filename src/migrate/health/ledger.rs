@@ -122,6 +122,7 @@ mod tests {
             migrations: migrations.collect(),
             selected: selected.iter().map(ToString::to_string).collect(),
             refusals: vec![],
+            notes: vec![],
             unread: None,
             files: Files::Final,
             schema_version: None,

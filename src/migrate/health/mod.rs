@@ -22,7 +22,7 @@ use crate::model::migration::MigrationPlan;
 use crate::model::names::DatabaseName;
 use crate::ports::{Cx, Database, Databases, Dialect, Job, SessionOptions, Who};
 
-pub(super) use verdict::{refusal, tell, unsound};
+pub(super) use verdict::{refusal, tell, unhealthy, unsound};
 
 /// For one look at one database, all its checks together.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -52,11 +52,12 @@ const ALWAYS: &[Question] = &[
     },
     Question {
         name: CheckName::Connections,
+        // MariaDB has the second table too, and nothing in it.
         forms: &[
             "SELECT CONCAT(variable_value, '|', @@max_connections) \
-             FROM performance_schema.global_status WHERE variable_name = 'Threads_connected'",
-            "SELECT CONCAT(variable_value, '|', @@max_connections) \
              FROM information_schema.global_status WHERE variable_name = 'Threads_connected'",
+            "SELECT CONCAT(variable_value, '|', @@max_connections) \
+             FROM performance_schema.global_status WHERE variable_name = 'Threads_connected'",
         ],
         judge: ask::connections,
     },

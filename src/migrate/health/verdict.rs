@@ -1,9 +1,11 @@
 //! What a look at the databases means for the run: it goes on, goes on with a
 //! warning, or ends. Imports `ports::Cx`, `model`.
 
+use crate::migrate::safeguard::STAY;
 use crate::migrate::words;
 use crate::model::fault::Fault;
 use crate::model::health::{Standing, Verdict};
+use crate::model::names::DatabaseName;
 use crate::ports::Cx;
 
 use super::Seen;
@@ -22,6 +24,7 @@ pub(in crate::migrate) fn tell(cx: &Cx, seen: &Seen) {
 /// Why nothing is begun.
 pub(in crate::migrate) fn refusal(seen: &Seen) -> Option<Fault> {
     let names = unhealthy(seen);
+    let names: Vec<&str> = names.iter().map(DatabaseName::as_str).collect();
     if names.is_empty() {
         return None;
     }
@@ -41,6 +44,7 @@ pub(in crate::migrate) fn refusal(seen: &Seen) -> Option<Fault> {
 /// Why a run that applied everything has failed all the same.
 pub(in crate::migrate) fn unsound(seen: &Seen) -> Option<Fault> {
     let names = unhealthy(seen);
+    let names: Vec<&str> = names.iter().map(DatabaseName::as_str).collect();
     if names.is_empty() {
         return None;
     }
@@ -49,17 +53,16 @@ pub(in crate::migrate) fn unsound(seen: &Seen) -> Option<Fault> {
         words::list(&names),
         if names.len() == 1 { "is" } else { "are" }
     ));
-    Some(
-        because(fault, seen)
-            .state("the migrations are applied and stay")
-            .hint("there is nothing to apply again: mend what is named, and watch the application until then"),
-    )
+    Some(because(fault, seen).state(STAY).hint(
+        "there is nothing to apply again: mend what is named, and watch the application until then",
+    ))
 }
 
-fn unhealthy(seen: &Seen) -> Vec<&str> {
+/// The databases that are not well.
+pub(in crate::migrate) fn unhealthy(seen: &Seen) -> Vec<DatabaseName> {
     seen.iter()
         .filter(|(_, health)| health.status == Standing::Unhealthy)
-        .map(|(name, _)| name.as_str())
+        .map(|(name, _)| name.clone())
         .collect()
 }
 

@@ -13,6 +13,8 @@ mod read;
 mod strays;
 pub mod texts;
 
+use std::collections::HashSet;
+
 use crate::model::complaint::{Complaint, Rule, Weight};
 use crate::model::project::MigrationSpec;
 
@@ -57,6 +59,20 @@ pub fn alone(read: &Read, spec: &MigrationSpec, dialects: &Dialects) -> Vec<Comp
 #[must_use]
 pub fn normalised(file: &MigrationFile, text: &Text) -> String {
     sql::read(text.dialect, &file.text).normalised()
+}
+
+/// A ledger's way out is none where the edit of a merged file is the trouble.
+pub fn without_false_ways_out(complaints: &mut [Complaint]) {
+    let merged: HashSet<String> = complaints
+        .iter()
+        .filter(|complaint| complaint.is_violation() && complaint.rule == Rule::Immutable)
+        .map(|complaint| complaint.file.clone())
+        .collect();
+    for complaint in complaints {
+        if complaint.rule == Rule::Ledger && merged.contains(&complaint.file) {
+            complaint.hint = None;
+        }
+    }
 }
 
 /// All that is wrong with it beside what was merged.

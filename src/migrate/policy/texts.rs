@@ -118,6 +118,10 @@ impl Text {
 pub fn judge(file: &MigrationFile, script: &Script) -> (Mode, Vec<Complaint>) {
     let complaint = |problem: &Problem| complaint(Weight::Violation, file, script, problem);
     let mut found: Vec<Complaint> = script.problems.iter().map(complaint).collect();
+    if let Some(rows) = file.header.batch {
+        found.extend(unfit(file, script).as_ref().map(complaint));
+        return (Mode::Batches(rows), found);
+    }
     let (wish, said) = wish(file, script);
     let mode = match (script.mode(wish), said) {
         (Ok(Mode::Apart(_)), Some(said)) => Mode::Apart(said),
@@ -144,6 +148,17 @@ fn wish(file: &MigrationFile, script: &Script) -> (Option<Wish>, Option<String>)
         }
         (wish, _) => (wish, None),
     }
+}
+
+/// Why a file that asks for batches cannot have them.
+fn unfit(file: &MigrationFile, script: &Script) -> Option<Problem> {
+    if file.header.transaction == Some(Wish::Together) {
+        return Some(Problem {
+            at: 0,
+            what: "`batch` commits after every batch: take `transaction=on` out".to_owned(),
+        });
+    }
+    script.batch().err()
 }
 
 fn complaint(

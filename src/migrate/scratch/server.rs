@@ -79,6 +79,40 @@ impl Keeper {
         ))
     }
 
+    /// Makes it anew as a copy of the configured one; where the server does not
+    /// let it, it stays empty, and the answer says why.
+    pub(super) async fn copy(&mut self, cx: &Cx) -> Result<Option<String>, Fault> {
+        if self.dialect != Dialect::Postgres {
+            return Ok(Some("MySQL cannot copy a database as a whole".to_owned()));
+        }
+        let source = self.session.query("SELECT quote_ident(current_database())");
+        let source = source.await?.into_iter().next().flatten();
+        let empty = self.create_statement().await?;
+        let copy = format!("{empty} TEMPLATE {}", source.unwrap_or_default());
+        let failed = |error: SqlError| match error.kind {
+            SqlErrorKind::Cancelled => Fault::interrupted(),
+            SqlErrorKind::Statement
+            | SqlErrorKind::LockTimeout
+            | SqlErrorKind::StatementTimeout
+            | SqlErrorKind::ConnectionLost => refused(self.dialect, &self.name, &error),
+        };
+        let drop = drop_statement(self.dialect, &self.name);
+        self.session.execute(cx, &drop).await.map_err(failed)?;
+        match self.session.execute(cx, &copy).await {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind == SqlErrorKind::Statement => {
+                self.session.execute(cx, &empty).await.map_err(failed)?;
+                let detail = error.detail.map(|detail| format!(" ({detail})"));
+                Ok(Some(format!(
+                    "{}{}",
+                    error.message,
+                    detail.unwrap_or_default()
+                )))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// By its own session, or by a new one where that was lost meanwhile.
     pub(super) async fn remove(
         mut self,

@@ -13,6 +13,7 @@
 //! Invariant: two looks at a database that nobody changed have one fingerprint.
 
 mod change;
+mod kept;
 mod mysql;
 mod sqlite;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use change::Change;
+pub use kept::{Kept, Standing, keep, last, standing};
 
 use crate::model::fault::Fault;
 use crate::ports::{Database, Dialect};

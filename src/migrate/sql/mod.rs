@@ -8,6 +8,7 @@
 //! does. Invariant: a statement's range always lies on the text as it is sent.
 
 mod ansi;
+mod batch;
 mod cursor;
 mod effect;
 mod lexer;
@@ -17,6 +18,7 @@ mod postgres;
 mod server;
 mod sqlite;
 mod trace;
+mod weight;
 
 use std::ops::Range;
 
@@ -25,10 +27,12 @@ use sha2::{Digest, Sha256};
 use crate::ports::Dialect;
 
 use super::hashing;
+pub use batch::Batch;
 pub use effect::{Effect, Hurt, Keeps, Key, On};
 pub use place::Place;
 pub use server::{Product, Server};
 pub use trace::{Name, Trace};
+pub use weight::{Weighed, Weight};
 
 /// A file's SQL, taken apart.
 #[derive(Debug, Clone)]
@@ -74,6 +78,8 @@ pub enum Mode {
     Together,
     /// Statement by statement, with the reason.
     Apart(String),
+    /// One statement, over and over, for this many rows of a table at a time.
+    Batches(u64),
 }
 
 /// Something at a byte of the text.
@@ -185,14 +191,18 @@ impl Script {
         effect::of(self.dialect, &self.words(statement))
     }
 
+    /// What each statement weighs on a server that is in use.
+    #[must_use]
+    pub fn weights(&self, server: Server) -> Vec<Weighed> {
+        weight::of(self, server)
+    }
+
     /// A statement on one line and without comments; its texts are left out
     /// where one of them could be a password.
     #[must_use]
     pub fn one_line(&self, statement: &Statement) -> String {
         let words = self.words(statement);
-        let private = ["PASSWORD", "IDENTIFIED", "CONNECTION", "OPTIONS"]
-            .iter()
-            .any(|word| words.has(&[word]));
+        let private = private(&words);
         let mut line = String::new();
         let mut before = 0;
         for (index, token) in words.tokens.iter().enumerate() {
@@ -209,6 +219,15 @@ impl Script {
             };
         }
         line
+    }
+
+    /// A statement as it stands; on one line where that hides a password.
+    #[must_use]
+    pub fn told(&self, statement: &Statement) -> String {
+        match private(&self.words(statement)) {
+            true => self.one_line(statement),
+            false => self.slice(statement).to_owned(),
+        }
     }
 
     /// The tokens, a line for what stands between two commas of the outermost
@@ -335,4 +354,11 @@ impl Script {
             Standing::Inside | Standing::Begins | Standing::Ends => None,
         })
     }
+}
+
+/// One of its texts could be a password.
+fn private(words: &ansi::Words<'_>) -> bool {
+    ["PASSWORD", "IDENTIFIED", "CONNECTION", "OPTIONS"]
+        .iter()
+        .any(|word| words.has(&[word]))
 }

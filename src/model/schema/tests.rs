@@ -31,6 +31,7 @@ fn reasons(status: &SchemaStatus) -> String {
     status.judge().expect_err("refused").reasons.join("; ")
 }
 
+/// E18, E19, E20, E21, E22, E23, E26
 #[test]
 fn e18_to_e22_an_answer_has_three_versions_a_list_and_a_verdict() {
     let read = answer(|_| {}).expect("all five");
@@ -40,6 +41,7 @@ fn e18_to_e22_an_answer_has_three_versions_a_list_and_a_verdict() {
     assert_eq!(read.judge(), Ok(()), "E26: the code may be ahead");
 }
 
+/// E18, E19, E20, E21, E22
 #[test]
 fn e18_to_e22_each_missing_field_is_named() {
     for field in [CURRENT, MIN, MAX, PENDING, COMPATIBLE] {
@@ -51,6 +53,7 @@ fn e18_to_e22_each_missing_field_is_named() {
     }
 }
 
+/// E18, E19, E20, E21, E22
 #[test]
 fn e18_to_e22_each_malformed_field_is_named() {
     let bad: [(&str, Value); 14] = [
@@ -75,6 +78,7 @@ fn e18_to_e22_each_malformed_field_is_named() {
     }
 }
 
+/// E41
 #[test]
 fn e41_what_is_no_json_object_is_no_answer() {
     for body in [
@@ -118,6 +122,7 @@ fn versions_have_64_bits_and_further_fields_are_the_applications_own() {
     assert_eq!(read.expect("fits").current, 20_260_114_101_502);
 }
 
+/// E24
 #[test]
 fn e24_the_bounds_themselves_are_compatible() {
     for (current, min, max) in [(42, 42, 42), (42, 40, 42), (42, 42, 50), (0, 0, 0)] {
@@ -125,6 +130,7 @@ fn e24_the_bounds_themselves_are_compatible() {
     }
 }
 
+/// E25
 #[test]
 fn e25_code_that_needs_a_migration_waits_for_it() {
     let needs = SchemaStatus {
@@ -140,6 +146,7 @@ fn e25_code_that_needs_a_migration_waits_for_it() {
     );
 }
 
+/// E29
 #[test]
 fn e29_code_that_does_not_know_a_schema_so_new_is_refused() {
     let old = status(42, 38, 40, false);
@@ -147,6 +154,7 @@ fn e29_code_that_does_not_know_a_schema_so_new_is_refused() {
     assert!(reasons(&old).contains("42 is above `code_max_schema_version` 40"));
 }
 
+/// E42
 #[test]
 fn e42_compatible_false_is_the_last_word_even_within_the_bounds() {
     let unhappy = status(42, 40, 43, false);
@@ -157,6 +165,7 @@ fn e42_compatible_false_is_the_last_word_even_within_the_bounds() {
     );
 }
 
+/// E43
 #[test]
 fn e43_compatible_true_outside_the_bounds_is_refused() {
     for (current, min, max) in [(42, 43, 50), (42, 30, 41)] {

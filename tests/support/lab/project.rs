@@ -177,5 +177,8 @@ impl Drop for Project {
                  rm -rf /home/deploy/.stagecraft/{name}"
             ));
         }
+        if self.port == super::HTTP {
+            self.gives_its_places_back();
+        }
     }
 }

@@ -2,8 +2,17 @@
 //! put under load.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use serde_json::json;
+use stagecraft::docker::auth::{Auth, DockerStore};
+use stagecraft::docker::client::Engines;
+use stagecraft::docker::runner;
+use stagecraft::http::Prober;
+use stagecraft::model::route::Acme;
+use stagecraft::ports::HostLink;
+use stagecraft::proxy::proxies;
+use stagecraft::ssh::Links;
 
 use super::{Host, Project, Run, Running, engine, here, lab, lab_folder};
 use crate::support::load::Load;
@@ -63,6 +72,34 @@ impl Project {
             self.file(file, &text);
         }
         self
+    }
+
+    /// Nothing of it runs any more.
+    pub(super) fn gives_its_places_back(&self) {
+        let key = format!("{}-prod", self.name);
+        let hosts: Vec<Host> = self.hosts();
+        let forgets = async move {
+            let link: Arc<dyn HostLink> = Links::new().expect("a folder");
+            let nobody = Auth::with_store(DockerStore::at("/nonexistent"));
+            let runner = runner(Engines::new(Arc::clone(&link)), Arc::new(nobody));
+            let fetch = Arc::new(Prober::new(Arc::clone(&link), Arc::clone(&runner)));
+            let proxy = proxies(Arc::clone(&link), runner, fetch, Acme::default());
+            let cx = crate::support::build::cx().0;
+            for host in hosts {
+                let alias = lab(&format!("LAB_HOST{}_ALIAS", host.0));
+                let address = alias.parse().expect("an address");
+                // What was broken on purpose may not answer.
+                let _ = proxy.forget(&cx, &address, &key).await;
+            }
+            link.close().await;
+        };
+        // A test may have a runtime of its own.
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_all().build().expect("a runtime");
+            runtime.block_on(forgets);
+        };
+        let _ = std::thread::spawn(run).join();
     }
 
     /// An image of this version as somebody else would build it, in the

@@ -68,20 +68,21 @@ async fn look(folder: &Path, wanted: Option<&str>) -> Result<Base, Missing> {
         b"true" => Depth::Shallow,
         _ => Depth::Whole,
     };
-    if answer(folder, &["rev-parse", "--verify", "--quiet", "HEAD"])
-        .await?
-        .is_none()
-    {
+    let head = answer(folder, &["rev-parse", "--verify", "--quiet", "HEAD"]).await?;
+    let Some(head) = head else {
         return Err(Missing::Why(
             Weight::Note,
             "nothing is committed yet".to_owned(),
             "commit the migrations, and what is merged is compared".to_owned(),
         ));
-    }
+    };
     let (name, tip) = branch(folder, wanted, shallow).await?;
     let Some(commit) = answer(folder, &["merge-base", "HEAD", &tip]).await? else {
         return Err(no_merge_base(&name, shallow));
     };
+    if shallow == Depth::Shallow && commit == tip && head == commit {
+        return Err(alone(&name));
+    }
     let (differs, merged, newest) = tokio::join!(
         differing(folder, &commit),
         names(folder, &commit),
@@ -159,6 +160,17 @@ fn no_merge_base(name: &str, depth: Depth) -> Missing {
             "name another one: `stagecraft migrate check --base REF`".to_owned(),
         ),
     }
+}
+
+/// A clone of one commit agrees with itself.
+fn alone(name: &str) -> Missing {
+    Missing::Why(
+        Weight::Warning,
+        format!("this shallow clone is `{name}` itself: there is nothing to compare it with"),
+        "fetch more (in GitHub Actions `fetch-depth: 0`) and name the commit before: \
+         `stagecraft migrate check --base COMMIT`"
+            .to_owned(),
+    )
 }
 
 /// Nothing could be proven, and in CI nobody would notice.

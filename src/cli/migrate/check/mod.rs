@@ -192,6 +192,7 @@ impl Look<'_> {
             }
             Err(complaint) => checked.complaints.push(complaint),
         }
+        policy::without_false_ways_out(&mut checked.complaints);
         checked
             .complaints
             .extend(why.map(|why| without_dialect(&read, &why)));
@@ -289,7 +290,7 @@ fn unchecked(spec: &MigrationSpec, database: &str) -> Option<Complaint> {
     Some(Complaint::new(Weight::Note, Rule::Unchecked, place, what))
 }
 
-fn tools(session: &Session<'_>) -> Tools {
+pub(super) fn tools(session: &Session<'_>) -> Tools {
     let house = &session.house;
     Tools {
         databases: house.databases.clone(),
@@ -297,6 +298,7 @@ fn tools(session: &Session<'_>) -> Tools {
         values: house.values.clone(),
         runner: house.runner.clone(),
         link: house.link.clone(),
+        safeguard: None,
     }
 }
 

@@ -8,7 +8,6 @@
 //! `plan` command says; without one it is known to the tool alone.
 
 mod answer;
-mod container;
 mod options;
 mod run;
 
@@ -19,13 +18,15 @@ use crate::model::fault::Fault;
 use crate::model::migration::{
     Files, Migration, MigrationPlan, MigrationRequest, MigrationState, UNNAMED,
 };
-use crate::model::project::{DatabaseSpec, MigrationStrategy};
+use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationStrategy};
 use crate::model::risk::{Forecast, Outlook};
 use crate::ports::{Begun, Claim, Cx, Engine, ImageCheck, Job};
 
 use super::super::select;
+use super::container;
 use answer::Answer;
 use options::Options;
+pub(super) use options::Words;
 
 /// The id of the one migration of a tool that cannot say what is pending.
 pub const UNKNOWN: &str = UNNAMED;
@@ -34,15 +35,19 @@ pub struct Command;
 
 #[async_trait]
 impl Engine for Command {
-    fn id(&self) -> &'static str {
+    fn id(&self) -> &str {
         "command"
     }
 
-    fn needs_path(&self) -> bool {
-        false
+    /// The tool may find its own database.
+    fn needs(&self) -> EngineNeeds {
+        EngineNeeds {
+            path: false,
+            connection: false,
+        }
     }
 
-    fn validate(&self, database: &DatabaseSpec) -> Vec<String> {
+    async fn validate(&self, database: &DatabaseSpec) -> Vec<String> {
         Options::of(database).err().into_iter().collect()
     }
 
@@ -83,6 +88,7 @@ impl Engine for Command {
             migrations,
             selected: selection.selected,
             refusals,
+            notes: vec![],
             unread,
             files: Files::Final,
             schema_version: None,

@@ -15,7 +15,7 @@ struct Written {
 /// A command: words as they are, or a line for the image's shell.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-enum Words {
+pub(in super::super) enum Words {
     Line(String),
     List(Vec<String>),
 }
@@ -46,7 +46,9 @@ impl Options {
 }
 
 impl Words {
-    fn words(self, name: &str) -> Result<Vec<String>, String> {
+    /// # Errors
+    /// It is empty.
+    pub(in super::super) fn words(self, name: &str) -> Result<Vec<String>, String> {
         let words = match self {
             Words::Line(line) if line.trim().is_empty() => vec![],
             Words::Line(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line],

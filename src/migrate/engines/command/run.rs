@@ -16,6 +16,7 @@ use crate::ports::{Begun, Cx, Ended, Job};
 use super::answer::Answer;
 use super::options::Options;
 use super::{UNKNOWN, ask, container, unread};
+use crate::migrate::engines::agreed;
 
 /// Has the image there, and asks the tool once more.
 pub(super) async fn begin<'a>(
@@ -146,26 +147,7 @@ async fn again(
         report.results = pending.iter().map(|id| result(plan, id)).collect();
         return Ok(!pending.is_empty());
     }
-    if pending != plan.selected {
-        let names = |ids: &[String]| match ids {
-            [] => "nothing".to_owned(),
-            ids => crate::migrate::words::list(ids),
-        };
-        return Err(Fault::refused(format!(
-            "what is pending in `{}` is not what the plan says any more",
-            plan.database
-        ))
-        .because(format!(
-            "planned: {}; pending now: {}",
-            names(&plan.selected),
-            names(&pending)
-        ))
-        .state("nothing was changed")
-        .hint(format!(
-            "look again: `stagecraft migrate plan --env {} --database {}`",
-            job.environment.name, plan.database
-        )));
-    }
+    agreed::still(plan, &pending, job.environment)?;
     Ok(true)
 }
 

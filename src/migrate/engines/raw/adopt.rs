@@ -80,7 +80,7 @@ pub async fn adopt(
     let spec = &job.database.migrations;
     let options = match adoption.write {
         Writing::Nothing => reading(job),
-        Writing::Rows => writing(job, ""),
+        Writing::Rows => writing(job, "", spec.lock_timeout),
     };
     let mut session = databases.open(cx, job, &options).await?;
     if adoption.write == Writing::Rows {

@@ -50,13 +50,46 @@ pub(super) async fn clear_invalid(
     else {
         return Ok(());
     };
+    match is_invalid(database, trace).await? {
+        true => drop_index(cx, database, &index.to_string()).await,
+        false => Ok(()),
+    }
+}
+
+/// Whether an index is there and was never finished.
+pub(super) async fn is_invalid(database: &mut dyn Database, trace: &Trace) -> Result<bool, Fault> {
     let Some(question) = question(database.dialect(), trace) else {
-        return Ok(());
+        return Ok(false);
     };
     let answer = database.query(&question).await?;
-    if answer.first() != Some(&Some("false".to_owned())) {
-        return Ok(());
-    }
+    Ok(answer.first() == Some(&Some("false".to_owned())))
+}
+
+/// Takes a row out of the table: nothing of its migration took effect.
+pub(super) async fn forget(
+    cx: &Cx,
+    database: &mut dyn Database,
+    entry: &str,
+    id: &str,
+) -> Result<(), Fault> {
+    let [entry, id] = [entry, id].map(|name| match database.dialect() {
+        Dialect::Mysql => text(&name.replace('\\', "\\\\")),
+        Dialect::Postgres | Dialect::Sqlite => text(name),
+    });
+    let delete =
+        format!("DELETE FROM stagecraft_migrations WHERE database_name = {entry} AND id = {id}");
+    let deleted = database.execute(cx, &delete).await;
+    deleted.map_err(|error| {
+        Fault::failed("cannot clear a row of `stagecraft_migrations`").because(error.message)
+    })
+}
+
+/// Without a lock that others would wait for.
+pub(super) async fn drop_index(
+    cx: &Cx,
+    database: &mut dyn Database,
+    index: &str,
+) -> Result<(), Fault> {
     let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {index}");
     match database.execute(cx, &drop).await {
         Ok(()) => {

@@ -9,6 +9,8 @@ use super::source::Source;
 
 #[derive(Default)]
 pub(super) struct Found {
+    /// There is a table of Stagecraft's own.
+    pub(super) own: bool,
     pub(super) rows: Vec<LedgerRow>,
     /// Why nothing may run.
     pub(super) refusals: Vec<String>,
@@ -19,8 +21,10 @@ pub(super) async fn read(
     name: &str,
     source: Option<&Source>,
 ) -> Result<Found, Fault> {
+    let rows = session.rows(name).await?;
     let mut found = Found {
-        rows: session.rows(name).await?.unwrap_or_default(),
+        own: rows.is_some(),
+        rows: rows.unwrap_or_default(),
         refusals: vec![],
     };
     let Some((source, history)) = source.and_then(|source| Some((source, source.native?))) else {

@@ -6,14 +6,15 @@
 //! that failed. Nothing runs that was not in the plan.
 
 mod adopt;
+mod baseline;
 mod catalogue;
 mod check;
-mod deadline;
 mod fault;
-mod image;
+mod forecast;
 mod ledger;
 mod plan;
 mod progress;
+mod repair;
 mod run;
 mod source;
 mod steps;
@@ -24,13 +25,15 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
-use crate::model::project::{DatabaseSpec, MigrationSource};
+use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
 use crate::ports::{Begun, Claim, Cx, Databases, Engine, Job};
 
 use super::super::files::Options;
 use source::Sources;
 
 pub use adopt::{Adopted, AdoptedRow, Adoption, Writing, adopt};
+pub use baseline::Baseline;
+pub use repair::{Choice, Finding, Outcome};
 
 /// The engine's id.
 pub const ID: &str = "raw";
@@ -50,17 +53,67 @@ impl Raw {
     }
 }
 
+/// The everyday life of its rows.
+impl Raw {
+    /// What marking the files up to `to` as applied would mean. Read-only.
+    ///
+    /// # Errors
+    /// Rows or files that say something else; an unreachable database.
+    pub async fn baseline(&self, cx: &Cx, job: &Job<'_>, to: &str) -> Result<Baseline, Fault> {
+        baseline::look(self.databases.as_ref(), &self.sources, cx, job, to).await
+    }
+
+    /// Marks what was agreed, under the database's lock. `who` stands where a
+    /// run's release would.
+    ///
+    /// # Errors
+    /// `Locked`; refused, where it is not as it was shown any more.
+    pub async fn mark(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        agreed: &Baseline,
+        who: &str,
+    ) -> Result<(), Fault> {
+        baseline::mark(self.databases.as_ref(), &self.sources, cx, job, agreed, who).await
+    }
+
+    /// What is not as it should be with the rows. Read-only.
+    ///
+    /// # Errors
+    /// An unreachable database.
+    pub async fn findings(&self, cx: &Cx, job: &Job<'_>) -> Result<Vec<Finding>, Fault> {
+        repair::look(self.databases.as_ref(), &self.sources, cx, job).await
+    }
+
+    /// Mends what can be mended, under the database's lock, and says what was.
+    ///
+    /// # Errors
+    /// `Locked`; refused, where a person has to answer first.
+    pub async fn repair(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        choice: &Choice,
+    ) -> Result<Vec<Finding>, Fault> {
+        repair::mend(self.databases.as_ref(), &self.sources, cx, job, choice).await
+    }
+}
+
 #[async_trait]
 impl Engine for Raw {
-    fn id(&self) -> &'static str {
+    fn id(&self) -> &str {
         ID
     }
 
-    fn needs_path(&self) -> bool {
-        true
+    fn needs(&self) -> EngineNeeds {
+        EngineNeeds {
+            path: true,
+            connection: true,
+        }
     }
 
-    fn validate(&self, database: &DatabaseSpec) -> Vec<String> {
+    async fn validate(&self, database: &DatabaseSpec) -> Vec<String> {
         let spec = &database.migrations;
         let mut problems = vec![];
         if database.connection_env.is_none() {

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
 use crate::migrate::files::{Format, Options};
+use crate::migrate::rehearse::rehearsed;
+use crate::migrate::snapshot::{self, Standing};
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
 use crate::model::project::DatabaseSpec;
 use crate::model::risk::Outlook;
-use crate::ports::{Cx, Databases, Job, LedgerRow, SessionOptions, Who};
+use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions, Who};
 
+use super::forecast::{self, Look};
 use super::ledger::{self, Found};
 use super::source::{Read, Source, Sources};
 
@@ -33,9 +36,15 @@ pub(super) async fn plan(
         Read::Known(source, _) => Some(source.as_ref()),
         Read::Awaited => None,
     };
-    let found = match unread {
-        Some(_) => Found::default(),
-        None => answered(job.database, PATIENCE, found(databases, cx, job, known)).await?,
+    let mut session = match unread {
+        Some(_) => None,
+        None => Some(answered(job.database, PATIENCE, open(databases, cx, job)).await?),
+    };
+    let (found, notes) = match &mut session {
+        Some(session) => {
+            answered(job.database, PATIENCE, look(session.as_mut(), job, known)).await?
+        }
+        None => (Found::default(), vec![]),
     };
     let rows = found.rows;
     let format = Options::of(&job.database.migrations)
@@ -47,6 +56,7 @@ pub(super) async fn plan(
         migrations: vec![],
         selected: vec![],
         refusals: vec![],
+        notes,
         unread,
         files: Files::Awaited,
         schema_version: version(format.unwrap_or_default(), &rows),
@@ -63,15 +73,27 @@ pub(super) async fn plan(
     };
     let compared = drift::compare(&source.candidates, &rows, gaps);
     let selection = select::select(&compared.migrations, &source.order(), request);
-    for note in &source.folder.notes {
-        cx.warn(note.clone());
-    }
     let mut refusals = source.problems.clone();
     refusals.extend(found.refusals);
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
+    let look = Look {
+        source: &source,
+        selected: &selection.selected,
+        dialect: route.dialect,
+        detail: request.detail,
+        rehearsed: rehearsed(&job.environment.root, name),
+    };
+    let mut migrations = compared.migrations;
+    let filling = async {
+        let session = session.as_mut().map(|session| session.as_mut() as _);
+        Ok(forecast::fill(&look, session, &mut migrations).await)
+    };
+    let outlook = answered(job.database, PATIENCE, filling).await?;
     Ok(MigrationPlan {
-        migrations: compared.migrations,
+        notes: [plan.notes, source.folder.notes.clone()].concat(),
+        migrations,
+        outlook,
         selected: selection.selected,
         refusals,
         files,
@@ -79,14 +101,45 @@ pub(super) async fn plan(
     })
 }
 
-async fn found(
+async fn open(
     databases: &dyn Databases,
     cx: &Cx,
     job: &Job<'_>,
+) -> Result<Box<dyn Database>, Fault> {
+    databases.open(cx, job, &reading(job)).await
+}
+
+/// The rows, and what is worth knowing of the schema.
+async fn look(
+    session: &mut dyn Database,
+    job: &Job<'_>,
     source: Option<&Source>,
-) -> Result<Found, Fault> {
-    let mut session = databases.open(cx, job, &reading(job)).await?;
-    ledger::read(session.as_mut(), job.database.name.as_str(), source).await
+) -> Result<(Found, Vec<String>), Fault> {
+    let found = ledger::read(session, job.database.name.as_str(), source).await?;
+    let note = match found.own {
+        true => drifted(job, snapshot::standing(session).await),
+        false => None,
+    };
+    Ok((found, Vec::from_iter(note)))
+}
+
+/// That somebody else changed the schema is no reason to stop, and neither is
+/// a catalogue that cannot be read.
+fn drifted(job: &Job<'_>, standing: Result<Standing, Fault>) -> Option<String> {
+    match standing {
+        Ok(Standing::Unknown | Standing::Same(_)) => None,
+        Ok(Standing::Drifted(kept, changes)) => Some(format!(
+            "the schema is not as the last run left it on {}: {} (`{}`); see `stagecraft migrate drift --env {} --database {}`",
+            kept.at,
+            words::plural(changes.len(), "difference"),
+            changes[0].object(),
+            job.environment.name,
+            job.database.name
+        )),
+        Err(fault) => Some(format!(
+            "the schema was not compared with the last run's: {fault}"
+        )),
+    }
 }
 
 /// A server that takes a connection and then says nothing must not hold up
@@ -139,23 +192,12 @@ pub(super) fn reading(job: &Job<'_>) -> SessionOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrate::test_support::spec;
+    use crate::migrate::test_support::database;
     use crate::model::fault::FaultKind;
-    use crate::model::project::{Safety, Via};
 
     #[tokio::test]
     async fn a_database_that_never_answers_is_given_up_with_a_way_to_look() {
-        let database = DatabaseSpec {
-            name: "main".parse().expect("a name"),
-            connection_env: Some("DATABASE_URL".into()),
-            direct_connection_env: None,
-            via: Via::Direct,
-            migrations: spec(std::path::Path::new("db")),
-            backup_before_migrate: false,
-            backup_keep: 5,
-            safety_breaking: Safety::Warn,
-            safety_blocking: Safety::Warn,
-        };
+        let database = database();
         let never = std::future::pending::<Result<(), Fault>>();
         let fault = answered(&database, Duration::from_millis(10), never)
             .await

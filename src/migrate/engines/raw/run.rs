@@ -14,14 +14,21 @@ use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan};
 use crate::model::project::{MigrationSource, MigrationSpec};
 use crate::ports::{
-    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, Who,
+    Begun, Claim, Cx, Database, Databases, Ended, Hold, Job, LedgerRow, SessionOptions, SqlError,
+    Who,
 };
 
+use crate::migrate::snapshot;
+use crate::migrate::sql::Mode;
+
 use super::check::{self, Work};
-use super::deadline::Limit;
 use super::progress::Progress;
 use super::source::{Read, Source, Sources};
-use super::{deadline, fault, ledger, plan, steps};
+use super::{fault, ledger, plan, steps};
+use crate::migrate::engines::deadline::{self, Limit};
+
+/// For a look at the catalogue after the work.
+const LOOKING: Duration = Duration::from_secs(30);
 
 /// Opens, locks and looks again.
 pub(super) async fn begin<'a>(
@@ -63,6 +70,7 @@ pub(super) async fn begin<'a>(
             work,
             progress,
             limit,
+            changed: false,
         })
     };
     let what = format!("locking `{}`", plan.database);
@@ -83,6 +91,8 @@ struct Ready<'a> {
     work: Vec<(usize, Work)>,
     progress: Progress,
     limit: Limit,
+    /// Something of this run took effect.
+    changed: bool,
 }
 
 #[async_trait]
@@ -91,11 +101,14 @@ impl<'a> Begun<'a> for Ready<'a> {
         let mut ready = *self;
         let what = format!("the migrations of `{}`", ready.plan.database);
         let limit = ready.limit;
-        let outcome =
-            match deadline::within(cx, limit, &what, async |cx: &Cx| ready.go(cx).await).await {
-                Ok(()) => Ok(ready.progress.done()),
-                Err(fault) => Err(ready.progress.failure(fault)),
-            };
+        let done = deadline::within(cx, limit, &what, async |cx: &Cx| ready.go(cx).await).await;
+        if ready.changed {
+            ready.keep_look(cx).await;
+        }
+        let outcome = match done {
+            Ok(()) => Ok(ready.progress.done()),
+            Err(fault) => Err(ready.progress.failure(fault)),
+        };
         Ended {
             outcome,
             kept: Box::new(ready.session),
@@ -111,10 +124,12 @@ pub(super) struct Session<'a> {
     claim: Claim,
     hold: Hold,
     pub(super) release: String,
+    /// How long the session waits for a lock now.
+    waits: Duration,
 }
 
 impl<'a> Session<'a> {
-    async fn open(
+    pub(super) async fn open(
         databases: &'a dyn Databases,
         cx: &Cx,
         job: &'a Job<'a>,
@@ -122,7 +137,9 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Fault> {
         let release = job.release.map(ToString::to_string).unwrap_or_default();
         let spec = &job.database.migrations;
-        let options = writing(job, &release);
+        let dialect = databases.route(job).await?.dialect;
+        let waits = steps::retry::first(spec, dialect);
+        let options = writing(job, &release, waits);
         let mut database = databases.open(cx, job, &options).await?;
         let hold = database.lock(cx, claim, spec.lock_wait).await?;
         Ok(Self {
@@ -132,11 +149,18 @@ impl<'a> Session<'a> {
             claim: claim.clone(),
             hold,
             release,
+            waits,
         })
     }
 
     pub(super) fn database_name(&self) -> String {
         self.job.database.name.to_string()
+    }
+
+    /// A command of `migrate` on this database.
+    pub(super) fn command(&self, verb: &str) -> String {
+        let (environment, database) = (&self.job.environment.name, &self.job.database.name);
+        format!("stagecraft migrate {verb} --env {environment} --database {database}")
     }
 
     pub(super) fn spec(&self) -> &'a MigrationSpec {
@@ -147,6 +171,24 @@ impl<'a> Session<'a> {
     /// the old session is over, so what it did is decided.
     pub(super) async fn reopen(&mut self, cx: &Cx) -> Result<(), Fault> {
         *self = Self::open(self.databases, cx, self.job, &self.claim).await?;
+        Ok(())
+    }
+
+    /// The session as it began, for the next migration.
+    async fn renew(&mut self) -> Result<(), Fault> {
+        self.database.renew().await?;
+        // Where it was another one, that was a setting to be taken back.
+        self.waits = steps::retry::first(self.spec(), self.database.dialect());
+        Ok(())
+    }
+
+    /// The longest that it waits for one lock from here on.
+    pub(super) async fn wait_for_locks(&mut self, cx: &Cx, wait: Duration) -> Result<(), SqlError> {
+        let setting = steps::retry::setting(self.database.dialect(), wait);
+        if let Some(sql) = setting.filter(|_| wait != self.waits) {
+            self.database.execute(cx, &sql).await?;
+            self.waits = wait;
+        }
         Ok(())
     }
 
@@ -182,6 +224,27 @@ impl Session<'_> {
 }
 
 impl Ready<'_> {
+    /// Keeps what the schema looks like now, after a failure that changed
+    /// something too: the next look compares with it. Worth a warning where it
+    /// cannot be, never a failure.
+    async fn keep_look(&mut self, cx: &Cx) {
+        let release = self.session.release.clone();
+        let database = self.session.database.as_mut();
+        let keep = async {
+            database.renew().await?;
+            snapshot::keep(database, &release).await
+        };
+        let why = match tokio::time::timeout(LOOKING, keep).await {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => fault.to_string(),
+            Err(_) => "the database did not answer".to_owned(),
+        };
+        cx.warn(format!(
+            "what the schema of `{}` looks like now was not kept for `migrate drift`: {why}",
+            self.plan.database
+        ));
+    }
+
     async fn go(&mut self, cx: &Cx) -> Result<(), Fault> {
         if self.session.lock_was_lost(cx).await? {
             let rows = self.session.found(&self.source).await?;
@@ -201,7 +264,7 @@ impl Ready<'_> {
             let before = u64::try_from(number - 1).unwrap_or_default();
             let total = u64::try_from(all).ok();
             cx.progress(file.name.as_str(), before, total, Unit::Items);
-            session.database.renew().await?;
+            session.renew().await?;
             let began = Instant::now();
             let step = steps::Step {
                 file,
@@ -215,6 +278,8 @@ impl Ready<'_> {
                 Work::Fresh => steps::run(cx, session, &step, None).await,
                 Work::Resume(row) => steps::run(cx, session, &step, Some(*row)).await,
             };
+            let apart = step.candidate.mode != Mode::Together;
+            self.changed |= *work != Work::Done && (done.is_ok() || apart);
             let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             match done {
                 Ok(()) => progress.applied(&file.name, file.version, took),
@@ -278,17 +343,17 @@ fn agree(
         .map_err(|fault| fault.hint(look_again(session.job)))
 }
 
-fn look_again(job: &Job<'_>) -> String {
+pub(super) fn look_again(job: &Job<'_>) -> String {
     format!(
         "look again: `stagecraft migrate plan --env {} --database {}`",
         job.environment.name, job.database.name
     )
 }
 
-pub(super) fn writing(job: &Job<'_>, release: &str) -> SessionOptions {
+pub(super) fn writing(job: &Job<'_>, release: &str, waits: Duration) -> SessionOptions {
     let spec = &job.database.migrations;
     SessionOptions {
-        lock_timeout: spec.lock_timeout,
+        lock_timeout: waits,
         statement_timeout: spec.statement_timeout,
         session_sql: spec.session_sql.clone(),
         application_name: format!("stagecraft/{release}"),

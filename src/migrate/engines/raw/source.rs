@@ -20,7 +20,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec, MigrationStrategy};
 use crate::ports::{Cx, Dialect, FolderEntry, ImageCheck, Job};
 
-use super::image;
+use crate::migrate::engines::image;
 
 pub(super) struct Source {
     pub(super) folder: Arc<Folder>,

@@ -1,8 +1,10 @@
-//! One migration: together in a transaction, or apart, statement by statement.
+//! One migration: together in a transaction, apart, statement by statement, or
+//! one statement in batches.
 //! Imports `ports`, `model` and `migrate`'s pure parts.
 
 mod apart;
-mod retry;
+mod batches;
+pub(super) mod retry;
 mod together;
 
 use std::time::Instant;
@@ -38,6 +40,10 @@ pub(super) async fn run(
     // What was begun apart has to be ended apart.
     let begun = row.as_ref().is_some_and(|row| row.statements_begun > 0);
     match &step.candidate.mode {
+        Mode::Batches(rows) => batches::run(cx, session, step, row, *rows).await,
+        Mode::Together | Mode::Apart(_) if begun && batches::begun(session, step).await? => {
+            Err(batches::no_longer(step))
+        }
         Mode::Together if !begun => together::run(cx, session, step).await,
         Mode::Together | Mode::Apart(_) => apart::run(cx, session, step, row).await,
     }

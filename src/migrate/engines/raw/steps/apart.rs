@@ -4,6 +4,8 @@
 //! Invariant: the row never says less than what took effect, except for the
 //! one statement that it says was begun.
 
+use std::time::{Duration, Instant};
+
 use crate::migrate::sql::{Standing, Statement, Trace};
 use crate::model::fault::{Fault, FaultKind};
 use crate::ports::{Cx, LedgerRow, SqlError, SqlErrorKind};
@@ -84,19 +86,14 @@ async fn settle(
             Ok(())
         }
         Found::Not => Ok(()),
-        Found::Unclear => Err(unclear(step, row, statement, index)),
+        Found::Unclear => Err(unclear(session, step, statement, index)),
     }
 }
 
-fn unclear(step: &Step<'_>, row: &LedgerRow, statement: &Statement, index: usize) -> Fault {
+fn unclear(session: &Session<'_>, step: &Step<'_>, statement: &Statement, index: usize) -> Fault {
     let place = step.script.place(statement.range.start);
     let number = index + 1;
     let lines = step.script.slice(statement).lines().map(str::to_owned);
-    let row = format!(
-        "database_name = '{}' AND id = '{}'",
-        row.database,
-        row.id.replace('\'', "''")
-    );
     let fault = Fault::refused(format!(
         "{}:{place}: statement {number} was begun and cut off, and the catalogue cannot tell whether it took effect",
         step.file.shown
@@ -109,8 +106,9 @@ fn unclear(step: &Step<'_>, row: &LedgerRow, statement: &Statement, index: usize
             plural_statements(index)
         )),
     };
+    let repair = session.command("repair");
     fault.hint(format!(
-        "look into the database. It did take effect: `UPDATE stagecraft_migrations SET statements_done = {number} WHERE {row}`. It did not: `UPDATE stagecraft_migrations SET statements_begun = {index} WHERE {row}`. Then run the same command again"
+        "look into the database. It did take effect: `{repair} --done`. It did not: `{repair} --not-done`. Then run the same command again"
     ))
 }
 
@@ -160,11 +158,27 @@ async fn execute(
         true => 0,
         false => session.spec().lock_retries,
     };
+    let mut took = Duration::ZERO;
     for attempt in 0..=retries {
-        let error = match session.database.execute(cx, sql).await {
+        let began = Instant::now();
+        let wait = match statement.standing {
+            // Nobody queues up behind those, and begun again they lose work.
+            Standing::Outside(_) => session.spec().lock_timeout,
+            _ if in_transaction => session.spec().lock_timeout,
+            Standing::Inside | Standing::Begins | Standing::Ends => {
+                let dialect = session.database.dialect();
+                retry::wait(session.spec(), dialect, attempt, took)
+            }
+        };
+        let done = match session.wait_for_locks(cx, wait).await {
+            Ok(()) => session.database.execute(cx, sql).await,
+            Err(error) => Err(error),
+        };
+        let error = match done {
             Ok(()) => return Ok(Ok(())),
             Err(error) => error,
         };
+        took = took.max(began.elapsed());
         if error.kind != SqlErrorKind::LockTimeout || attempt == retries {
             return Ok(Err(error));
         }

@@ -1,7 +1,7 @@
 //! A migration and its row in one transaction, sent as one message. Imports
 //! `ports`, `model`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::model::fault::Fault;
 use crate::ports::{Cx, LedgerRow, SqlError, SqlErrorKind};
@@ -60,11 +60,14 @@ async fn attempts(
 ) -> Result<Result<(), SqlError>, Fault> {
     let script = step.script.whole();
     let retries = session.spec().lock_retries;
+    let mut took = Duration::ZERO;
     for attempt in 0..=retries {
-        let error = match session.database.apply(cx, &script, row).await {
+        let began = Instant::now();
+        let error = match attempt_once(cx, session, &script, row, (attempt, took)).await {
             Ok(()) => return Ok(Ok(())),
             Err(error) => error,
         };
+        took = took.max(began.elapsed());
         if error.kind != SqlErrorKind::LockTimeout || attempt == retries {
             return Ok(Err(error));
         }
@@ -80,6 +83,19 @@ async fn attempts(
         retry::pause(cx, attempt).await?;
     }
     Ok(Ok(()))
+}
+
+async fn attempt_once(
+    cx: &Cx,
+    session: &mut Session<'_>,
+    script: &str,
+    row: &LedgerRow,
+    (attempt, took): (u32, Duration),
+) -> Result<(), SqlError> {
+    let dialect = session.database.dialect();
+    let wait = retry::wait(session.spec(), dialect, attempt, took);
+    session.wait_for_locks(cx, wait).await?;
+    session.database.apply(cx, script, row).await
 }
 
 async fn committed(cx: &Cx, session: &mut Session<'_>, id: &str) -> Result<bool, Fault> {

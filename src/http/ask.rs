@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::{Request, header};
+use hyper::header;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::ports::{ByteStream, Fetched};
+use crate::ports::{ByteStream, Fetched, Method, Request};
 
 /// The status is the answer; a body that trickles is not waited for.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
@@ -29,11 +29,9 @@ pub(super) const FIRST_LINE: usize = 200;
 ///
 /// # Errors
 /// In words, innermost first: no answer, or none that is HTTP.
-pub(super) async fn get(
+pub(super) async fn ask(
     stream: Box<dyn ByteStream>,
-    path: &str,
-    host: &str,
-    headers: &[(String, String)],
+    asked: &Request,
     most: usize,
     wanted: Body,
 ) -> Result<Fetched, String> {
@@ -41,16 +39,25 @@ pub(super) async fn get(
         .await
         .map_err(|error| innermost(&error))?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-    let mut request = Request::get(path)
-        .header(header::HOST, host)
+    let mut request = hyper::Request::builder()
+        .method(asked.method.as_str())
+        .uri(&asked.path)
+        .header(header::HOST, &asked.name)
         .header(header::USER_AGENT, "stagecraft")
         .header(header::ACCEPT, "*/*")
         .header(header::CONNECTION, "close");
-    for (name, value) in headers {
+    for (name, value) in &asked.headers {
         request = request.header(name, value);
     }
+    let body = match &asked.method {
+        Method::Get => Bytes::new(),
+        Method::Post(json) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            Bytes::copy_from_slice(json.as_bytes())
+        }
+    };
     let request = request
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .map_err(|error| innermost(&error))?;
     let response = sender
         .send_request(request)

@@ -31,8 +31,8 @@ pub(super) async fn run(
 ) -> Result<Ended, Fault> {
     let Some(image) = job.image else {
         return Err(Fault::refused(format!(
-            "engine `command` of `{}` needs an image, and there is no release yet",
-            job.database.name
+            "engine `{}` of `{}` needs an image, and there is no release yet",
+            job.database.migrations.engine, job.database.name
         )));
     };
     let spec = spec(job, image, purpose, command).await?;

@@ -1,0 +1,135 @@
+//! What the engines of framework tools (Prisma, Drizzle, Knex, node-pg-migrate)
+//! have in common. Imports `ports`, `model` and `migrate`'s pure parts.
+//!
+//! What is pending comes from the tool's own table and the files, never from
+//! what it prints. What runs is the tool's own production command, in a one-off
+//! container of the release's image, under Stagecraft's database lock; what came
+//! of it is read from the table again.
+
+mod compare;
+mod files;
+mod options;
+mod plan;
+mod run;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::migrate::files::shown;
+use crate::model::fault::Fault;
+use crate::model::migration::{MigrationPlan, MigrationRequest};
+use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
+use crate::ports::{Begun, Claim, Cx, Database, Databases, Dialect, Engine, FolderEntry, Job};
+
+use super::tables::{Recorded, Records, Table};
+pub(super) use compare::{Gaps, by_place};
+pub(super) use files::{File, Found};
+pub(super) use options::Options;
+
+/// One tool: its files, its table, its command, its traps.
+#[async_trait]
+pub(super) trait Tool: Send + Sync {
+    fn id(&self) -> &'static str;
+
+    fn speaks(&self, dialect: Dialect) -> bool;
+
+    /// Its table under these options.
+    fn table(&self, options: &Options, dialect: Dialect) -> Table;
+
+    async fn records(&self, database: &mut dyn Database, table: &Table) -> Result<Records, Fault>;
+
+    /// The migrations among what lies in the folder, in the tool's order.
+    fn files(&self, entries: &[FolderEntry], shown: &str) -> Found;
+
+    /// Whether a row is about a file.
+    fn is(&self, file: &File, row: &Recorded) -> bool;
+
+    /// What is applied already although it comes after this pending file: its
+    /// name for people.
+    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String>;
+
+    /// Why a file that was overtaken must not run; `None`: it may.
+    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String>;
+
+    /// What the tool makes of a row without a file.
+    fn about_missing(&self) -> &'static str;
+
+    /// What the tool makes of an edited file.
+    fn about_edited(&self) -> &'static str;
+
+    /// Its production command, to be run where the image works.
+    fn command(&self, database: &DatabaseSpec, options: &Options, gaps: Gaps) -> Vec<String>;
+
+    /// Its documented repair, after a failure of `id`: whole sentences with
+    /// commands in backticks.
+    fn repair(&self, id: &str) -> Vec<String>;
+
+    /// The repair of its own lock, where it has one that can stay behind.
+    fn unlock(&self) -> Option<&'static str>;
+}
+
+/// The engine of one tool.
+pub struct Framework<T> {
+    tool: T,
+    databases: Arc<dyn Databases>,
+}
+
+impl<T> Framework<T> {
+    pub(super) fn of(tool: T, databases: Arc<dyn Databases>) -> Self {
+        Self { tool, databases }
+    }
+}
+
+#[async_trait]
+impl<T: Tool> Engine for Framework<T> {
+    fn id(&self) -> &str {
+        self.tool.id()
+    }
+
+    fn needs(&self) -> EngineNeeds {
+        EngineNeeds {
+            path: true,
+            connection: true,
+        }
+    }
+
+    async fn validate(&self, database: &DatabaseSpec) -> Vec<String> {
+        let spec = &database.migrations;
+        let mut problems: Vec<String> = Options::of(database).err().into_iter().collect();
+        if !spec.session_sql.is_empty() {
+            problems.push(format!(
+                "`session_sql` cannot be kept: engine `{}` opens its own session",
+                self.tool.id()
+            ));
+        }
+        // What the image holds is not known here.
+        if let (Some(path), MigrationSource::Checkout) = (&spec.path, spec.source) {
+            let shown = shown(spec);
+            match files::checkout(path, shown) {
+                Ok(entries) => problems.extend(self.tool.files(&entries, shown).problems),
+                Err(fault) => problems.push(fault.to_string()),
+            }
+        }
+        problems
+    }
+
+    async fn plan(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        request: &MigrationRequest,
+    ) -> Result<MigrationPlan, Fault> {
+        plan::plan(&self.tool, self.databases.as_ref(), cx, job, request).await
+    }
+
+    async fn begin<'a>(
+        &'a self,
+        cx: &Cx,
+        job: &'a Job<'a>,
+        plan: &'a MigrationPlan,
+        claim: &Claim,
+    ) -> Result<Box<dyn Begun<'a> + 'a>, Fault> {
+        run::begin(&self.tool, self.databases.as_ref(), cx, job, plan, claim).await
+    }
+}
