@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::config::{self, FoundMigrations, Template};
+use crate::migrate::files;
 use crate::model::fault::Fault;
 use crate::ui::Ui;
 
@@ -43,6 +44,11 @@ pub(crate) async fn run(args: &InitArgs, globals: &Globals, ui: &Ui) -> Result<(
         &json!({ "status": "created", "file": shown }),
     )
     .await;
+    let hint = migrations.and_then(|path| files::of_another_tool(&folder.join(path), path));
+    if let Some(hint) = hint {
+        ui.note(&format!("{hint} (under `databases.main.migrations`)"))
+            .await;
+    }
     ui.note(
         "next: read it, write the values of its secrets into `.env.prod`, then `stagecraft check`",
     )

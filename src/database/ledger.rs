@@ -160,6 +160,7 @@ pub(super) fn row(cells: impl IntoIterator<Item = Option<String>>) -> LedgerRow 
         error: next(),
         release: next().unwrap_or_default(),
         tool_version: next().unwrap_or_default(),
+        beside: vec![],
     }
 }
 
@@ -168,18 +169,7 @@ fn number(text: Option<String>) -> i64 {
 }
 
 pub(super) fn literal(dialect: Dialect, text: &str) -> String {
-    // No dialect can hold a zero byte in text.
-    let text = text.replace('\0', "");
-    match dialect {
-        Dialect::Postgres => {
-            format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
-        }
-        Dialect::Sqlite => format!("'{}'", text.replace('\'', "''")),
-        Dialect::Mysql => {
-            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-            format!("_utf8mb4 X'{hex}'")
-        }
-    }
+    dialect.literal(text)
 }
 
 #[cfg(test)]

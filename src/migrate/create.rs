@@ -16,6 +16,7 @@ use crate::ports::Dialect;
 
 use super::checksums::{self, Entry};
 use super::engines::raw;
+use super::files::Format;
 use super::hashing;
 use super::policy::{self, Dialects};
 use super::sql;
@@ -37,6 +38,7 @@ pub fn create(spec: &MigrationSpec, name: &str, now: DateTime<Utc>) -> Result<Pa
             "the migrations are read out of the image: create the file where the image is built",
         ));
     }
+    foreign(spec)?;
     let words = slug(name)?;
     std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
     in_order(spec)?;
@@ -60,6 +62,21 @@ pub fn create(spec: &MigrationSpec, name: &str, now: DateTime<Utc>) -> Result<Pa
         checksums::write(&ledger, &checksums::shown(spec, &ledger), &[entry], &[])?;
     }
     Ok(path)
+}
+
+/// A file of another tool's layout is begun by that tool.
+fn foreign(spec: &MigrationSpec) -> Result<(), Fault> {
+    let format = spec.options.get("format").cloned().unwrap_or_default();
+    let format: Format = serde_json::from_value(format).unwrap_or_default();
+    match format.creates_with() {
+        None => Ok(()),
+        Some(command) => Err(Fault::config(format!(
+            "`migrate create` writes files of Stagecraft's own layout, and the folder has that of {}",
+            format.label()
+        ))
+        .state("nothing was created")
+        .hint(format!("begin the file with `{command}`"))),
+    }
 }
 
 /// What another engine's files have to be like is that engine's to say.
@@ -192,6 +209,21 @@ mod tests {
         assert_eq!(
             created(&["20990101000000_a.sql"], "b").expect("created"),
             "20990101000001_b.sql"
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_tools_layout_is_left_to_that_tool() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut spec = spec(dir.path());
+        spec.options.insert("format".into(), "goose".into());
+        let fault = create(&spec, "b", now()).expect_err("refused");
+        assert_eq!(fault.hints, ["begin the file with `goose create NAME sql`"]);
+        assert!(
+            std::fs::read_dir(dir.path())
+                .expect("there")
+                .next()
+                .is_none()
         );
     }
 

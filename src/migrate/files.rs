@@ -1,11 +1,13 @@
 //! The folder of migration files: reading it and checking its names. Imports
 //! `model` and the port's words for a folder. Only `.sql` files at the top
-//! level count; whatever looks like a migration and is none is said, never
-//! skipped silently.
+//! level count, unless the folder has another tool's layout; whatever looks like
+//! a migration and is none is said, never skipped silently.
 
 mod header;
+pub(super) mod layouts;
 mod order;
 mod stamp;
+mod way;
 
 use std::path::Path;
 
@@ -18,8 +20,10 @@ use crate::ports::{Content, FolderEntry};
 
 use super::{hashing, parallel, words};
 pub use header::{Claim, Header};
+pub use layouts::Format;
 pub use order::{Order, check, leading_number};
 pub use stamp::{Stamp, stamps};
+pub use way::{Options, Table, Way, of_another_tool};
 
 /// One migration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,19 @@ pub struct MigrationFile {
     pub checksum: String,
     pub version: Option<i64>,
     pub header: Header,
+    pub tool: Tool,
+}
+
+/// What another tool keeps of a migration; empty for Stagecraft's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tool {
+    /// Its version or name in the tool's table.
+    pub key: String,
+    pub description: String,
+    /// As the tool writes it.
+    pub checksum: String,
+    /// Drizzle's time of the file, in milliseconds.
+    pub when: i64,
 }
 
 /// What a folder holds.
@@ -42,6 +59,7 @@ pub struct Folder {
     /// As messages name it.
     pub shown: String,
     pub order: Order,
+    pub format: Format,
     /// In running order.
     pub files: Vec<MigrationFile>,
     /// Why it may not run as it is.
@@ -51,6 +69,8 @@ pub struct Folder {
     /// What else lies in it, by name.
     pub strays: Vec<String>,
     pub folders: Vec<String>,
+    /// What is left out rightly, and worth a word.
+    pub notes: Vec<String>,
 }
 
 /// A database's folder as messages name it.
@@ -73,7 +93,8 @@ pub fn read(
     order: Order,
     pattern: Option<&str>,
 ) -> Result<Folder, Fault> {
-    Ok(of(entries(folder, shown)?, shown, order, pattern))
+    let entries = entries(folder, "", shown, Format::Raw)?;
+    Ok(of(entries, shown, order, pattern))
 }
 
 /// What lies in a folder, as migrations.
@@ -92,6 +113,9 @@ pub fn of(
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     let mut texts = vec![];
     for FolderEntry { name, content } in entries {
+        if name.contains('/') {
+            continue;
+        }
         let path = format!("{shown}/{name}");
         let refuse = |what: &str| Complaint::violation(Rule::Name, &path, what);
         let hidden = name.starts_with('.');
@@ -147,7 +171,13 @@ pub fn of(
     found
 }
 
-fn entries(folder: &Path, shown: &str) -> Result<Vec<FolderEntry>, Fault> {
+/// `prefix` goes before each name.
+fn entries(
+    folder: &Path,
+    prefix: &str,
+    shown: &str,
+    format: Format,
+) -> Result<Vec<FolderEntry>, Fault> {
     let cannot = |error: std::io::Error| {
         Fault::config(format!("cannot read the migrations in `{shown}`"))
             .caused_by(&error)
@@ -160,14 +190,14 @@ fn entries(folder: &Path, shown: &str) -> Result<Vec<FolderEntry>, Fault> {
     parallel::map(&paths, |entry| {
         let path = entry.path();
         let name = path.file_name().unwrap_or_default();
-        let name = name.to_string_lossy().into_owned();
+        let name = format!("{prefix}{}", name.to_string_lossy());
         // A link counts as what it leads to.
         let is_folder = match entry.file_type() {
             Ok(kind) if !kind.is_symlink() => kind.is_dir(),
             Ok(_) | Err(_) => path.is_dir(),
         };
         // Only what may be a migration is worth its bytes.
-        let content = match (is_folder, name.ends_with(".sql")) {
+        let content = match (is_folder, format.reads(&name)) {
             (true, _) => Content::Folder,
             (false, false) => Content::File(vec![]),
             (false, true) => Content::File(std::fs::read(&path).map_err(|error| {
@@ -187,27 +217,7 @@ fn one(
     folder: &str,
 ) -> Result<(MigrationFile, Vec<Complaint>), (String, Complaint)> {
     let shown = format!("{folder}/{name}");
-    let bad = |what: String, line: usize| {
-        let complaint = Complaint::violation(Rule::Encoding, &shown, what).on_line(line);
-        (name.to_owned(), complaint)
-    };
-    let line_of = |at: usize| bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => match text.find('\0') {
-            Some(at) => {
-                return Err(bad(
-                    "it holds a zero byte: it is not SQL text".to_owned(),
-                    line_of(at),
-                ));
-            }
-            None => text.trim_start_matches('\u{feff}').to_owned(),
-        },
-        Err(error) => {
-            let at = error.valid_up_to();
-            let (name, complaint) = bad(format!("it is not UTF-8 (byte {at})"), line_of(at));
-            return Err((name, complaint.hint("save it as UTF-8")));
-        }
-    };
+    let text = utf8(bytes, &shown).map_err(|problem| (name.to_owned(), problem))?;
     let (header, mut problems) = Header::read(&text, &shown);
     let version = match leading_number(name) {
         Ok(version) => version,
@@ -223,8 +233,30 @@ fn one(
         text,
         version,
         header,
+        tool: Tool::default(),
     };
     Ok((file, problems))
+}
+
+/// The text of a file, without a byte order mark.
+fn utf8(bytes: &[u8], shown: &str) -> Result<String, Complaint> {
+    let line_of = |at: usize| bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let bad = |what: String, at: usize| {
+        Complaint::violation(Rule::Encoding, shown, what).on_line(line_of(at))
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => match text.find('\0') {
+            Some(at) => Err(bad(
+                "it holds a zero byte: it is not SQL text".to_owned(),
+                at,
+            )),
+            None => Ok(text.trim_start_matches('\u{feff}').to_owned()),
+        },
+        Err(error) => {
+            let at = error.valid_up_to();
+            Err(bad(format!("it is not UTF-8 (byte {at})"), at).hint("save it as UTF-8"))
+        }
+    }
 }
 
 fn unmatched(folder: &Folder, pattern: Option<&str>) -> Vec<Complaint> {

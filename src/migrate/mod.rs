@@ -16,6 +16,7 @@
 
 pub mod checksums;
 pub mod compat;
+mod crc32;
 pub mod create;
 pub mod drift;
 pub mod engines;
@@ -25,6 +26,7 @@ mod hashing;
 mod health;
 pub mod lint;
 mod migrator;
+pub mod native;
 mod parallel;
 pub mod policy;
 mod registry;
@@ -33,6 +35,7 @@ pub mod reset;
 mod safeguard;
 pub mod scratch;
 pub mod select;
+mod siphash;
 pub mod snapshot;
 pub mod sql;
 mod step;

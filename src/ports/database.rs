@@ -17,6 +17,30 @@ pub enum Dialect {
     Sqlite,
 }
 
+impl Dialect {
+    /// A text as SQL writes it, whatever the session says about backslashes.
+    #[must_use]
+    pub fn literal(self, text: &str) -> String {
+        // No dialect can hold a zero byte in text.
+        let text = text.replace('\0', "");
+        match self {
+            Dialect::Postgres => {
+                format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+            }
+            Dialect::Sqlite => format!("'{}'", text.replace('\'', "''")),
+            Dialect::Mysql => {
+                use std::fmt::Write;
+                let hex = text.bytes().fold(String::new(), |mut hex, byte| {
+                    // Writing to a String cannot fail.
+                    let _ = write!(hex, "{byte:02x}");
+                    hex
+                });
+                format!("_utf8mb4 X'{hex}'")
+            }
+        }
+    }
+}
+
 /// A row of the table `stagecraft_migrations`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerRow {
@@ -43,6 +67,10 @@ pub struct LedgerRow {
     pub error: Option<String>,
     pub release: String,
     pub tool_version: String,
+    /// No column: statements that take effect together with this row or not at
+    /// all, such as the row of another tool's table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
 }
 
 /// Who takes a lock. The sessions of one step share the lock of one database,
@@ -182,8 +210,8 @@ pub trait Database: Send {
     /// Runs one statement outside any transaction.
     async fn execute(&mut self, cx: &Cx, statement: &str) -> Result<(), SqlError>;
 
-    /// Saves a row by itself, durably: inserted, or updated when one with its
-    /// `database` and `id` is there.
+    /// Saves a row (and what is beside it), durably: inserted, or updated when
+    /// one with its `database` and `id` is there.
     async fn save(&mut self, row: &LedgerRow) -> Result<(), Fault>;
 
     /// Runs a query that returns one text column; for looking into the

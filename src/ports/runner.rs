@@ -27,7 +27,7 @@ pub struct Attached {
     pub container: String,
 }
 
-/// Something at the top of a folder.
+/// Something in a folder, or in a folder of it: `0001_a.sql`, `0001_a/up.sql`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderEntry {
     pub name: String,
@@ -95,7 +95,7 @@ pub trait ContainerRunner: Send + Sync {
         files: &[(String, u32, Vec<u8>)],
     ) -> Result<Attached, Fault>;
 
-    /// What lies at the top of a folder of `spec`'s image. Nothing runs: its
+    /// What lies in a folder of `spec`'s image and in its folders, one deep. Nothing runs: its
     /// container is made, never started, and removed. A relative folder is one
     /// of the image's working directory. `None` when there is none.
     async fn folder(

@@ -7,6 +7,7 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod adopt;
 mod backups;
 mod config;
 mod help;

@@ -4,6 +4,7 @@
 
 state=${STAGECRAFT_LAB:-/tmp/stagecraft-lab}
 cache=${XDG_CACHE_HOME:-/var/cache}/stagecraft-lab
+tools=$cache/tools
 prefix=${STAGECRAFT_LAB_NET:-10.213.7} # first three numbers of the hosts' network
 host_count=5
 newer_host=4 # has a newer engine

@@ -43,6 +43,7 @@ mod lint;
 mod load;
 mod migrate;
 mod migrations;
+mod other_tools;
 mod places;
 mod proxy;
 mod push;

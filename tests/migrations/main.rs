@@ -11,6 +11,7 @@ mod conformance;
 mod contest;
 mod custom;
 mod external;
+mod formats;
 mod lint;
 mod raw;
 mod snapshot;

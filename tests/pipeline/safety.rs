@@ -30,6 +30,7 @@ fn judged(files: &[(&str, &str)]) -> Compat {
             checksum: String::new(),
             version: None,
             header: Header::read(text, name).0,
+            tool: stagecraft::migrate::files::Tool::default(),
         })
         .collect();
     let scripts: Vec<_> = files

@@ -530,17 +530,28 @@ impl ContainerRunner for Processes {
         _: &ContainerSpec,
         folder: &str,
     ) -> Result<Option<Vec<FolderEntry>>, Fault> {
-        let Ok(entries) = std::fs::read_dir(self.image.join(folder)) else {
+        let folder = self.image.join(folder);
+        let mut found = vec![];
+        let Ok(entries) = std::fs::read_dir(&folder) else {
             return Ok(None);
         };
-        let entries = entries.map(|entry| {
-            let entry = entry.unwrap();
-            FolderEntry {
-                name: entry.file_name().into_string().unwrap(),
-                content: Content::File(std::fs::read(entry.path()).unwrap()),
-            }
-        });
-        Ok(Some(entries.collect()))
+        let mut left: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        while let Some(path) = left.pop() {
+            let name = path.strip_prefix(&folder).unwrap();
+            let content = match path.is_dir() {
+                true => {
+                    let inner = std::fs::read_dir(&path).unwrap();
+                    left.extend(inner.map(|entry| entry.unwrap().path()));
+                    Content::Folder
+                }
+                false => Content::File(std::fs::read(&path).unwrap()),
+            };
+            found.push(FolderEntry {
+                name: name.to_str().unwrap().to_owned(),
+                content,
+            });
+        }
+        Ok(Some(found))
     }
     async fn has_image(
         &self,

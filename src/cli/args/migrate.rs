@@ -7,7 +7,7 @@ use crate::model::project::MigrationStrategy;
 use crate::model::release::ReleaseId;
 
 use super::life::{BaselineArgs, DriftArgs, RehearseArgs, RepairArgs, SchemaArgs};
-use super::{BackupChoice, MigrateCheckArgs};
+use super::{BackupChoice, MigrateAdoptArgs, MigrateCheckArgs};
 
 /// Plan and run database migrations by themselves
 #[derive(Debug, Args)]
@@ -41,6 +41,8 @@ pub(crate) enum MigrateCommand {
     Repair(RepairArgs),
     /// Check the files against the rules, the ledger and what was merged; for CI
     Check(MigrateCheckArgs),
+    /// Take over the history that another migration tool kept
+    Adopt(MigrateAdoptArgs),
 }
 
 #[derive(Debug, Clone, Args)]

@@ -7,11 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::model::names::{EnvironmentName, RoleName};
 use crate::model::release::ReleaseId;
 
+mod adopt;
 mod backup;
 mod life;
 mod migrate;
 mod migrate_check;
 
+pub(crate) use adopt::MigrateAdoptArgs;
 pub(crate) use backup::{
     BackupArgs, BackupChoice, BackupCommand, BackupCreateArgs, BackupListArgs, BackupPruneArgs,
     BackupRestoreArgs,

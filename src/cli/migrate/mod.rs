@@ -1,5 +1,6 @@
 //! `stagecraft migrate`: what plan, run, status and create share.
 
+mod adopt;
 mod baseline;
 mod check;
 mod create;
@@ -35,6 +36,7 @@ pub(crate) async fn run(args: &MigrateArgs, globals: &Globals, ui: &Ui) -> Resul
         MigrateCommand::Run(args) => run::run(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Reset(args) => reset::reset(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Status(args) => plan::status(args, globals, ui).await.map(|()| 0),
+        MigrateCommand::Adopt(args) => adopt::adopt(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Create(args) => create::create(args, globals, ui).await.map(|()| 0),
         MigrateCommand::Schema(args) => match &args.command {
             SchemaCommand::Dump(args) => schema::dump(args, globals, ui).await.map(|()| 0),

@@ -269,11 +269,16 @@ impl Database for Mysql {
             });
         }
         self.ready(cx, script)?;
+        let beside = row.beside.join(";\n");
         let row = ledger::upsert(Dialect::Mysql, &self.table, row);
         let mut message = "START TRANSACTION;\n".to_owned();
         for statement in &statements {
             message.push_str(statement);
             message.push_str("\n;\n");
+        }
+        if !beside.is_empty() {
+            message.push_str(&beside);
+            message.push_str(";\n");
         }
         message.push_str(&row);
         message.push_str(";\nCOMMIT");
@@ -298,8 +303,21 @@ impl Database for Mysql {
     }
 
     async fn save(&mut self, row: &LedgerRow) -> Result<(), Fault> {
+        const WHAT: &str = "cannot save a migration's row in";
         let sql = ledger::upsert(Dialect::Mysql, &self.table, row);
-        self.change(&sql, "cannot save a migration's row in").await
+        if row.beside.is_empty() {
+            return self.change(&sql, WHAT).await;
+        }
+        let all = format!(
+            "START TRANSACTION;\n{};\n{sql};\nCOMMIT",
+            row.beside.join(";\n")
+        );
+        let saved = self.change(&all, WHAT).await;
+        if saved.is_err() {
+            // The error that is told is the row's.
+            let _ = self.connection.query_drop("ROLLBACK").await;
+        }
+        saved
     }
 
     async fn query(&mut self, sql: &str) -> Result<Vec<Option<String>>, Fault> {

@@ -309,6 +309,8 @@ impl Database for Postgres {
             .clone()
             .unwrap_or_else(|| ledger::TABLE.to_owned());
         self.prepare_row(&table, script).await?;
+        // The row comes last: it tells which process answered.
+        let beside: String = row.beside.iter().map(|sql| format!("{sql};\n")).collect();
         let row = match self.prepared {
             true => ledger::execute(ROW, row),
             false => {
@@ -317,7 +319,7 @@ impl Database for Postgres {
             }
         };
         // The line break ends a last comment, the semicolon a last statement.
-        let message = format!("{BEGIN}{script}\n;\n{row};\nCOMMIT");
+        let message = format!("{BEGIN}{script}\n;\n{beside}{row};\nCOMMIT");
         let mut answer = self.send(cx, &message).await;
         let before = u64::try_from(BEGIN.len()).unwrap_or_default();
         if let Some(mut error) = self.describe(&answer, script, before, 1) {
@@ -357,7 +359,12 @@ impl Database for Postgres {
     async fn save(&mut self, row: &LedgerRow) -> Result<(), Fault> {
         let table = self.find_table().await?;
         let table = table.unwrap_or_else(|| ledger::TABLE.to_owned());
-        let sql = ledger::upsert(Dialect::Postgres, &table, row);
+        // One message of several statements is one transaction.
+        let mut sql = ledger::upsert(Dialect::Postgres, &table, row);
+        for beside in &row.beside {
+            sql.push_str(";\n");
+            sql.push_str(beside);
+        }
         let saved = self.wire.client.batch_execute(&sql).await;
         saved.map_err(|error| self.fault("cannot save a migration's row in", &error))
     }

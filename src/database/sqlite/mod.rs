@@ -181,6 +181,16 @@ fn cut(kind: SqlErrorKind) -> SqlError {
     }
 }
 
+/// The row, and what takes effect together with it.
+fn with_beside(row: &LedgerRow) -> String {
+    let mut sql = ledger::upsert(Dialect::Sqlite, ledger::TABLE, row);
+    for beside in &row.beside {
+        sql.push_str(";\n");
+        sql.push_str(beside);
+    }
+    sql
+}
+
 #[async_trait]
 impl Database for Sqlite {
     fn dialect(&self) -> Dialect {
@@ -231,7 +241,7 @@ impl Database for Sqlite {
 
     async fn apply(&mut self, cx: &Cx, script: &str, row: &LedgerRow) -> Result<(), SqlError> {
         let script = script.to_owned();
-        let row = ledger::upsert(Dialect::Sqlite, ledger::TABLE, row);
+        let row = with_beside(row);
         self.watched(cx, move |connection, progress| {
             work::apply(connection, &script, &row, progress)
         })
@@ -247,8 +257,21 @@ impl Database for Sqlite {
     }
 
     async fn save(&mut self, row: &LedgerRow) -> Result<(), Fault> {
-        let sql = ledger::upsert(Dialect::Sqlite, ledger::TABLE, row);
-        self.batch(sql, "cannot save a migration's row in").await
+        let sql = with_beside(row);
+        if row.beside.is_empty() {
+            return self.batch(sql, "cannot save a migration's row in").await;
+        }
+        let (sender, _) = watch::channel(0);
+        let saved = self
+            .with(move |connection| work::apply(connection, "", &sql, &sender))
+            .await?;
+        saved.map_err(|error| {
+            Fault::failed(format!(
+                "cannot save a migration's row in the SQLite database {}",
+                self.path.display()
+            ))
+            .because(error.message)
+        })
     }
 
     async fn query(&mut self, sql: &str) -> Result<Vec<Option<String>>, Fault> {

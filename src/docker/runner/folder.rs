@@ -87,7 +87,7 @@ async fn read(
     Ok(Some(entries))
 }
 
-/// The top level of an archive whose first entry is the folder itself.
+/// The top two levels of an archive whose first entry is the folder itself.
 fn unpack(archive: &[u8]) -> std::io::Result<Vec<FolderEntry>> {
     let mut found = vec![];
     let mut root: Option<PathBuf> = None;
@@ -101,11 +101,14 @@ fn unpack(archive: &[u8]) -> std::io::Result<Vec<FolderEntry>> {
         let Ok(inside) = path.strip_prefix(root) else {
             continue;
         };
-        let mut parts = inside.components();
-        let (Some(Component::Normal(name)), None) = (parts.next(), parts.next()) else {
+        let parts: Vec<_> = inside
+            .components()
+            .map(|part| part.as_os_str().to_string_lossy())
+            .collect();
+        if parts.is_empty() || parts.len() > 2 {
             continue;
-        };
-        let name = name.to_string_lossy().into_owned();
+        }
+        let name = parts.join("/");
         let kind = entry.header().entry_type();
         let content = if kind.is_dir() {
             Content::Folder
@@ -145,13 +148,19 @@ mod tests {
         add(format!("{root}/"), tar::EntryType::Directory, b"");
         add(format!("{root}/b.sql"), tar::EntryType::Regular, b"two");
         add(format!("{root}/old/"), tar::EntryType::Directory, b"");
-        add(format!("{root}/old/c.sql"), tar::EntryType::Regular, b"no");
+        add(format!("{root}/old/c.sql"), tar::EntryType::Regular, b"old");
+        add(format!("{root}/old/er/"), tar::EntryType::Directory, b"");
+        add(
+            format!("{root}/old/er/d.sql"),
+            tar::EntryType::Regular,
+            b"no",
+        );
         add(format!("{root}/a.sql"), tar::EntryType::Regular, b"one");
         archive.into_inner().unwrap()
     }
 
     #[test]
-    fn the_top_of_a_folder_is_read_however_the_engine_names_its_root() {
+    fn a_folder_and_its_folders_are_read_however_the_engine_names_its_root() {
         for root in ["migrations", "."] {
             let entry = |name: &str, content| FolderEntry {
                 name: name.to_owned(),
@@ -163,6 +172,8 @@ mod tests {
                     entry("a.sql", Content::File(b"one".to_vec())),
                     entry("b.sql", Content::File(b"two".to_vec())),
                     entry("old", Content::Folder),
+                    entry("old/c.sql", Content::File(b"old".to_vec())),
+                    entry("old/er", Content::Folder),
                 ],
                 "{root}"
             );

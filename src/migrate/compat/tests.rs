@@ -19,6 +19,7 @@ fn folder(dialect: Dialect, texts: &[&str]) -> Vec<Compat> {
             checksum: String::new(),
             version: None,
             header: Header::read(text, "").0,
+            tool: crate::migrate::files::Tool::default(),
         })
         .collect();
     let scripts: Vec<_> = texts.iter().map(|text| sql::read(dialect, text)).collect();

@@ -13,6 +13,8 @@ pub struct Header {
     /// It runs after the rollout.
     pub post: bool,
     pub compat: Option<Claim>,
+    /// The words of another tool by which the file asked for `transaction`.
+    pub said: Option<&'static str>,
     /// Its one statement runs for this many rows at a time.
     pub batch: Option<u64>,
 }
@@ -126,6 +128,7 @@ mod tests {
                 transaction: Some(Wish::Apart),
                 post: true,
                 compat: Some(Claim::Additive),
+                said: None,
                 batch: Some(500),
             }
         );

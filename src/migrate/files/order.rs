@@ -9,7 +9,6 @@ use serde::Deserialize;
 use super::MigrationFile;
 use crate::migrate::words;
 use crate::model::complaint::{Complaint, Rule};
-use crate::model::project::MigrationSpec;
 
 /// What decides the order of the files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -23,25 +22,7 @@ pub enum Order {
     Numeric,
 }
 
-/// The keys of `migrations.options` of whatever runs files in order.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Options {
-    order: Order,
-}
-
 impl Order {
-    /// What the configuration asks for.
-    ///
-    /// # Errors
-    /// Unknown options.
-    pub fn of(spec: &MigrationSpec) -> Result<Self, String> {
-        let options = serde_json::Value::Object(spec.options.clone());
-        let options: Options =
-            serde_json::from_value(options).map_err(|error| format!("`options`: {error}"))?;
-        Ok(options.order)
-    }
-
     pub(super) fn sort(self, files: &mut [MigrationFile]) {
         files.sort_by(|a, b| match self {
             Order::Text => a.name.cmp(&b.name),
@@ -146,6 +127,7 @@ mod tests {
                 checksum: String::new(),
                 version: leading_number(name).expect("fits"),
                 header: crate::migrate::files::Header::default(),
+                tool: crate::migrate::files::Tool::default(),
             })
             .collect();
         order.sort(&mut files);

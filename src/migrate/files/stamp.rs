@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A name and what changes with the content behind it. An editor that saves
 /// changes the time, one that replaces the file its number too.
@@ -18,29 +18,39 @@ pub struct Stamp {
     changed: (i64, i64),
 }
 
-/// Of everything in a folder, in order; `None` when something cannot be looked
-/// at.
+/// Of everything in a folder and in its folders, in order; `None` when
+/// something cannot be looked at.
 #[must_use]
 pub fn stamps(folder: &Path) -> Option<Vec<Stamp>> {
-    let mut stamps = std::fs::read_dir(folder)
-        .ok()?
-        .map(|entry| {
-            let entry = entry?;
-            // Through a link: its target is what is read.
-            let metadata = std::fs::metadata(entry.path())?;
-            Ok(Stamp {
-                name: entry.file_name(),
-                device: metadata.dev(),
-                number: metadata.ino(),
-                size: metadata.size(),
-                modified: (metadata.mtime(), metadata.mtime_nsec()),
-                changed: (metadata.ctime(), metadata.ctime_nsec()),
-            })
-        })
-        .collect::<std::io::Result<Vec<Stamp>>>()
-        .ok()?;
+    let mut stamps = vec![];
+    let inner = look(folder, &mut stamps).ok()?;
+    for folder in inner {
+        look(&folder, &mut stamps).ok()?;
+    }
     stamps.sort();
     Some(stamps)
+}
+
+/// Returns the folders in it.
+fn look(folder: &Path, stamps: &mut Vec<Stamp>) -> std::io::Result<Vec<PathBuf>> {
+    let mut inner = vec![];
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        // Through a link: its target is what is read.
+        let metadata = std::fs::metadata(&path)?;
+        stamps.push(Stamp {
+            name: path.clone().into_os_string(),
+            device: metadata.dev(),
+            number: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        });
+        if metadata.is_dir() {
+            inner.push(path);
+        }
+    }
+    Ok(inner)
 }
 
 #[cfg(test)]
@@ -66,6 +76,12 @@ mod tests {
         assert_ne!(look(), written, "another file of the same size");
         std::fs::remove_file(&file).expect("removed");
         assert!(look().is_empty());
+        let inside = folder.path().join("0001_a");
+        std::fs::create_dir(&inside).expect("made");
+        std::fs::write(inside.join("up.sql"), "select 1").expect("written");
+        let first = look();
+        std::fs::write(inside.join("up.sql"), "select 22").expect("written");
+        assert_ne!(look(), first, "in a folder of the folder");
     }
 
     #[test]

@@ -121,6 +121,7 @@ mod tests {
             checksum: checksum.into(),
             version: None,
             header: Header::default(),
+            tool: crate::migrate::files::Tool::default(),
         }
     }
 

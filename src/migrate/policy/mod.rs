@@ -16,11 +16,11 @@ pub mod texts;
 
 use std::collections::HashSet;
 
-use crate::model::complaint::{Complaint, Rule};
+use crate::model::complaint::{Complaint, Rule, Weight};
 use crate::model::project::MigrationSpec;
 
 use super::checksums::Stored;
-use super::files::{Folder, MigrationFile};
+use super::files::{Folder, Format, MigrationFile};
 use super::sql;
 pub use merged::Base;
 pub use read::read;
@@ -80,5 +80,18 @@ pub fn without_false_ways_out(complaints: &mut [Complaint]) {
 /// All that is wrong with it beside what was merged.
 #[must_use]
 pub fn beside(read: &Read, base: &Base, dialects: &Dialects) -> Vec<Complaint> {
-    merged::compare(base, &read.folder, dialects)
+    let folder = &read.folder;
+    if folder.format != Format::Raw {
+        let what = format!(
+            "files in the layout of {} are not compared with what was merged",
+            folder.format.label()
+        );
+        return vec![Complaint::new(
+            Weight::Note,
+            Rule::Unchecked,
+            &folder.shown,
+            what,
+        )];
+    }
+    merged::compare(base, folder, dialects)
 }

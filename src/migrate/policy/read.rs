@@ -1,7 +1,7 @@
 //! Reading what the policy judges: the only part of it that opens files.
 
 use crate::migrate::checksums;
-use crate::migrate::files::{self, Order};
+use crate::migrate::files::{self, Options};
 use crate::migrate::parallel;
 use crate::model::fault::Fault;
 use crate::model::project::MigrationSpec;
@@ -19,8 +19,8 @@ pub fn read(spec: &MigrationSpec, dialects: Dialects) -> Result<Read, Fault> {
             spec.engine
         )));
     };
-    let order = Order::of(spec).map_err(Fault::config)?;
-    let folder = files::read(path, files::shown(spec), order, spec.pattern.as_deref())?;
+    let options = Options::of(spec).map_err(Fault::config)?;
+    let folder = options.way(spec).read(path, files::shown(spec))?;
     let texts = parallel::map(&folder.files, |file| dialects.read(file));
     let ledger =
         checksums::path(spec).map(|path| checksums::read(&path, &checksums::shown(spec, &path)));

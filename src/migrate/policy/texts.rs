@@ -122,13 +122,32 @@ pub fn judge(file: &MigrationFile, script: &Script) -> (Mode, Vec<Complaint>) {
         found.extend(unfit(file, script).as_ref().map(complaint));
         return (Mode::Batches(rows), found);
     }
-    let mode = script
-        .mode(file.header.transaction)
-        .unwrap_or_else(|problem| {
+    let (wish, said) = wish(file, script);
+    let mode = match (script.mode(wish), said) {
+        (Ok(Mode::Apart(_)), Some(said)) => Mode::Apart(said),
+        (Ok(mode), _) => mode,
+        (Err(problem), _) => {
             found.push(complaint(&problem));
             Mode::Together
-        });
+        }
+    };
     (mode, found)
+}
+
+/// What the file asks for, and in which words where they are another tool's.
+fn wish(file: &MigrationFile, script: &Script) -> (Option<Wish>, Option<String>) {
+    // Tools that add no transaction have files that bring their own.
+    let own = !file.tool.key.is_empty() && script.has_transaction();
+    match (file.header.transaction, file.header.said) {
+        (Some(Wish::Apart), Some(said)) => {
+            (Some(Wish::Apart), Some(format!("the file says {said}")))
+        }
+        (None, _) if own => {
+            let said = "the file has a transaction of its own";
+            (Some(Wish::Apart), Some(said.to_owned()))
+        }
+        (wish, _) => (wish, None),
+    }
 }
 
 /// Why a file that asks for batches cannot have them.
@@ -174,6 +193,7 @@ mod tests {
             checksum: String::new(),
             version: Some(1),
             header: Header::default(),
+            tool: crate::migrate::files::Tool::default(),
         }
     }
 

@@ -333,6 +333,12 @@ impl Script {
         hashing::hex(&hash.finalize())
     }
 
+    /// Whether the text begins or ends transactions itself.
+    #[must_use]
+    pub fn has_transaction(&self) -> bool {
+        self.control().is_some()
+    }
+
     fn control(&self) -> Option<&Statement> {
         self.statements
             .iter()

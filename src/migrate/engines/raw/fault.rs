@@ -167,6 +167,7 @@ mod tests {
             checksum: String::new(),
             version: Some(42),
             header: Header::default(),
+            tool: crate::migrate::files::Tool::default(),
         };
         of(&file, &script, sent, error, &spec(Path::new("db")))
     }

@@ -5,11 +5,13 @@
 //! statement by statement, with a row before each, and goes on at the statement
 //! that failed. Nothing runs that was not in the plan.
 
+mod adopt;
 mod baseline;
 mod catalogue;
 mod check;
 mod fault;
 mod forecast;
+mod ledger;
 mod plan;
 mod progress;
 mod repair;
@@ -26,11 +28,13 @@ use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
 use crate::ports::{Begun, Claim, Cx, Databases, Engine, Job};
 
-use super::super::files::Order;
+use super::super::files::Options;
 use source::Sources;
 
+pub use adopt::{Adopted, AdoptedRow, Adoption, Writing, adopt};
 pub use baseline::Baseline;
 pub use repair::{Choice, Finding, Outcome};
+
 /// The engine's id.
 pub const ID: &str = "raw";
 
@@ -118,11 +122,11 @@ impl Engine for Raw {
                     .to_owned(),
             );
         }
-        let order = match Order::of(spec) {
-            Ok(order) => order,
+        let options = match Options::of(spec) {
+            Ok(options) => options,
             Err(problem) => {
                 problems.push(problem);
-                Order::default()
+                return problems;
             }
         };
         let Some(path) = &spec.path else {
@@ -132,7 +136,7 @@ impl Engine for Raw {
         if spec.source == MigrationSource::Image {
             return problems;
         }
-        match self.sources.folder(spec, path, order) {
+        match self.sources.folder(spec, path, &options.way(spec)) {
             Ok(folder) => problems.extend(folder.problems.iter().map(ToString::to_string)),
             Err(fault) => problems.push(fault.to_string()),
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
+use crate::migrate::files::{Format, Options};
 use crate::migrate::rehearse::rehearsed;
 use crate::migrate::snapshot::{self, Standing};
 use crate::migrate::{select, words};
@@ -13,7 +14,8 @@ use crate::model::risk::Outlook;
 use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions, Who};
 
 use super::forecast::{self, Look};
-use super::source::{Read, Sources};
+use super::ledger::{self, Found};
+use super::source::{Read, Source, Sources};
 
 /// For opening a session, in a container too, and reading a small table.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,14 +32,24 @@ pub(super) async fn plan(
     let read = sources.read(cx, job, route.dialect).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
+    let known = match &read {
+        Read::Known(source, _) => Some(source.as_ref()),
+        Read::Awaited => None,
+    };
     let mut session = match unread {
         Some(_) => None,
         None => Some(answered(job.database, PATIENCE, open(databases, cx, job)).await?),
     };
-    let (rows, notes) = match &mut session {
-        Some(session) => answered(job.database, PATIENCE, look(session.as_mut(), job)).await?,
-        None => (vec![], vec![]),
+    let (found, notes) = match &mut session {
+        Some(session) => {
+            answered(job.database, PATIENCE, look(session.as_mut(), job, known)).await?
+        }
+        None => (Found::default(), vec![]),
     };
+    let rows = found.rows;
+    let format = Options::of(&job.database.migrations)
+        .map_err(Fault::config)?
+        .format;
     let plan = MigrationPlan {
         database: name.clone(),
         engine: super::ID.to_owned(),
@@ -47,7 +59,7 @@ pub(super) async fn plan(
         notes,
         unread,
         files: Files::Awaited,
-        schema_version: version(&rows),
+        schema_version: version(format.unwrap_or_default(), &rows),
         route: route.words,
         outlook: Outlook::default(),
     };
@@ -62,6 +74,7 @@ pub(super) async fn plan(
     let compared = drift::compare(&source.candidates, &rows, gaps);
     let selection = select::select(&compared.migrations, &source.order(), request);
     let mut refusals = source.problems.clone();
+    refusals.extend(found.refusals);
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
     let look = Look {
@@ -78,6 +91,7 @@ pub(super) async fn plan(
     };
     let outlook = answered(job.database, PATIENCE, filling).await?;
     Ok(MigrationPlan {
+        notes: [plan.notes, source.folder.notes.clone()].concat(),
         migrations,
         outlook,
         selected: selection.selected,
@@ -99,13 +113,14 @@ async fn open(
 async fn look(
     session: &mut dyn Database,
     job: &Job<'_>,
-) -> Result<(Vec<LedgerRow>, Vec<String>), Fault> {
-    let rows = session.rows(job.database.name.as_str()).await?;
-    let note = match rows {
-        Some(_) => drifted(job, snapshot::standing(session).await),
-        None => None,
+    source: Option<&Source>,
+) -> Result<(Found, Vec<String>), Fault> {
+    let found = ledger::read(session, job.database.name.as_str(), source).await?;
+    let note = match found.own {
+        true => drifted(job, snapshot::standing(session).await),
+        false => None,
     };
-    Ok((rows.unwrap_or_default(), Vec::from_iter(note)))
+    Ok((found, Vec::from_iter(note)))
 }
 
 /// That somebody else changed the schema is no reason to stop, and neither is
@@ -154,14 +169,10 @@ async fn answered<T>(
 }
 
 /// The highest number among the applied files.
-pub(super) fn version(rows: &[LedgerRow]) -> Option<i64> {
+pub(super) fn version(format: Format, rows: &[LedgerRow]) -> Option<i64> {
     rows.iter()
         .filter(|row| row.finished_at.is_some())
-        .filter_map(|row| {
-            crate::migrate::files::leading_number(&row.id)
-                .ok()
-                .flatten()
-        })
+        .filter_map(|row| format.version(&row.id))
         .max()
 }
 

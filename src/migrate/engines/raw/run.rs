@@ -24,7 +24,7 @@ use crate::migrate::sql::Mode;
 use super::check::{self, Work};
 use super::progress::Progress;
 use super::source::{Read, Source, Sources};
-use super::{fault, plan, steps};
+use super::{fault, ledger, plan, steps};
 use crate::migrate::engines::deadline::{self, Limit};
 
 /// For a look at the catalogue after the work.
@@ -59,10 +59,10 @@ pub(super) async fn begin<'a>(
                 .hint("name one with `--image` or `--release`"));
         };
         let mut session = Session::open(databases, cx, job, claim).await?;
-        let rows = session.rows().await?;
+        let rows = session.found(&source).await?;
         let work = agree(plan, &source, &rows, &session)?;
         let mut progress = Progress::new(plan);
-        progress.found(plan::version(&rows));
+        progress.found(plan::version(source.folder.format, &rows));
         Ok(Ready {
             source,
             session,
@@ -210,6 +210,19 @@ impl<'a> Session<'a> {
     }
 }
 
+impl Session<'_> {
+    /// What counts as applied, in the tool's own table too.
+    async fn found(&mut self, source: &Source) -> Result<Vec<LedgerRow>, Fault> {
+        let name = self.job.database.name.as_str();
+        let found = ledger::read(self.database.as_mut(), name, Some(source)).await?;
+        let refused = Fault::refused(format!("the migrations of `{name}` may not run"));
+        match found.refusals.is_empty() {
+            true => Ok(found.rows),
+            false => Err(found.refusals.into_iter().fold(refused, Fault::because)),
+        }
+    }
+}
+
 impl Ready<'_> {
     /// Keeps what the schema looks like now, after a failure that changed
     /// something too: the next look compares with it. Worth a warning where it
@@ -234,12 +247,16 @@ impl Ready<'_> {
 
     async fn go(&mut self, cx: &Cx) -> Result<(), Fault> {
         if self.session.lock_was_lost(cx).await? {
-            let rows = self.session.rows().await?;
+            let rows = self.session.found(&self.source).await?;
             self.work = agree(self.plan, &self.source, &rows, &self.session)?;
         }
         let (session, progress, source) = (&mut self.session, &mut self.progress, &self.source);
         let job = session.job;
         session.database.prepare().await?;
+        let native = match source.native {
+            Some(history) => Some(history.prepare(cx, session.database.as_mut()).await?),
+            None => None,
+        };
         let all = self.work.len();
         for (number, (index, work)) in (1..).zip(&self.work) {
             let index = *index;
@@ -253,6 +270,7 @@ impl Ready<'_> {
                 file,
                 script: &source.scripts[index],
                 candidate: &source.candidates[index],
+                native: native.as_ref(),
                 began,
             };
             let done = match work.clone() {
@@ -332,7 +350,7 @@ pub(super) fn look_again(job: &Job<'_>) -> String {
     )
 }
 
-fn writing(job: &Job<'_>, release: &str, waits: Duration) -> SessionOptions {
+pub(super) fn writing(job: &Job<'_>, release: &str, waits: Duration) -> SessionOptions {
     let spec = &job.database.migrations;
     SessionOptions {
         lock_timeout: waits,

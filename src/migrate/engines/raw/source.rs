@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::migrate::drift::Candidate;
-use crate::migrate::files::{self, Folder, MigrationFile, Order, Stamp};
+use crate::migrate::files::{self, Folder, MigrationFile, Options, Stamp, Table, Way};
+use crate::migrate::native::History;
 use crate::migrate::policy::{ledger, texts};
 use crate::migrate::sql::{self, Script};
 use crate::migrate::{checksums, compat, parallel};
@@ -29,6 +30,8 @@ pub(super) struct Source {
     pub(super) candidates: Vec<Candidate>,
     /// Why nothing may run, the folder's problems among them.
     pub(super) problems: Vec<String>,
+    /// Whose table is kept beside Stagecraft's own.
+    pub(super) native: Option<History>,
 }
 
 /// The files that are known, and whether they are those that will run.
@@ -99,9 +102,8 @@ impl Sources {
             }
         };
         let spec = &job.database.migrations;
-        let order = Order::of(spec).map_err(Fault::config)?;
-        let pattern = spec.pattern.as_deref();
-        Ok(files::of(entries, files::shown(spec), order, pattern))
+        let options = Options::of(spec).map_err(Fault::config)?;
+        Ok(options.way(spec).of(entries, files::shown(spec)))
     }
 
     /// An image's digest never means other files.
@@ -136,14 +138,15 @@ impl Sources {
     }
 
     fn checkout(&self, database: &DatabaseSpec) -> Result<Arc<Folder>, Fault> {
-        let order = Order::of(&database.migrations).map_err(Fault::config)?;
+        let options = Options::of(&database.migrations).map_err(Fault::config)?;
         let Some(path) = &database.migrations.path else {
             return Err(Fault::config(format!(
                 "`databases.{}.migrations` has no `path`",
                 database.name
             )));
         };
-        self.folder(&database.migrations, path, order)
+        let spec = &database.migrations;
+        self.folder(spec, path, &options.way(spec))
     }
 
     /// The checkout's folder, read again only where it looks different.
@@ -154,7 +157,7 @@ impl Sources {
         &self,
         spec: &MigrationSpec,
         path: &Path,
-        order: Order,
+        way: &Way<'_>,
     ) -> Result<Arc<Folder>, Fault> {
         let stamps = files::stamps(path);
         let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,8 +167,7 @@ impl Sources {
         {
             return Ok(Arc::clone(&read.folder));
         }
-        let folder = files::read(path, files::shown(spec), order, spec.pattern.as_deref())?;
-        let folder = Arc::new(folder);
+        let folder = Arc::new(way.read(path, files::shown(spec))?);
         known.retain(|read| read.spec != *spec);
         if let Some(stamps) = stamps {
             known.push(Checkout {
@@ -209,8 +211,17 @@ impl Source {
         problems.extend(against_ledger(spec, &folder, &candidates));
         // What stands in nobody's way is a check's to say.
         let stopping = problems.iter().filter(|problem| problem.is_violation());
-        let problems = stopping.map(ToString::to_string).collect();
+        let mut problems: Vec<String> = stopping.map(ToString::to_string).collect();
+        // Options that cannot be read stopped everything before.
+        let native = Options::of(spec)
+            .ok()
+            .filter(|options| options.table == Table::Native);
+        let native = native.and_then(|_| History::of(folder.format));
+        if let Some(native) = native {
+            problems.extend(native.objections(dialect, &folder.files));
+        }
         Self {
+            native,
             folder,
             scripts,
             candidates,

@@ -13,6 +13,7 @@ use chrono::{SecondsFormat, Utc};
 
 use crate::migrate::drift::Candidate;
 use crate::migrate::files::MigrationFile;
+use crate::migrate::native::Table;
 use crate::migrate::sql::{Mode, Script};
 use crate::model::fault::Fault;
 use crate::ports::{Cx, LedgerRow};
@@ -24,6 +25,8 @@ pub(super) struct Step<'a> {
     pub(super) file: &'a MigrationFile,
     pub(super) script: &'a Script,
     pub(super) candidate: &'a Candidate,
+    /// The tool's own table, where it is kept.
+    pub(super) native: Option<&'a Table>,
     pub(super) began: Instant,
 }
 
@@ -77,6 +80,21 @@ impl Step<'_> {
         row.checksum.clone_from(&self.file.checksum);
         row.normalised = self.candidate.normalised().to_owned();
         row.error = None;
+        let took = row.duration_ms.unwrap_or_default();
+        row.beside = self
+            .native
+            .map(|table| table.insert(self.file, took))
+            .unwrap_or_default();
+    }
+
+    /// The row once more, now that the time is known: it stands already.
+    fn measure(&self, row: &mut LedgerRow) {
+        self.finish(row);
+        let took = row.duration_ms.unwrap_or_default();
+        row.beside = self
+            .native
+            .map(|table| table.measured(self.file, took))
+            .unwrap_or_default();
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn run(cx: &Cx, session: &mut Session<'_>, step: &Step<'_>) -> 
     let error = match attempts(cx, session, step, &row).await? {
         Ok(()) => {
             if step.began.elapsed() >= WORTH_MEASURING {
-                step.finish(&mut row);
+                step.measure(&mut row);
                 remember(cx, session, &row).await;
             }
             return Ok(());
