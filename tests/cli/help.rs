@@ -116,7 +116,7 @@ fn every_command_has_a_page_of_the_manual() {
     shows!(sandbox.run("man pages"), @r#"
         exit 0
         --- stdout
-        wrote 31 pages into pages; read one with `man pages/stagecraft.1`
+        wrote 44 pages into pages; read one with `man pages/stagecraft.1`
         "#);
     let page = sandbox.read("pages/stagecraft-migrate-create.1");
     assert!(page.contains("Create a new migration file"), "{page}");
@@ -138,12 +138,25 @@ fn every_command_has_a_page_of_the_manual() {
         stagecraft-migrate-status.1
         stagecraft-migrate-reset.1
         stagecraft-migrate-create.1
+        stagecraft-migrate-schema.1
+        stagecraft-migrate-schema-dump.1
+        stagecraft-migrate-drift.1
+        stagecraft-migrate-rehearse.1
+        stagecraft-migrate-baseline.1
+        stagecraft-migrate-repair.1
+        stagecraft-migrate-check.1
+        stagecraft-migrate-adopt.1
         stagecraft-releases.1
         stagecraft-releases-list.1
         stagecraft-releases-show.1
         stagecraft-releases-mark-bad.1
         stagecraft-releases-rebuild.1
         stagecraft-rollback.1
+        stagecraft-backup.1
+        stagecraft-backup-create.1
+        stagecraft-backup-list.1
+        stagecraft-backup-restore.1
+        stagecraft-backup-prune.1
         stagecraft-restart.1
         stagecraft-maintenance.1
         stagecraft-maintenance-on.1
