@@ -50,7 +50,6 @@ const HOMES: &[(&str, &str)] = &[
     ("tokio_postgres", "database"),
     ("mysql_async", "database"),
     ("rusqlite", "database"),
-    ("rustix", "database"),
     ("squawk_syntax", "migrate"),
     ("squawk_linter", "migrate"),
     ("indicatif", "ui"),

@@ -63,7 +63,7 @@ fn a_plan_lists_what_is_pending_and_makes_no_database() {
           0001_notes.sql  pending  migrate_pre           1
           0002_body.sql   pending  migrate_pre           1
           2 migrations to run, 0 applied
-          plan id     5ab0b3ed08fc
+          plan id     d05b8bf7333b
         --- stderr
         nothing was changed, and no lock was taken (--dry-run)
         "#);
@@ -432,7 +432,7 @@ fn a_protected_environment_is_never_changed_without_approval() {
           health      looked at before the first change and after the last
           limits      main: waits 60s for another migrator and 5s for a lock (tried 11 times); cancels a statement after 15m, the whole after 30m
           undo        one that fails undoes itself; one that was applied is never taken back, by a rollback neither
-          plan id     c143d883d659
+          plan id     68dc5599c961
         --- stderr
         error: nobody approved the plan
           caused by: the environment is protected, and there is no terminal to ask at

@@ -30,7 +30,7 @@ async fn the_url_reaches_the_process_in_a_variable_and_only_where_it_is_needed()
     let plan = says(r#"{"migrations": []}"#);
     let other = says("{}");
     let project = project(&format!(
-        "echo \"$# ${{STAGECRAFT_DATABASE_URL-none}} $(pwd)\" >>told\ncase $q in *'\"call\":\"plan\"'*) {plan};; *) {other};; esac"
+        "case $q in *'\"call\":\"plan\"'*) echo \"$# ${{STAGECRAFT_DATABASE_URL-none}} $(pwd)\" >>told; {plan};; *) [ -z \"${{STAGECRAFT_DATABASE_URL-}}\" ] && {other};; esac"
     ));
     assert_eq!(project.problems().await, [] as [String; 0]);
     project.plan().await;
