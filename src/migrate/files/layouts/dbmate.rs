@@ -1,7 +1,7 @@
 //! dbmate: `<digits>_<name>.sql`, `-- migrate:up` and `-- migrate:down`.
 
 use super::section::{self, Up, Wrong};
-use super::{Label, Layout, Named, leading_number};
+use super::{Beside, Label, Layout, Named, leading_number};
 
 pub(super) struct Dbmate;
 
@@ -59,7 +59,7 @@ impl Layout for Dbmate {
         })
     }
 
-    fn beside(&self, _: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, _: &str) -> Option<Beside> {
         None
     }
 

@@ -2,7 +2,7 @@
 //! underscore without its hyphens, compared as text.
 
 use super::section::{Up, Wrong};
-use super::{Label, Layout, Named};
+use super::{Beside, Label, Layout, Named};
 
 pub(super) struct Diesel;
 
@@ -27,7 +27,7 @@ impl Layout for Diesel {
         Ok(Up::whole(text))
     }
 
-    fn beside(&self, name: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, name: &str) -> Option<Beside> {
         Some((format!("{name}/metadata.toml"), without_transaction))
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::section::{Up, Wrong};
-use super::{Label, Layout, Named, leading_number};
+use super::{Beside, Label, Layout, Named, leading_number};
 use crate::migrate::hashing;
 use crate::model::complaint::{Complaint, Rule};
 use crate::ports::Content;
@@ -58,7 +58,7 @@ impl Layout for Drizzle {
         Ok(Up::whole(&whole))
     }
 
-    fn beside(&self, _: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, _: &str) -> Option<Beside> {
         None
     }
 

@@ -2,7 +2,7 @@
 //! underscores. CRC-32 of the lines, as a signed number.
 
 use super::section::{Up, Wrong};
-use super::{Label, Layout, Named};
+use super::{Beside, Label, Layout, Named};
 use crate::migrate::crc32;
 
 pub(super) struct Flyway;
@@ -69,7 +69,7 @@ impl Layout for Flyway {
         }
     }
 
-    fn beside(&self, name: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, name: &str) -> Option<Beside> {
         Some((format!("{name}.conf"), without_transaction))
     }
 

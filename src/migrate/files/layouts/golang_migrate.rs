@@ -1,7 +1,7 @@
 //! golang-migrate: `<digits>_<name>.up.sql` and `.down.sql`.
 
 use super::section::{Up, Wrong};
-use super::{Label, Layout, Named, number_of, numbered};
+use super::{Beside, Label, Layout, Named, number_of, numbered};
 
 pub(super) struct GolangMigrate;
 
@@ -28,7 +28,7 @@ impl Layout for GolangMigrate {
         Ok(Up::whole(text))
     }
 
-    fn beside(&self, _: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, _: &str) -> Option<Beside> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! goose: `<digits>_<name>.sql`, `-- +goose Up` and `-- +goose Down`.
 
 use super::section::{self, Up, Wrong};
-use super::{Label, Layout, Named, number_of, numbered};
+use super::{Beside, Label, Layout, Named, number_of, numbered};
 
 pub(super) struct Goose;
 
@@ -77,7 +77,7 @@ impl Layout for Goose {
         })
     }
 
-    fn beside(&self, _: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, _: &str) -> Option<Beside> {
         None
     }
 

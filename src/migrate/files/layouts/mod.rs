@@ -145,6 +145,9 @@ pub(super) struct Label {
     pub(super) when: i64,
 }
 
+/// A file, and the words in it by which a migration runs without a transaction.
+pub(super) type Beside = (String, fn(&str) -> Option<&'static str>);
+
 /// One tool's way with files.
 pub(super) trait Layout: Sync {
     fn named(&self, name: &str) -> Named;
@@ -160,7 +163,7 @@ pub(super) trait Layout: Sync {
 
     /// The file beside a migration that may speak about transactions, and the
     /// words by which it says that it runs without one.
-    fn beside(&self, name: &str) -> Option<(String, fn(&str) -> Option<&'static str>)>;
+    fn beside(&self, name: &str) -> Option<Beside>;
 
     /// What the tool keeps to tell an edited file; empty where it keeps nothing.
     fn checksum(&self, label: &Label, bytes: &[u8]) -> String;

@@ -2,7 +2,7 @@
 //! `-- Down Migration`; without such a line the whole file goes up.
 
 use super::section::{self, Up, Wrong};
-use super::{Label, Layout, Named, number_of};
+use super::{Beside, Label, Layout, Named, number_of};
 
 pub(super) struct NodePgMigrate;
 
@@ -47,7 +47,7 @@ impl Layout for NodePgMigrate {
         Ok(Up::whole(&text))
     }
 
-    fn beside(&self, _: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, _: &str) -> Option<Beside> {
         None
     }
 

@@ -2,7 +2,7 @@
 //! the whole file.
 
 use super::section::{Up, Wrong};
-use super::{Label, Layout, Named, leading_number};
+use super::{Beside, Label, Layout, Named, leading_number};
 use crate::migrate::hashing;
 
 pub(super) struct Prisma;
@@ -26,7 +26,7 @@ impl Layout for Prisma {
         Ok(Up::whole(text))
     }
 
-    fn beside(&self, _: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, _: &str) -> Option<Beside> {
         None
     }
 

@@ -2,7 +2,7 @@
 //! ones; SipHash-1-3 of name, version and text.
 
 use super::section::{Up, Wrong};
-use super::{Label, Layout, Named};
+use super::{Beside, Label, Layout, Named};
 use crate::migrate::siphash;
 
 pub(super) struct Refinery;
@@ -38,7 +38,7 @@ impl Layout for Refinery {
         Ok(Up::whole(text))
     }
 
-    fn beside(&self, _: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, _: &str) -> Option<Beside> {
         None
     }
 

@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha384};
 
 use super::section::{Up, Wrong};
-use super::{Label, Layout, Named, number_of, numbered};
+use super::{Beside, Label, Layout, Named, number_of, numbered};
 use crate::migrate::hashing;
 
 pub(super) struct Sqlx;
@@ -36,7 +36,7 @@ impl Layout for Sqlx {
         Ok(up)
     }
 
-    fn beside(&self, _: &str) -> Option<(String, fn(&str) -> Option<&'static str>)> {
+    fn beside(&self, _: &str) -> Option<Beside> {
         None
     }
 
