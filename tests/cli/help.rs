@@ -116,11 +116,7 @@ fn every_command_has_a_page_of_the_manual() {
     shows!(sandbox.run("man pages"), @r#"
         exit 0
         --- stdout
-<<<<<<< .merge_file_jIOAh7
-        wrote 43 pages into pages; read one with `man pages/stagecraft.1`
-=======
         wrote 44 pages into pages; read one with `man pages/stagecraft.1`
->>>>>>> .merge_file_pl80tv
         "#);
     let page = sandbox.read("pages/stagecraft-migrate-create.1");
     assert!(page.contains("Create a new migration file"), "{page}");
@@ -149,10 +145,7 @@ fn every_command_has_a_page_of_the_manual() {
         stagecraft-migrate-baseline.1
         stagecraft-migrate-repair.1
         stagecraft-migrate-check.1
-<<<<<<< .merge_file_jIOAh7
-=======
         stagecraft-migrate-adopt.1
->>>>>>> .merge_file_pl80tv
         stagecraft-releases.1
         stagecraft-releases-list.1
         stagecraft-releases-show.1
