@@ -317,7 +317,7 @@ fn a_rehearsal_runs_on_a_copy_and_is_the_basis_of_the_next_plan() {
         0
     );
     let plan = sandbox.run("migrate plan --env prod");
-    assert!(plan.stdout.contains(" ms on a copy"), "{plan}");
+    assert!(plan.stdout.contains("measured by a rehearsal"), "{plan}");
 
     // What would fail there fails here first, and only here.
     sqlite(&sandbox)
