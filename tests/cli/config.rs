@@ -222,8 +222,8 @@ fn engines_judge_their_folders_options_and_files_in_every_environment_at_once() 
         exit 10
         --- stderr
         error: 3 problems with the migrations
-          caused by: database `main`: by name `10_second.sql` runs before `9_first.sql`, by number it would be the other way round: give all numbers the same width, or set `options: { order: numeric }`
-          caused by: database `audit`: `options`: unknown field `ordre`, expected `order`
+          caused by: database `main`: `db/main/10_second.sql`: by name `10_second.sql` runs before `9_first.sql`, by number it would be the other way round; give all numbers the same width, or set `options: { order: numeric }`
+          caused by: database `audit`: `options`: unknown field `ordre`, expected one of `order`, `format`, `table`
           caused by: database `audit`: cannot read the migrations in `db/audit`: No such file or directory (os error 2)
 
         state: nothing was changed

@@ -191,7 +191,7 @@ fn whoever_has_to_approve_sees_what_is_pending_what_may_happen_and_what_guards_i
           health      looked at before the first change and after the last
           limits      main: waits 60s for another migrator and 5s for a lock (tried 11 times); cancels a statement after 15m, the whole after 30m
           undo        one that fails undoes itself, except `0003_tags.sql`, which leaves the statements before the failing one; one that was applied is never taken back, by a rollback neither
-          plan id     f3d231fbb964
+          plan id     cb755ab84eb0
         --- stderr
         error: nobody approved the plan
           caused by: the environment is protected, and there is no terminal to ask at
@@ -378,7 +378,10 @@ fn in_dev_mode_a_file_may_run_before_it_is_committed() {
     let run = sandbox.run("migrate run --env play");
     assert_eq!(run.code, 0, "{run}");
     assert_eq!(
-        count(&sandbox, "select count(*) from stagecraft_migrations"),
+        count(
+            &sandbox,
+            "select count(*) from stagecraft_migrations where database_name = 'main'"
+        ),
         2
     );
 }
@@ -398,7 +401,10 @@ fn a_reset_is_refused_where_the_mode_is_deploy() {
         hint: where losing every row is no harm, set `mode: dev` for it in the configuration file
         "#);
     assert_eq!(
-        count(&sandbox, "select count(*) from stagecraft_migrations"),
+        count(
+            &sandbox,
+            "select count(*) from stagecraft_migrations where database_name = 'main'"
+        ),
         2
     );
 }
@@ -447,7 +453,10 @@ fn a_reset_drops_everything_and_applies_all_again() {
         "select count(*) from sqlite_schema where name in ('by \"hand', 'seen', 't', 'words')";
     assert_eq!(count(&sandbox, left), 0);
     assert_eq!(
-        count(&sandbox, "select count(*) from stagecraft_migrations"),
+        count(
+            &sandbox,
+            "select count(*) from stagecraft_migrations where database_name = 'main'"
+        ),
         2
     );
     let evidence = evidence(&sandbox);

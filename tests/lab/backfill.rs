@@ -238,7 +238,10 @@ fn a_rehearsal_on_postgres_copies_the_database_unless_somebody_is_connected() {
         text.contains("main  1 migration on a copy (about "),
         "{text}"
     );
-    assert!(shop.does("migrate plan").contains("measured by a rehearsal"));
+    assert!(
+        shop.does("migrate plan")
+            .contains("measured by a rehearsal")
+    );
     let left = shop.scratch.admin(
         "SELECT count(*) FROM pg_database WHERE datname LIKE 'stagecraft_rehearse_%' AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.application_name = 'stagecraft/' || datname)",
     );

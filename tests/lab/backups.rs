@@ -186,7 +186,7 @@ fn both_servers_are_copied_proved_and_restored() {
         let id = shop.backed_up("--prove");
         assert_eq!(
             shop.databases(),
-            [shop.scratch.name.clone()],
+            std::slice::from_ref(&shop.scratch.name),
             "the scratch database is gone"
         );
         assert!(shop.listed("prod")[0]["proved_at"].is_string());

@@ -165,7 +165,7 @@ impl Shop {
             }
         };
         assert_eq!(self.sql(indexes), (MIGRATIONS / 5).to_string(), "{when}");
-        let rows = "select count(*) from stagecraft_migrations where finished_at is not null and statements_done = statements_total";
+        let rows = "select count(*) from stagecraft_migrations where database_name = 'main' and finished_at is not null and statements_done = statements_total";
         assert_eq!(self.sql(rows), MIGRATIONS.to_string(), "{when}");
         let level = self.sandbox.run("migrate plan --env prod --exit-code");
         assert_eq!(level.code, 0, "{when}: {level}");
@@ -201,7 +201,7 @@ fn killed_at_many_moments(kind: Kind) {
         let later = Duration::from_millis((kill as u64 * 37) % 61);
         std::thread::sleep(later);
         going.is_killed();
-        let left = "select count(*) from stagecraft_migrations where finished_at is not null";
+        let left = "select count(*) from stagecraft_migrations where database_name = 'main' and finished_at is not null";
         let done = match kill {
             0 => String::new(),
             _ => shop.sql(left),

@@ -9,6 +9,7 @@ use stagecraft::model::migration::{Migration, MigrationPlan};
 use stagecraft::model::risk::{Blocks, Grade, Lock, Remark, Work};
 
 use crate::support::database::{Kind, Scratch, Seen, mysql, psql};
+use crate::support::lab::says;
 use crate::support::migrations::Project;
 
 fn server(kind: Kind) -> (Scratch, Project, String) {
@@ -216,7 +217,9 @@ async fn adding_a_column_to_a_busy_table_stalls_nobody_for_200_ms() {
     over.store(true, Ordering::Relaxed);
     let (readers, writers, control) = tokio::join!(readers, writers, control);
     let (readers, writers, control) = (readers.unwrap(), writers.unwrap(), control.unwrap());
-    println!("took {took:?}; readers {readers:?}, writers {writers:?}, control {control:?}");
+    says(&format!(
+        "took {took:?}; readers {readers:?}, writers {writers:?}, control {control:?}"
+    ));
     assert_eq!(
         ran.results(),
         ["0001_note.sql applied"],
@@ -258,7 +261,7 @@ async fn an_index_is_built_by_itself_while_others_write() {
     let ran = project.run_plans(&[plan]).await;
     over.store(true, Ordering::Relaxed);
     let (writers, control) = (writers.await.unwrap(), control.await.unwrap());
-    println!("writers {writers:?}, control {control:?}");
+    says(&format!("writers {writers:?}, control {control:?}"));
     assert_eq!(
         ran.results(),
         ["0001_index.sql applied"],

@@ -90,10 +90,10 @@ impl Vault {
             return Ok(hands);
         }
         if let Some(found) = route::container(cx, &*self.runner, job.host, name).await? {
-            if let Some(address) = &found.address {
-                if let Target::Tcp(host, port) = target(server, address) {
-                    (hands.host, hands.port) = (host, port);
-                }
+            if let Some(address) = &found.address
+                && let Target::Tcp(host, port) = target(server, address)
+            {
+                (hands.host, hands.port) = (host, port);
             }
             hands.container = Some(found);
         } else if matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1") {

@@ -122,13 +122,10 @@ impl Engine for Raw {
                     .to_owned(),
             );
         }
-        let options = match Options::of(spec) {
-            Ok(options) => options,
-            Err(problem) => {
-                problems.push(problem);
-                return problems;
-            }
-        };
+        let options = Options::of(spec).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Options::default()
+        });
         let Some(path) = &spec.path else {
             return problems;
         };
