@@ -243,3 +243,40 @@ fn the_top_level_holds_what_it_should_and_nothing_else() {
     ];
     assert_eq!(names, expected);
 }
+
+/// Every number of sections C and D stands in `tests/requirements.md`, and what
+/// is named there exists.
+#[test]
+fn every_requirement_of_migrations_is_tested_or_replaced() {
+    let text = fs::read_to_string(root().join("tests/requirements.md")).unwrap();
+    let mut known = BTreeMap::new();
+    let mut wrong = vec![];
+    for line in text.lines().filter_map(|line| line.strip_prefix("- ")) {
+        let (number, says) = line.split_once(": ").unwrap();
+        if known.insert(number.to_owned(), ()).is_some() {
+            wrong.push(format!("{number} stands twice"));
+        }
+        let tests = says
+            .split(|c: char| c == ',' || c == ';' || c.is_whitespace())
+            .filter(|word| word.contains("::") && word.contains(".rs"));
+        let mut named = 0;
+        for test in tests {
+            let (file, name) = test.split_once("::").unwrap();
+            let source = fs::read_to_string(root().join(file)).unwrap_or_default();
+            if !source.contains(&format!("fn {name}(")) {
+                wrong.push(format!("{number}: there is no {test}"));
+            }
+            named += 1;
+        }
+        if named == 0 && !says.contains("DESIGN ") {
+            wrong.push(format!("{number} names neither a test nor the design"));
+        }
+    }
+    for (section, last) in [("C", 42), ("D", 86)] {
+        let missing = (1..=last)
+            .map(|number| format!("{section}{number}"))
+            .filter(|number| !known.contains_key(number));
+        wrong.extend(missing.map(|number| format!("{number} is missing")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -221,6 +221,10 @@ impl Running<'_> {
     }
 
     /// Kills it without warning.
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "a sentence of a test, not a question"
+    )]
     pub(crate) fn is_killed(mut self) {
         let _ = self.child.kill();
         self.child.wait().expect("it is gone");
