@@ -231,7 +231,9 @@ impl All {
         if !asked || self.which != Which::Configured {
             return Ok(Seen::default());
         }
-        let at: Vec<_> = entries.map(|entry| (&entry.job, entry.plan)).collect();
+        // Where the tool alone connects, its database may be of any kind.
+        let ours = entries.filter(|entry| entry.engine.needs().connection);
+        let at: Vec<_> = ours.map(|entry| (&entry.job, entry.plan)).collect();
         let seen = health::look(cx, self.tools.databases.as_ref(), &at, moment).await?;
         health::tell(cx, &seen);
         Ok(seen)
