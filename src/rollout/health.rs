@@ -14,6 +14,8 @@ use crate::ports::{Answer, ContainerRunner, Cx, Probe};
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 /// A container without a check must live this long to count as started.
 const STAYS_UP: Duration = Duration::from_secs(1);
+/// How long one that was restarted is awaited at its next end.
+const ENDS_AGAIN: Duration = Duration::from_secs(3);
 const LOG_LINES: usize = 20;
 
 /// Returns once the container is healthy.
@@ -61,6 +63,7 @@ pub(super) async fn wait(
             Answer::Unhealthy(answer) => last = answer,
         }
         if let Some(ended) = ended {
+            let now = at_its_end(cx, runner, host, container, now).await?;
             return Err(explain(cx, runner, host, container, now.as_ref(), &ended, &last).await);
         }
         if Instant::now() >= deadline {
@@ -76,6 +79,26 @@ pub(super) async fn wait(
         }
         pause = (pause * 2).min(health.interval);
     }
+}
+
+/// As it is when it has ended: while the engine restarts it, it has forgotten
+/// the exit code, and that the memory ran out.
+async fn at_its_end(
+    cx: &Cx,
+    runner: &dyn ContainerRunner,
+    host: &HostAddress,
+    container: &Container,
+    mut now: Option<Container>,
+) -> Result<Option<Container>, Fault> {
+    let deadline = Instant::now() + ENDS_AGAIN;
+    while now.as_ref().is_some_and(Container::running) && Instant::now() < deadline {
+        tokio::select! {
+            () = cx.token().cancelled() => return Err(Fault::interrupted()),
+            () = tokio::time::sleep(FIRST_PAUSE) => {}
+        }
+        now = runner.inspect(cx, host, &container.name).await?;
+    }
+    Ok(now)
 }
 
 /// Why it cannot become healthy any more, in words. `then` is how it was when
