@@ -37,9 +37,10 @@ impl Site<'_> {
         }
     }
 
-    /// `shop_restore_20261121141316`.
+    /// `shop_restore_20261121141316042`: with milliseconds, because two restores
+    /// of a small database fit into one second.
     pub(super) fn named(&self, word: &str) -> String {
-        let end = format!("_{word}_{}", Utc::now().format("%Y%m%d%H%M%S"));
+        let end = format!("_{word}_{}", Utc::now().format("%Y%m%d%H%M%S%3f"));
         let mut name = self.live();
         while name.len() + end.len() > NAME_LENGTH {
             name.pop();
