@@ -3,7 +3,7 @@
 //!
 //! A refusal says what stands where and how to mend it; nothing is guessed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::compat::Compat;
 use crate::model::migration::{AppliedBy, Migration, MigrationState};
@@ -74,12 +74,15 @@ pub struct Compared {
 pub fn compare(files: &[Candidate], rows: &[LedgerRow], gaps: Gaps) -> Compared {
     let by_id: HashMap<&str, &LedgerRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
     let mut compared = Compared::default();
+    let names: HashSet<&str> = files.iter().map(|file| file.id.as_str()).collect();
+    let overtaken = overtaken(files, &by_id);
     let mut pending = vec![];
-    for (index, file) in files.iter().enumerate() {
+    for (file, after) in files.iter().zip(overtaken) {
         let state = match by_id.get(file.id.as_str()) {
             Some(row) => known(file, row, &mut compared.refusals),
-            None => match overtaken(file, &files[index + 1..], &by_id) {
+            None => match after {
                 Some(after) => {
+                    let after = after.to_owned();
                     if gaps == Gaps::Refuse {
                         compared.refusals.push(out_of_order(&file.id, &after));
                     }
@@ -95,7 +98,7 @@ pub fn compare(files: &[Candidate], rows: &[LedgerRow], gaps: Gaps) -> Compared 
         }
     }
     for row in rows {
-        if !files.iter().any(|file| file.id == row.id) {
+        if !names.contains(row.id.as_str()) {
             compared.refusals.push(format!(
                 "`{}` was {} and its file is gone: bring it back (`git log --diff-filter=D -- '*{}'` finds it)",
                 row.id,
@@ -143,21 +146,29 @@ fn known(file: &Candidate, row: &LedgerRow, refusals: &mut Vec<String>) -> Migra
     }
 }
 
-/// The later migration that is applied although this one is not. One that runs
-/// after the rollout is rightly overtaken by those that run before it.
-fn overtaken(
-    file: &Candidate,
-    later: &[Candidate],
+/// For each file the next later one that is applied. One that runs after the
+/// rollout is rightly overtaken by those that run before it. One walk from the
+/// end: a folder may hold ten thousand files.
+fn overtaken<'a>(
+    files: &'a [Candidate],
     rows: &HashMap<&str, &LedgerRow>,
-) -> Option<String> {
-    later
-        .iter()
-        .find(|other| {
-            let waits = file.strategy == MigrationStrategy::PostDeploy
-                && other.strategy == MigrationStrategy::PreDeploy;
-            rows.contains_key(other.id.as_str()) && !waits
-        })
-        .map(|other| other.id.clone())
+) -> Vec<Option<&'a str>> {
+    let (mut any, mut after_rollout) = (None, None);
+    let mut overtaken: Vec<Option<&str>> = vec![];
+    for file in files.iter().rev() {
+        overtaken.push(match file.strategy {
+            MigrationStrategy::PreDeploy | MigrationStrategy::Manual => any,
+            MigrationStrategy::PostDeploy => after_rollout,
+        });
+        if rows.contains_key(file.id.as_str()) {
+            any = Some(file.id.as_str());
+            if file.strategy != MigrationStrategy::PreDeploy {
+                after_rollout = any;
+            }
+        }
+    }
+    overtaken.reverse();
+    overtaken
 }
 
 fn out_of_order(id: &str, after: &str) -> String {
