@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::migrate::files::Format;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
@@ -59,6 +60,10 @@ impl Tool for Prisma {
             }
         }
         found
+    }
+
+    fn format(&self) -> Option<Format> {
+        Some(Format::Prisma)
     }
 
     fn is(&self, file: &File, row: &Recorded) -> bool {

@@ -11,12 +11,13 @@ mod files;
 mod options;
 mod plan;
 mod run;
+mod statements;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::migrate::files::shown;
+use crate::migrate::files::{Format, shown};
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
@@ -41,6 +42,9 @@ pub(super) trait Tool: Send + Sync {
 
     /// The migrations among what lies in the folder, in the tool's order.
     fn files(&self, entries: &[FolderEntry], shown: &str) -> Found;
+
+    /// How its SQL files are read; nothing where all are code.
+    fn format(&self) -> Option<Format>;
 
     /// Whether a row is about a file.
     fn is(&self, file: &File, row: &Recorded) -> bool;
