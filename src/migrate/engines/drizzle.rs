@@ -134,9 +134,14 @@ impl Tool for Drizzle {
     /// No flag of Drizzle's would run it.
     fn late(&self, file: &File, after: &str, _: Gaps) -> Option<String> {
         Some(format!(
-            "`{}` is not applied, and Drizzle would skip it for ever without a word: its time in `{JOURNAL}` (`when`) is not later than that of `{after}`, which is applied: give it the time of now, `node -p 'Date.now()'`",
-            file.id
+            "`{}` is not applied, and its time in `{JOURNAL}` (`when`) is not later than that of `{after}`, which is applied, {}: give it the time of now, `node -p 'Date.now()'`",
+            file.id,
+            self.about_late()
         ))
+    }
+
+    fn about_late(&self) -> &'static str {
+        "so Drizzle would skip it for ever without a word"
     }
 
     fn about_missing(&self) -> &'static str {

@@ -11,8 +11,8 @@ use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
-use super::framework::{File, Found, Framework, Gaps, Options, Tool, by_place};
-use super::tables::{self, Recorded, Records, Table};
+use super::framework::{Found, Framework, Gaps, Options, Tool};
+use super::tables::{self, Records, Table};
 
 const SUFFIXES: [&str; 7] = ["js", "cjs", "mjs", "ts", "cts", "mts", "sql"];
 
@@ -72,22 +72,8 @@ impl Tool for NodePgMigrate {
         found
     }
 
-    fn is(&self, file: &File, row: &Recorded) -> bool {
-        file.id == row.id
-    }
-
-    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String> {
-        by_place(self, at, files, records)
-    }
-
-    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String> {
-        match gaps {
-            Gaps::Allow => None,
-            Gaps::Refuse => Some(format!(
-                "`{}` is pending, but `{after}` after it is applied already, so node-pg-migrate would refuse to run: give it a later time, or run it all the same with `--allow-out-of-order` (`--no-check-order`)",
-                file.id
-            )),
-        }
+    fn about_late(&self) -> &'static str {
+        "which node-pg-migrate refuses to run without `--no-check-order`"
     }
 
     fn about_missing(&self) -> &'static str {

@@ -10,8 +10,8 @@ use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
-use super::framework::{File, Found, Framework, Gaps, Options, Tool, by_place};
-use super::tables::{self, Recorded, Records, Table};
+use super::framework::{Found, Framework, Gaps, Options, Tool};
+use super::tables::{self, Records, Table};
 
 const INSIDE: &str = "migration.sql";
 
@@ -61,22 +61,8 @@ impl Tool for Prisma {
         found
     }
 
-    fn is(&self, file: &File, row: &Recorded) -> bool {
-        file.id == row.id
-    }
-
-    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String> {
-        by_place(self, at, files, records)
-    }
-
-    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String> {
-        match gaps {
-            Gaps::Allow => None,
-            Gaps::Refuse => Some(format!(
-                "`{}` is pending, but `{after}` after it is applied already: give it a later time, or run it all the same with `--allow-out-of-order`",
-                file.id
-            )),
-        }
+    fn about_late(&self) -> &'static str {
+        "which Prisma would not mind"
     }
 
     fn about_missing(&self) -> &'static str {

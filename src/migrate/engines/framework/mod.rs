@@ -23,7 +23,7 @@ use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
 use crate::ports::{Begun, Claim, Cx, Database, Databases, Dialect, Engine, FolderEntry, Job};
 
 use super::tables::{Recorded, Records, Table};
-pub(super) use compare::{Gaps, by_place};
+pub(super) use compare::Gaps;
 pub(super) use files::{File, Found};
 pub(super) use options::Options;
 
@@ -43,14 +43,32 @@ pub(super) trait Tool: Send + Sync {
     fn files(&self, entries: &[FolderEntry], shown: &str) -> Found;
 
     /// Whether a row is about a file.
-    fn is(&self, file: &File, row: &Recorded) -> bool;
+    fn is(&self, file: &File, row: &Recorded) -> bool {
+        file.id == row.id
+    }
 
     /// What is applied already although it comes after this pending file: its
     /// name for people.
-    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String>;
+    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String> {
+        let applied = |file: &&File| records.rows.iter().any(|row| self.is(file, row));
+        let later = files[at + 1..].iter().find(applied);
+        later.map(|file| file.id.clone())
+    }
 
     /// Why a file that was overtaken must not run; `None`: it may.
-    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String>;
+    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String> {
+        match gaps {
+            Gaps::Allow => None,
+            Gaps::Refuse => Some(format!(
+                "`{}` is pending, but `{after}` after it is applied already, {}: give it a later time, or run it all the same with `--allow-out-of-order`",
+                file.id,
+                self.about_late()
+            )),
+        }
+    }
+
+    /// What the tool makes of a file that was overtaken.
+    fn about_late(&self) -> &'static str;
 
     /// What the tool makes of a row without a file.
     fn about_missing(&self) -> &'static str;
