@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::migrate::hashing;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
+use crate::model::secret::Secret;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
 use super::framework::{File, Found, Framework, Gaps, Options, Tool};
@@ -42,8 +43,8 @@ impl Tool for Drizzle {
         "drizzle"
     }
 
-    fn speaks(&self, _: Dialect) -> bool {
-        true
+    fn speaks(&self) -> &'static [Dialect] {
+        &[Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite]
     }
 
     fn table(&self, options: &Options, dialect: Dialect) -> Table {
@@ -114,6 +115,11 @@ impl Tool for Drizzle {
             }
         }
         found
+    }
+
+    /// Its own configuration names the database, and its journal binds none.
+    fn mismatch(&self, _: &[FolderEntry], _: Dialect, _: &Secret) -> Vec<String> {
+        vec![]
     }
 
     /// Its time finds a file; by its hash it is known under another time.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
+use crate::model::secret::Secret;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
 use super::framework::{Found, Framework, Gaps, Options, Tool};
@@ -29,8 +30,8 @@ impl Tool for Knex {
         "knex"
     }
 
-    fn speaks(&self, _: Dialect) -> bool {
-        true
+    fn speaks(&self) -> &'static [Dialect] {
+        &[Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite]
     }
 
     fn table(&self, options: &Options, _: Dialect) -> Table {
@@ -52,6 +53,11 @@ impl Tool for Knex {
         }
         found.files.sort_by(|a, b| a.id.cmp(&b.id));
         found
+    }
+
+    /// Its own configuration names the database.
+    fn mismatch(&self, _: &[FolderEntry], _: Dialect, _: &Secret) -> Vec<String> {
+        vec![]
     }
 
     fn about_late(&self) -> &'static str {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::migrate::files::shown;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
+use crate::model::secret::Secret;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
 use super::framework::{Found, Framework, Gaps, Options, Tool};
@@ -29,8 +30,8 @@ impl Tool for NodePgMigrate {
         "node-pg-migrate"
     }
 
-    fn speaks(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::Postgres
+    fn speaks(&self) -> &'static [Dialect] {
+        &[Dialect::Postgres]
     }
 
     fn table(&self, options: &Options, _: Dialect) -> Table {
@@ -70,6 +71,11 @@ impl Tool for NodePgMigrate {
             .files
             .sort_by_cached_key(|file| (moment(&file.id), file.id.clone()));
         found
+    }
+
+    /// It takes the same URL.
+    fn mismatch(&self, _: &[FolderEntry], _: Dialect, _: &Secret) -> Vec<String> {
+        vec![]
     }
 
     fn about_late(&self) -> &'static str {

@@ -20,6 +20,7 @@ use crate::migrate::files::shown;
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
+use crate::model::secret::Secret;
 use crate::ports::{Begun, Claim, Cx, Database, Databases, Dialect, Engine, FolderEntry, Job};
 
 use super::tables::{Recorded, Records, Table};
@@ -32,7 +33,8 @@ pub(super) use options::Options;
 pub(super) trait Tool: Send + Sync {
     fn id(&self) -> &'static str;
 
-    fn speaks(&self, dialect: Dialect) -> bool;
+    /// The kinds of database that it works with.
+    fn speaks(&self) -> &'static [Dialect];
 
     /// Its table under these options.
     fn table(&self, options: &Options, dialect: Dialect) -> Table;
@@ -41,6 +43,10 @@ pub(super) trait Tool: Send + Sync {
 
     /// The migrations among what lies in the folder, in the tool's order.
     fn files(&self, entries: &[FolderEntry], shown: &str) -> Found;
+
+    /// Why the tool would not take this database, or would take another one,
+    /// for what lies in the folder.
+    fn mismatch(&self, entries: &[FolderEntry], dialect: Dialect, url: &Secret) -> Vec<String>;
 
     /// Whether a row is about a file.
     fn is(&self, file: &File, row: &Recorded) -> bool {
@@ -79,12 +85,55 @@ pub(super) trait Tool: Send + Sync {
     /// Its production command, to be run where the image works.
     fn command(&self, database: &DatabaseSpec, options: &Options, gaps: Gaps) -> Vec<String>;
 
+    /// Why what a migration did before it failed stays in such a database;
+    /// `None`: it is taken back.
+    fn keeps(&self, dialect: Dialect) -> Option<&'static str> {
+        match dialect {
+            Dialect::Postgres | Dialect::Sqlite => None,
+            Dialect::Mysql => Some("MySQL commits each change of the schema at once"),
+        }
+    }
+
     /// Its documented repair, after a failure of `id`: whole sentences with
     /// commands in backticks.
     fn repair(&self, id: &str) -> Vec<String>;
 
     /// The repair of its own lock, where it has one that can stay behind.
     fn unlock(&self) -> Option<&'static str>;
+}
+
+/// Refuses a kind of database that the tool does not work with.
+fn spoken(tool: &dyn Tool, job: &Job<'_>, dialect: Dialect) -> Result<(), Fault> {
+    if tool.speaks().contains(&dialect) {
+        return Ok(());
+    }
+    let spoken: Vec<String> = tool.speaks().iter().map(ToString::to_string).collect();
+    Err(Fault::config(format!(
+        "{} works with {} alone, and `{}` is {dialect}",
+        tool.id(),
+        spoken.join(" and "),
+        job.database.name
+    ))
+    .state("nothing was changed")
+    .hint("choose another engine for it, or see what its connection URL names"))
+}
+
+/// The tool's migrations, with everything that stands against them.
+async fn found(
+    tool: &dyn Tool,
+    job: &Job<'_>,
+    dialect: Dialect,
+    entries: &[FolderEntry],
+) -> Result<Found, Fault> {
+    let database = job.database;
+    let mut found = tool.files(entries, shown(&database.migrations));
+    let direct = database.direct_connection_env.as_ref();
+    if let Some(variable) = direct.or(database.connection_env.as_ref()) {
+        let url = job.values.get(variable).await?;
+        let problems = tool.mismatch(entries, dialect, &url);
+        found.problems.extend(problems);
+    }
+    Ok(found)
 }
 
 /// The engine of one tool.
