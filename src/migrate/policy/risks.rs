@@ -29,7 +29,7 @@ pub fn new_files(read: &Read, base: &Base, dialect: Dialect, blocking: Safety) -
         .iter()
         .filter(|file| !merged.contains(file.name.as_str()))
         .filter_map(|file| {
-            let script = sql::read(dialect, &file.text);
+            let script = file.script(dialect);
             let (mode, problems) = texts::judge(file, &script);
             problems.is_empty().then_some((file, script, mode))
         })

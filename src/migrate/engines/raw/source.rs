@@ -185,7 +185,7 @@ impl Source {
         let spec = &database.migrations;
         let mut problems = folder.problems.clone();
         let apart = parallel::map(&folder.files, |file| {
-            let script = sql::read(dialect, &file.text);
+            let script = file.script(dialect);
             let (mode, problems) = texts::judge(file, &script);
             let candidate = Candidate {
                 id: file.name.clone(),
