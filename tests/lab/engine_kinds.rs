@@ -296,6 +296,28 @@ async fn prisma_s_table_is_read_as_its_own_engine_writes_it() {
     }
 }
 
+/// D10, D73: a reset takes the tools' own tables away too, so that they begin
+/// anew.
+#[tokio::test]
+async fn after_a_reset_every_tool_begins_anew() {
+    for (tool, on) in [
+        (Tool::Drizzle, On::Postgres),
+        (Tool::Knex, On::Mysql),
+        (Tool::Prisma, On::Sqlite),
+    ] {
+        let with = Tried::new(tool, on);
+        let project = with.project();
+        with.write(&project, 1, Work::Good);
+        project.run().await.outcome.unwrap();
+        project.empty().await;
+        assert!(!with.happened(&project, 1));
+        let plan = project.plan().await;
+        assert_eq!(states(&plan), [format!("{} pending", with.id(1))]);
+        project.run_plans(&[plan]).await.outcome.unwrap();
+        assert!(with.happened(&project, 1));
+    }
+}
+
 #[tokio::test]
 async fn node_pg_migrate_says_that_it_works_with_postgresql_alone() {
     for (on, kind) in [(On::Mysql, "MySQL"), (On::Sqlite, "SQLite")] {

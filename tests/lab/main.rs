@@ -32,6 +32,7 @@ mod cut_off;
 mod database;
 mod deploys;
 mod edge;
+mod engine_dev;
 mod engine_kinds;
 mod engines;
 mod fingerprints;

@@ -3,10 +3,13 @@
 //!
 //! What runs here is the tool's own command as a process of this machine, on the
 //! lab's PostgreSQL and MariaDB and on SQLite files. Two things are not to be
-//! had without a network, and so are not run: Prisma's own engines (it works
-//! through a driver instead, which there is for PostgreSQL and SQLite; on MySQL
-//! its table is made by hand), and drivers whose binaries do not come from npm
-//! (SQLite is opened by libsql, which has the interface of better-sqlite3).
+//! had without a network, and so are not run:
+//!
+//! - Prisma's own engines. It works through a driver instead, with its engine for
+//!   PostgreSQL and SQLite that npm carries: `migrate deploy`, `status` and
+//!   `resolve` do, `migrate dev` does not, and MySQL is not in it at all.
+//! - Drivers whose binaries do not come from npm: SQLite is opened by libsql,
+//!   which has the interface of better-sqlite3.
 
 use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt;

@@ -164,6 +164,21 @@ impl Tool for Drizzle {
             .to_vec()
     }
 
+    /// It compares the schema of the checkout with its newest snapshot, and makes
+    /// nothing where they are alike.
+    fn creates(&self, _: &DatabaseSpec, name: &str) -> Vec<String> {
+        [
+            "npx",
+            "--no-install",
+            "drizzle-kit",
+            "generate",
+            "--name",
+            name,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
     /// A failure undoes the whole run, and it prints no reason.
     fn repair(&self, _: &str) -> Vec<String> {
         vec![]

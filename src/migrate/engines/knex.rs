@@ -78,6 +78,12 @@ impl Tool for Knex {
             .to_vec()
     }
 
+    fn creates(&self, _: &DatabaseSpec, name: &str) -> Vec<String> {
+        ["npx", "--no-install", "knex", "migrate:make", name]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
     fn repair(&self, _: &str) -> Vec<String> {
         vec![]
     }

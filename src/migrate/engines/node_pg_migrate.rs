@@ -115,6 +115,21 @@ impl Tool for NodePgMigrate {
         words
     }
 
+    fn creates(&self, database: &DatabaseSpec, name: &str) -> Vec<String> {
+        let folder = shown(&database.migrations);
+        [
+            "npx",
+            "--no-install",
+            "node-pg-migrate",
+            "create",
+            name,
+            "--migrations-dir",
+            folder,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
     fn repair(&self, _: &str) -> Vec<String> {
         vec![]
     }

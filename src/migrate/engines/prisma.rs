@@ -99,6 +99,23 @@ impl Tool for Prisma {
             .to_vec()
     }
 
+    /// It compares the schema of the checkout with the database, which it may ask
+    /// to empty.
+    fn creates(&self, _: &DatabaseSpec, name: &str) -> Vec<String> {
+        [
+            "npx",
+            "--no-install",
+            "prisma",
+            "migrate",
+            "dev",
+            "--create-only",
+            "--name",
+            name,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
     fn keeps(&self, dialect: Dialect) -> Option<&'static str> {
         match dialect {
             Dialect::Postgres => None,

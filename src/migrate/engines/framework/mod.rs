@@ -85,6 +85,10 @@ pub(super) trait Tool: Send + Sync {
     /// Its production command, to be run where the image works.
     fn command(&self, database: &DatabaseSpec, options: &Options, gaps: Gaps) -> Vec<String>;
 
+    /// Its development command that begins a migration, to be run in the
+    /// checkout.
+    fn creates(&self, database: &DatabaseSpec, name: &str) -> Vec<String>;
+
     /// Why what a migration did before it failed stays in such a database;
     /// `None`: it is taken back.
     fn keeps(&self, dialect: Dialect) -> Option<&'static str> {
@@ -179,6 +183,10 @@ impl<T: Tool> Engine for Framework<T> {
             }
         }
         problems
+    }
+
+    fn creates(&self, database: &DatabaseSpec, name: &str) -> Option<Vec<String>> {
+        Some(self.tool.creates(database, name))
     }
 
     async fn plan(
