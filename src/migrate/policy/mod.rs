@@ -21,7 +21,6 @@ use crate::model::project::MigrationSpec;
 
 use super::checksums::Stored;
 use super::files::{Folder, Format, MigrationFile};
-use super::sql;
 pub use merged::Base;
 pub use read::read;
 pub use risks::new_files;

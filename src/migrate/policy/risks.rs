@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use crate::migrate::files::MigrationFile;
 use crate::migrate::lint::{self, Facts, Pending};
-use crate::migrate::sql::{self, Mode, Script};
+use crate::migrate::sql::{Mode, Script};
 use crate::model::complaint::{Complaint, Rule, Weight};
 use crate::model::project::Safety;
 use crate::model::risk::{Grade, Remark};

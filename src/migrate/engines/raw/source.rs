@@ -9,7 +9,7 @@ use crate::migrate::drift::Candidate;
 use crate::migrate::files::{self, Folder, MigrationFile, Options, Stamp, Table, Way};
 use crate::migrate::native::History;
 use crate::migrate::policy::{ledger, texts};
-use crate::migrate::sql::{self, Script};
+use crate::migrate::sql::Script;
 use crate::migrate::{checksums, compat, parallel};
 use crate::model::compat::Compat;
 use crate::model::complaint::Complaint;
