@@ -19,6 +19,7 @@ async fn conforms(with: &Tried) {
     tells_a_failure_and_goes_on_when_it_is_mended(with).await;
 }
 
+/// D38.
 #[tokio::test]
 async fn knex_conforms_on_mariadb() {
     let with = &Tried::new(Tool::Knex, On::Mysql);
@@ -38,6 +39,7 @@ async fn drizzle_conforms_on_mariadb() {
     conforms(&Tried::new(Tool::Drizzle, On::Mysql)).await;
 }
 
+/// D38.
 #[tokio::test]
 async fn drizzle_conforms_on_sqlite() {
     let with = &Tried::new(Tool::Drizzle, On::Sqlite);
@@ -45,7 +47,7 @@ async fn drizzle_conforms_on_sqlite() {
     refuses_what_was_edited(with).await;
 }
 
-/// Its failures and refusals are further below.
+/// D38. Its failures and refusals are further below.
 #[tokio::test]
 async fn prisma_applies_once_on_sqlite() {
     applies_once(&Tried::new(Tool::Prisma, On::Sqlite)).await;

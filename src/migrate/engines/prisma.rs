@@ -171,6 +171,7 @@ fn is_relative(url: &Secret) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migrate::test_support::database;
 
     fn against(lock: &str, dialect: Dialect, url: &str) -> Vec<String> {
         let entries = [FolderEntry {
@@ -178,6 +179,15 @@ mod tests {
             content: Content::File(lock.as_bytes().to_vec()),
         }];
         Prisma.mismatch(&entries, dialect, &Secret::new(url))
+    }
+
+    /// D73.
+    #[test]
+    fn a_migration_is_begun_by_its_development_command_and_not_applied() {
+        assert_eq!(
+            Prisma.creates(&database(), "add_notes").join(" "),
+            "npx --no-install prisma migrate dev --create-only --name add_notes"
+        );
     }
 
     #[test]
