@@ -186,9 +186,18 @@ async fn what_drizzle_would_skip_for_ever_is_refused_and_drizzle_does_skip_it() 
             plan.refusals
         );
     }
+    // Nor does it mind an edited one, which is refused here.
+    with.write(&project, 1, Work::Broken);
+    let plan = project.plan().await;
+    assert!(
+        plan.refusals[0].contains("which Drizzle ignores"),
+        "{:?}",
+        plan.refusals
+    );
     let said = with.itself(&project, &["drizzle-kit", "migrate"]);
     assert!(said.contains("applied successfully"), "{said}");
     assert!(!with.happened(&project, 2));
+    with.write(&project, 1, Work::Good);
     // As the message says: a later time.
     let later = |n| 1_700_000_000_000 + i64::from(if n == 2 { 9 } else { n });
     journal(&project, later);

@@ -148,6 +148,22 @@ impl Tried {
         }
     }
 
+    /// A server goes on with a statement whose client is gone.
+    pub(crate) fn end_what_goes_on(&self, project: &Project) {
+        match self.on {
+            On::Postgres => {
+                self.sql(project, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%pg_sleep%'");
+            }
+            On::Mysql => {
+                let sleeping = self.sql(project, "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'DO SLEEP%'");
+                for id in sleeping.lines() {
+                    self.sql(project, &format!("KILL {id}"));
+                }
+            }
+            On::Sqlite => {}
+        }
+    }
+
     /// Whether a failed migration leaves behind what it did: there the tests
     /// of every engine let it fail before it does anything.
     fn keeps_halves(&self) -> bool {
@@ -258,32 +274,14 @@ impl Contestant for Tried {
     }
 
     fn repair(&self, project: &Project, n: u32) {
-        // A server goes on with a statement whose client is gone.
-        match self.on {
-            On::Postgres => {
-                self.sql(project, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%pg_sleep%'");
-            }
-            On::Mysql => {
-                let sleeping = self.sql(project, "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'DO SLEEP%'");
-                for id in sleeping.lines() {
-                    self.sql(project, &format!("KILL {id}"));
-                }
-            }
-            On::Sqlite => {}
-        }
-        match self.tool {
-            Tool::Prisma => {
-                let id = self.id(n);
-                let said = self.itself(
-                    project,
-                    &["prisma", "migrate", "resolve", "--rolled-back", &id],
-                );
-                assert!(said.contains("marked as rolled back"), "{said}");
-            }
-            Tool::Knex if self.has(project, "knex_migrations_lock") => {
-                self.itself(project, &["knex", "migrate:unlock"]);
-            }
-            Tool::Raw | Tool::Knex | Tool::NodePgMigrate | Tool::Drizzle => {}
+        self.end_what_goes_on(project);
+        if self.tool == Tool::Prisma {
+            let id = self.id(n);
+            let said = self.itself(
+                project,
+                &["prisma", "migrate", "resolve", "--rolled-back", &id],
+            );
+            assert!(said.contains("marked as rolled back"), "{said}");
         }
     }
 }
