@@ -186,7 +186,10 @@ impl<T: Tool> Engine for Framework<T> {
     }
 
     fn creates(&self, database: &DatabaseSpec, name: &str) -> Option<Vec<String>> {
-        Some(self.tool.creates(database, name))
+        // What is wrong with the options was said by `validate`.
+        let own = Options::of(database).ok();
+        let own = own.and_then(|options| options.create(name));
+        Some(own.unwrap_or_else(|| self.tool.creates(database, name)))
     }
 
     async fn plan(
