@@ -149,10 +149,7 @@ fn known(file: &Candidate, row: &LedgerRow, refusals: &mut Vec<String>) -> Migra
 /// For each file the next later one that is applied. One that runs after the
 /// rollout is rightly overtaken by those that run before it. One walk from the
 /// end: a folder may hold ten thousand files.
-fn overtaken<'a>(
-    files: &'a [Candidate],
-    rows: &HashMap<&str, &LedgerRow>,
-) -> Vec<Option<&'a str>> {
+fn overtaken<'a>(files: &'a [Candidate], rows: &HashMap<&str, &LedgerRow>) -> Vec<Option<&'a str>> {
     let (mut any, mut after_rollout) = (None, None);
     let mut overtaken: Vec<Option<&str>> = vec![];
     for file in files.iter().rev() {
