@@ -329,8 +329,8 @@ async fn prisma_s_table_is_read_as_its_own_engine_writes_it() {
 async fn after_a_reset_every_tool_begins_anew() {
     for (tool, on) in [
         (Tool::Drizzle, On::Postgres),
+        (Tool::Drizzle, On::Sqlite),
         (Tool::Knex, On::Mysql),
-        (Tool::Prisma, On::Sqlite),
     ] {
         let with = Tried::new(tool, on);
         let project = with.project();

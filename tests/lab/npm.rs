@@ -94,9 +94,9 @@ impl Tried {
 
     /// Runs the tool itself, past Stagecraft; everything that it prints.
     pub(crate) fn itself(&self, project: &Project, words: &[&str]) -> String {
-        let output = Command::new("npx")
-            .arg("--no-install")
-            .args(words)
+        let program = project.dir.path().join("node_modules/.bin").join(words[0]);
+        let output = Command::new(program)
+            .args(&words[1..])
             .current_dir(project.dir.path())
             .env("MAIN_URL", self.url(project))
             .env("HOME", project.dir.path())
