@@ -139,6 +139,10 @@ impl Engine for Raw {
         problems
     }
 
+    fn creates(&self, _: &DatabaseSpec, _: &str) -> Option<Vec<String>> {
+        None
+    }
+
     async fn plan(
         &self,
         cx: &Cx,
