@@ -254,7 +254,12 @@ impl Ready<'_> {
         let job = session.job;
         session.database.prepare().await?;
         let native = match source.native {
-            Some(history) => Some(history.prepare(cx, session.database.as_mut()).await?),
+            Some(history) => {
+                let files = &source.folder.files;
+                let database = session.database.as_mut();
+                ledger::keep(database, job.database.name.as_str(), source).await?;
+                Some(history.prepare(cx, database, files).await?)
+            }
             None => None,
         };
         let all = self.work.len();

@@ -41,6 +41,8 @@ pub enum Finding {
     },
     /// Only its comments or layout are others than when it was applied.
     Layout { id: String },
+    /// The text is right, and the tool's own table speaks of another one.
+    Unlike { id: String, tool: &'static str },
     /// Its file is gone.
     Missing { id: String },
 }
@@ -66,6 +68,7 @@ impl Finding {
             | Finding::Changed { id, .. }
             | Finding::Edited { id, .. }
             | Finding::Layout { id }
+            | Finding::Unlike { id, .. }
             | Finding::Missing { id } => id,
         }
     }
@@ -141,6 +144,9 @@ impl Finding {
             Finding::Layout { .. } => {
                 format!("{id}: only comments or layout were changed since it was applied")
             }
+            Finding::Unlike { tool, .. } => format!(
+                "{id}: {tool}'s table holds the checksum of another text, so {tool} itself would refuse to go on"
+            ),
             Finding::Missing { .. } => format!(
                 "{id}: its file is gone: bring it back (`git log --diff-filter=D -- '*{id}'` finds it)"
             ),
