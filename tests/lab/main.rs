@@ -47,6 +47,7 @@ mod other_tools;
 mod places;
 mod proxy;
 mod push;
+mod recipes;
 mod registries;
 mod resets;
 mod runner;
@@ -58,6 +59,7 @@ mod snapshot;
 mod swarm;
 mod switches;
 mod takeovers;
+mod transcripts;
 mod two_users;
 mod verbs;
 
