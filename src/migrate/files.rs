@@ -16,8 +16,9 @@ use regex::Regex;
 use crate::model::complaint::{Complaint, Rule};
 use crate::model::fault::Fault;
 use crate::model::project::MigrationSpec;
-use crate::ports::{Content, FolderEntry};
+use crate::ports::{Content, Dialect, FolderEntry};
 
+use super::sql::{self, Script, Wish};
 use super::{hashing, parallel, words};
 pub use header::{Claim, Header};
 pub use layouts::Format;
@@ -39,6 +40,20 @@ pub struct MigrationFile {
     pub version: Option<i64>,
     pub header: Header,
     pub tool: Tool,
+}
+
+impl MigrationFile {
+    /// What runs, taken apart. Where the whole file is one transaction of its
+    /// own and does not ask to run apart, the transaction that it runs in
+    /// anyway takes the place of that.
+    #[must_use]
+    pub fn script(&self, dialect: Dialect) -> Script {
+        let script = sql::read(dialect, &self.text);
+        match self.header.transaction {
+            Some(Wish::Apart) => script,
+            Some(Wish::Together) | None => script.unwrapped(),
+        }
+    }
 }
 
 /// What another tool keeps of a migration; empty for Stagecraft's own.

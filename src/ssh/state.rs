@@ -103,11 +103,18 @@ impl HostFiles {
     /// # Errors
     /// The host cannot be reached, or a file cannot be read.
     pub async fn read_all(&self, host: &HostAddress, prefix: &str) -> Result<Vec<Vec<u8>>, Fault> {
-        // A record separator, which no JSON text contains, ends each file.
+        // A record separator, which no JSON text contains, ends each file. One
+        // process reads them all: there may be hundreds.
         let script = format!(
-            "{}for f in \"$d\"/{}*; do\n  [ -e \"$f\" ] || continue\n  cat \"$f\" || exit 1\n  printf '\\036'\ndone\n",
-            self.folder,
-            file_name(prefix)?
+            r#"{folder}set -- "$d"/{prefix}*
+[ -e "$1" ] || exit 0
+if command -v awk >/dev/null 2>&1; then
+  exec awk 'FNR == 1 && NR > 1 {{ printf "\036" }} {{ print }} END {{ if (NR) printf "\036" }}' "$@"
+fi
+for f; do cat "$f" || exit 1; printf '\036'; done
+"#,
+            folder = self.folder,
+            prefix = file_name(prefix)?
         );
         let what = "read the files kept";
         let exit = self.run(host, what, &script, b"").await?;
@@ -290,6 +297,27 @@ mod tests {
                 ["see what it does: `ssh web1 'uptime; dmesg | tail'`"]
             );
         }
+    }
+
+    #[tokio::test]
+    async fn all_files_of_a_prefix_are_read_in_order_whole_and_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (files, host) = files(folder.path(), usize::MAX);
+        let all = async || files.read_all(&host, "one-").await.expect("read");
+        assert!(all().await.is_empty());
+        let long = format!("{{\n  \"x\": \"{}\"\n}}\n", "ü\\".repeat(100_000));
+        for (name, text) in [
+            ("one-2", "{}\n"),
+            ("one-1", long.as_str()),
+            ("one-3", "3\n"),
+            ("two-1", "no"),
+        ] {
+            files
+                .write(&host, name, text.as_bytes())
+                .await
+                .expect("written");
+        }
+        assert_eq!(all().await, [long.as_bytes(), b"{}\n", b"3\n"]);
     }
 
     #[test]

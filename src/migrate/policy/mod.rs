@@ -21,7 +21,6 @@ use crate::model::project::MigrationSpec;
 
 use super::checksums::Stored;
 use super::files::{Folder, Format, MigrationFile};
-use super::sql;
 pub use merged::Base;
 pub use read::read;
 pub use risks::new_files;
@@ -60,7 +59,7 @@ pub fn alone(read: &Read, spec: &MigrationSpec, dialects: &Dialects) -> Vec<Comp
 /// The hash of a file's tokens, in the dialect that it was read as.
 #[must_use]
 pub fn normalised(file: &MigrationFile, text: &Text) -> String {
-    sql::read(text.dialect, &file.text).normalised()
+    file.script(text.dialect).normalised()
 }
 
 /// A ledger's way out is none where the edit of a merged file is the trouble.

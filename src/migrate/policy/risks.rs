@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use crate::migrate::files::MigrationFile;
 use crate::migrate::lint::{self, Facts, Pending};
-use crate::migrate::sql::{self, Mode, Script};
+use crate::migrate::sql::{Mode, Script};
 use crate::model::complaint::{Complaint, Rule, Weight};
 use crate::model::project::Safety;
 use crate::model::risk::{Grade, Remark};
@@ -29,7 +29,7 @@ pub fn new_files(read: &Read, base: &Base, dialect: Dialect, blocking: Safety) -
         .iter()
         .filter(|file| !merged.contains(file.name.as_str()))
         .filter_map(|file| {
-            let script = sql::read(dialect, &file.text);
+            let script = file.script(dialect);
             let (mode, problems) = texts::judge(file, &script);
             problems.is_empty().then_some((file, script, mode))
         })

@@ -45,7 +45,9 @@ impl Dialects {
     /// The hashes of a file's tokens, one for each dialect.
     #[must_use]
     pub fn normalised(&self, file: &MigrationFile) -> Vec<String> {
-        self.of_text(&file.text)
+        let all = self.all().iter();
+        all.map(|dialect| file.script(*dialect).normalised())
+            .collect()
     }
 
     /// The two differ in comments and layout alone, whatever the dialect.
@@ -84,7 +86,7 @@ enum Amiss {
 
 impl Text {
     fn of(file: &MigrationFile, dialect: Dialect) -> Self {
-        let script = sql::read(dialect, &file.text);
+        let script = file.script(dialect);
         let (_, mut problems) = judge(file, &script);
         if problems.is_empty() {
             let doubts = script.doubts.iter().take(1);

@@ -2,7 +2,7 @@
 //! not inside the body of a trigger or routine. Imports nothing of this crate.
 
 use super::lexer::{Flavour, Lexer};
-use super::{Reading, Standing, Statement, Token, TokenKind, Trace};
+use super::{Problem, Reading, Standing, Statement, Token, TokenKind, Trace};
 
 /// A statement's tokens with their text, for classification.
 pub(super) struct Words<'a> {
@@ -62,6 +62,18 @@ pub(super) fn read(text: &str, flavour: Flavour, judge: Judge) -> Reading {
             lexer.at += line.length;
             continue;
         }
+        if let Some(line) = client_command(lexer.rest(), flavour) {
+            let client = match flavour {
+                Flavour::Mysql => "the mysql client",
+                Flavour::Sqlite => "the sqlite3 shell",
+            };
+            reading.problems.push(Problem {
+                at: lexer.at,
+                what: format!("`{}` is a command of {client}, not SQL", line.trim_end()),
+            });
+            lexer.at += line.len();
+            continue;
+        }
         if lexer.rest().starts_with(&delimiter) {
             lexer.at += delimiter.len();
             continue;
@@ -86,6 +98,17 @@ fn directive(rest: &str) -> Option<Directive> {
         delimiter: delimiter.to_owned(),
         length: line.len(),
     })
+}
+
+/// A line that a client would have run itself: `source more.sql`, `.read`.
+fn client_command(rest: &str, flavour: Flavour) -> Option<&str> {
+    let line = rest.lines().next()?;
+    let first = line.split_whitespace().next()?;
+    let its_own = match flavour {
+        Flavour::Mysql => first.starts_with('\\') || first.eq_ignore_ascii_case("source"),
+        Flavour::Sqlite => first.starts_with('.'),
+    };
+    its_own.then_some(line)
 }
 
 fn statement(

@@ -333,6 +333,37 @@ impl Script {
         hashing::hex(&hash.finalize())
     }
 
+    /// Without the `BEGIN` and `COMMIT` around everything else, where that is
+    /// all it says of transactions. Every byte keeps its place.
+    #[must_use]
+    pub fn unwrapped(self) -> Self {
+        let [first, inner @ .., last] = self.statements.as_slice() else {
+            return self;
+        };
+        let plain = |statement: &Statement, words: &[&str]| {
+            let said = self.words(statement);
+            (0..said.len()).all(|at| words.contains(&said.word(at).as_str()))
+        };
+        let wrapped = first.standing == Standing::Begins
+            && plain(first, &["BEGIN", "START", "TRANSACTION", "WORK"])
+            && last.standing == Standing::Ends
+            && plain(last, &["COMMIT", "END", "TRANSACTION", "WORK"])
+            && inner.iter().all(|one| match one.standing {
+                Standing::Inside => true,
+                // MySQL commits there whatever stands around it.
+                Standing::Outside(_) => self.dialect == Dialect::Mysql,
+                Standing::Begins | Standing::Ends => false,
+            });
+        if !wrapped {
+            return self;
+        }
+        let mut text = self.text.clone();
+        for range in [&first.range, &last.range] {
+            text.replace_range(range.clone(), &" ".repeat(range.len()));
+        }
+        read(self.dialect, &text)
+    }
+
     /// Whether the text begins or ends transactions itself.
     #[must_use]
     pub fn has_transaction(&self) -> bool {

@@ -107,4 +107,30 @@ mod tests {
         assert_eq!(script.problems[0].what, "`'` is never closed");
         assert_eq!(script.place(script.problems[0].at).to_string(), "2:8");
     }
+
+    #[test]
+    fn a_command_of_the_client_is_named_and_the_rest_is_read() {
+        let script = read(
+            Dialect::Mysql,
+            "select 1;\nsource more.sql\n\\. more.sql\nselect source from t;",
+        );
+        let found: Vec<&str> = script.problems.iter().map(|p| p.what.as_str()).collect();
+        assert_eq!(
+            found,
+            [
+                "`source more.sql` is a command of the mysql client, not SQL",
+                "`\\. more.sql` is a command of the mysql client, not SQL"
+            ]
+        );
+        assert_eq!(script.place(script.problems[1].at).to_string(), "3:1");
+        assert_eq!(script.statements.len(), 2);
+    }
+
+    #[test]
+    fn a_transaction_around_changes_of_the_schema_is_none_and_they_run_apart() {
+        let text = "BEGIN;\ncreate table b (id int);\nCOMMIT;";
+        let script = read(Dialect::Mysql, text).unwrapped();
+        assert_eq!(script.statements.len(), 1);
+        assert!(matches!(script.mode(None), Ok(Mode::Apart(_))));
+    }
 }

@@ -70,4 +70,39 @@ mod tests {
         assert_eq!(script.place(problem.at).to_string(), "2:3");
         assert!(matches!(script.mode(Some(Wish::Apart)), Ok(Mode::Apart(_))));
     }
+
+    #[test]
+    fn a_transaction_around_the_whole_text_is_left_to_the_one_it_runs_in() {
+        for (dialect, text) in [
+            (Dialect::Sqlite, "-- a\nBEGIN;\nselect 1;\nCOMMIT;\n"),
+            (
+                Dialect::Mysql,
+                "START TRANSACTION;\nselect 1;\ncommit work;\n",
+            ),
+            (
+                Dialect::Postgres,
+                "begin transaction;\nselect 1;\nend; -- z\n",
+            ),
+        ] {
+            let script = read(dialect, text).unwrapped();
+            assert_eq!(script.mode(None), Ok(Mode::Together), "{text}");
+            assert_eq!(script.text.len(), text.len());
+            assert_eq!(script.normalised(), read(dialect, "select 1").normalised());
+            let run = script.whole().to_ascii_lowercase();
+            let control = ["begin", "start", "commit", "end"];
+            assert!(!control.iter().any(|word| run.contains(word)), "{run}");
+            let start = script.statements[0].range.start;
+            assert_eq!(script.place(start).line, if text.starts_with("--") { 3 } else { 2 });
+        }
+        for text in [
+            "BEGIN; select 1; ROLLBACK",
+            "BEGIN IMMEDIATE; select 1; COMMIT",
+            "BEGIN; select 1; COMMIT; BEGIN; select 2; COMMIT",
+            "BEGIN; vacuum; COMMIT",
+            "BEGIN; select 1",
+        ] {
+            let script = read(Dialect::Sqlite, text).unwrapped();
+            assert!(script.has_transaction(), "{text}");
+        }
+    }
 }

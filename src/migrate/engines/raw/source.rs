@@ -9,7 +9,7 @@ use crate::migrate::drift::{Candidate, Gaps};
 use crate::migrate::files::{self, Folder, MigrationFile, Options, Stamp, Table, Way};
 use crate::migrate::native::History;
 use crate::migrate::policy::{ledger, texts};
-use crate::migrate::sql::{self, Script};
+use crate::migrate::sql::Script;
 use crate::migrate::{checksums, compat, parallel};
 use crate::model::compat::Compat;
 use crate::model::complaint::Complaint;
@@ -185,7 +185,7 @@ impl Source {
         let spec = &database.migrations;
         let mut problems = folder.problems.clone();
         let apart = parallel::map(&folder.files, |file| {
-            let script = sql::read(dialect, &file.text);
+            let script = file.script(dialect);
             let (mode, problems) = texts::judge(file, &script);
             let candidate = Candidate {
                 id: file.name.clone(),
