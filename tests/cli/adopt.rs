@@ -156,7 +156,10 @@ fn what_the_tool_did_not_finish_cannot_be_explained_away() {
 fn a_database_without_another_tools_table_is_said() {
     let sandbox = shop();
     sql(&sandbox, "drop table _sqlx_migrations");
-    let says = ["`main` has no table of another migration tool"];
+    let says = [
+        "`main` has no table of another migration tool",
+        "where it was made by hand: `stagecraft migrate baseline --env prod --database main --to ID`",
+    ];
     ends(&sandbox, "migrate adopt --env prod", 12, &says);
     let says = ["`main` has no table of goose"];
     ends(&sandbox, "migrate adopt --env prod --from goose", 12, &says);

@@ -92,7 +92,10 @@ mod tests {
             let control = ["begin", "start", "commit", "end"];
             assert!(!control.iter().any(|word| run.contains(word)), "{run}");
             let start = script.statements[0].range.start;
-            assert_eq!(script.place(start).line, if text.starts_with("--") { 3 } else { 2 });
+            assert_eq!(
+                script.place(start).line,
+                if text.starts_with("--") { 3 } else { 2 }
+            );
         }
         for text in [
             "BEGIN; select 1; ROLLBACK",

@@ -149,18 +149,24 @@ async fn table(
     }
     let database = &job.database.name;
     let names: Vec<&str> = found.iter().map(|table| table.history.label()).collect();
+    let nobody = format!(
+        "where no tool ever ran there: `stagecraft migrate plan --env {0}`; where it was made by hand: `stagecraft migrate baseline --env {0} --database {database} --to ID`",
+        job.environment.name
+    );
     match (found.len(), from) {
         (1, _) => Ok(found.swap_remove(0)),
         (0, Some(from)) => Err(Fault::refused(format!(
             "`{database}` has no table of {}",
             from.label()
         ))
-        .state("nothing was changed")),
+        .state("nothing was changed")
+        .hint(nobody)),
         (0, None) => Err(Fault::refused(format!(
             "`{database}` has no table of another migration tool"
         ))
         .because("looked for those of every tool that `--from` knows, in the schema that the URL's user works in")
-        .state("nothing was changed")),
+        .state("nothing was changed")
+        .hint(nobody)),
         _ => Err(Fault::refused(format!(
             "`{database}` has tables of several tools: {}",
             words::list(&names)

@@ -292,6 +292,11 @@ impl Ready<'_> {
                     progress.failed(&file.name, took);
                     let environment = job.environment.name.as_str();
                     let database = job.database.name.as_str();
+                    let first = self.plan.schema_version.is_none() && number == 1;
+                    let fault = match first {
+                        true => fault::there_already(fault, environment, database),
+                        false => fault,
+                    };
                     return Err(fault::next_steps(fault, environment, database, &file.shown));
                 }
             }
