@@ -99,6 +99,26 @@ impl History {
         }
     }
 
+    /// What the tool makes of a checksum that is not the file's.
+    #[must_use]
+    pub fn on_edits(self) -> String {
+        let tool = self.label();
+        match self {
+            History::Sqlx | History::Refinery | History::Flyway => {
+                format!("{tool} itself would refuse to go on")
+            }
+            // The others go on, or keep no checksum at all.
+            History::Dbmate
+            | History::Goose
+            | History::GolangMigrate
+            | History::Diesel
+            | History::Prisma
+            | History::Drizzle
+            | History::Knex
+            | History::NodePgMigrate => format!("{tool} itself takes it for edited"),
+        }
+    }
+
     /// How a migration is settled that the tool's table calls not done.
     #[must_use]
     pub fn settles(self, key: &str) -> String {

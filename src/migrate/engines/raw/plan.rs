@@ -129,10 +129,11 @@ async fn look(
 
 /// Comments and layout may change, says Stagecraft; not so the tool.
 fn unlike(job: &Job<'_>, tool: History, ids: &[String]) -> Option<String> {
-    let tool = tool.label();
     (!ids.is_empty()).then(|| format!(
-        "{tool}'s table holds the checksum of another text of {}, so {tool} itself would refuse to go on; only comments or layout differ: `stagecraft migrate repair --env {} --database {}` writes the new checksum there",
+        "{}'s table holds the checksum of another text of {}, so {}; only comments or layout differ: `stagecraft migrate repair --env {} --database {}` writes the new checksum there",
+        tool.label(),
         words::list(ids),
+        tool.on_edits(),
         job.environment.name,
         job.database.name
     ))

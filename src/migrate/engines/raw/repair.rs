@@ -108,7 +108,7 @@ async fn findings(
         match row.finished_at {
             Some(_) => found.extend(applied(file, row).or_else(|| {
                 let tool = source.native.filter(|_| known.unlike.contains(&row.id))?;
-                let (id, tool) = (row.id.clone(), tool.label());
+                let id = row.id.clone();
                 Some(Finding::Unlike { id, tool })
             })),
             None => found.extend(begun(database, file, script, shown, row).await?),

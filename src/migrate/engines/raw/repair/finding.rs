@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::migrate::native::History;
 use crate::migrate::words;
 
 /// See the module.
@@ -42,7 +43,7 @@ pub enum Finding {
     /// Only its comments or layout are others than when it was applied.
     Layout { id: String },
     /// The text is right, and the tool's own table speaks of another one.
-    Unlike { id: String, tool: &'static str },
+    Unlike { id: String, tool: History },
     /// Its file is gone.
     Missing { id: String },
 }
@@ -145,7 +146,9 @@ impl Finding {
                 format!("{id}: only comments or layout were changed since it was applied")
             }
             Finding::Unlike { tool, .. } => format!(
-                "{id}: {tool}'s table holds the checksum of another text, so {tool} itself would refuse to go on"
+                "{id}: {}'s table holds the checksum of another text, so {}",
+                tool.label(),
+                tool.on_edits()
             ),
             Finding::Missing { .. } => format!(
                 "{id}: its file is gone: bring it back (`git log --diff-filter=D -- '*{id}'` finds it)"
