@@ -77,6 +77,10 @@ impl Engine for Folders {
     }
 
     /// Looks, and changes nothing.
+    fn creates(&self, _: &DatabaseSpec, _: &str) -> Option<Vec<String>> {
+        None
+    }
+
     async fn plan(
         &self,
         _: &Cx,

@@ -33,11 +33,14 @@ pub(crate) async fn refusals(environment: &Environment, plans: &[MigrationPlan])
     refusals
 }
 
-/// A file by its name; where a migration is a folder, by that.
+/// A file by its name, with its suffix or without, as its tool says it; where a
+/// migration is a folder, by that.
 fn named(changed: &[String], id: &str) -> bool {
-    changed
-        .iter()
-        .any(|path| path.split('/').any(|part| part == id))
+    let is = |part: &str| {
+        let stem = part.rsplit_once('.').map(|(stem, _)| stem);
+        part == id || stem == Some(id)
+    };
+    changed.iter().any(|path| path.split('/').any(is))
 }
 
 #[cfg(test)]
@@ -51,6 +54,8 @@ mod tests {
             "prisma/3_c/migration.sql".into(),
         ];
         assert!(named(&changed, "0002_b.sql"));
+        // As Drizzle and node-pg-migrate call it.
+        assert!(named(&changed, "0002_b"));
         assert!(named(&changed, "3_c"));
         assert!(!named(&changed, "0001_a.sql"));
         assert!(!named(&changed, "2_b.sql"));

@@ -27,17 +27,7 @@ use super::sql;
 /// A name without letters or digits, a folder that cannot be written, a name
 /// that the pattern does not allow; a folder that is in violation.
 pub fn create(spec: &MigrationSpec, name: &str, now: DateTime<Utc>) -> Result<PathBuf, Fault> {
-    let Some(folder) = &spec.path else {
-        return Err(Fault::config(format!(
-            "engine `{}` has no folder of migration files",
-            spec.engine
-        )));
-    };
-    if spec.source == MigrationSource::Image {
-        return Err(Fault::config(
-            "the migrations are read out of the image: create the file where the image is built",
-        ));
-    }
+    let folder = folder(spec)?;
     foreign(spec)?;
     let words = slug(name)?;
     std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
@@ -62,6 +52,25 @@ pub fn create(spec: &MigrationSpec, name: &str, now: DateTime<Utc>) -> Result<Pa
         checksums::write(&ledger, &checksums::shown(spec, &ledger), &[entry], &[])?;
     }
     Ok(path)
+}
+
+/// The folder of the checkout that a new file belongs into.
+///
+/// # Errors
+/// There is none.
+pub fn folder(spec: &MigrationSpec) -> Result<&Path, Fault> {
+    let Some(folder) = &spec.path else {
+        return Err(Fault::config(format!(
+            "engine `{}` has no folder of migration files",
+            spec.engine
+        )));
+    };
+    match spec.source {
+        MigrationSource::Checkout => Ok(folder),
+        MigrationSource::Image => Err(Fault::config(
+            "the migrations are read out of the image: create the file where the image is built",
+        )),
+    }
 }
 
 /// A file of another tool's layout is begun by that tool.
@@ -111,7 +120,10 @@ fn cannot(path: &Path, error: &std::io::Error) -> Fault {
 }
 
 /// Small letters, digits and single underscores.
-fn slug(name: &str) -> Result<String, Fault> {
+///
+/// # Errors
+/// There are no letters or digits.
+pub fn slug(name: &str) -> Result<String, Fault> {
     let slug = name
         .to_lowercase()
         .split(|c: char| !c.is_ascii_alphanumeric())

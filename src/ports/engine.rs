@@ -42,6 +42,11 @@ pub trait Engine: Send + Sync {
     /// Reads files, opens no connection.
     async fn validate(&self, database: &DatabaseSpec) -> Vec<String>;
 
+    /// The tool's own development command that begins a migration of this name
+    /// (small letters, digits, `_`), to be run in the checkout; `None`: its
+    /// files are `.sql` files, which Stagecraft begins itself.
+    fn creates(&self, database: &DatabaseSpec, name: &str) -> Option<Vec<String>>;
+
     /// What is pending, applied, edited, missing: from the database and the
     /// files. Strictly read-only.
     async fn plan(

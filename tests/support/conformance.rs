@@ -120,20 +120,26 @@ pub(crate) async fn tells_a_failure_and_goes_on_when_it_is_mended(with: &dyn Con
     assert_eq!(project.plan().await.selected, [] as [String; 0]);
 }
 
-pub(crate) async fn survives_a_kill(with: &dyn Contestant) {
-    let mut project = with.project();
-    with.write(&project, 1, Work::Slow);
-    with.write(&project, 2, Work::Good);
+/// A run that ends by a signal inside its slow migration.
+pub(crate) async fn killed(with: &dyn Contestant, project: &Project) -> Ran {
     let kill = async {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !with.is_slow(&project) {
+        while !with.is_slow(project) {
             assert!(Instant::now() < deadline, "it never began");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         project.cancel.cancel();
     };
-    let begun = Instant::now();
     let (ran, ()) = tokio::join!(project.run(), kill);
+    ran
+}
+
+pub(crate) async fn survives_a_kill(with: &dyn Contestant) {
+    let mut project = with.project();
+    with.write(&project, 1, Work::Slow);
+    with.write(&project, 2, Work::Good);
+    let begun = Instant::now();
+    let ran = killed(with, &project).await;
     assert_eq!(
         ran.fault().kind,
         FaultKind::Interrupted,

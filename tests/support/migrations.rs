@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use indexmap::IndexMap;
 use stagecraft::database::databases;
 use stagecraft::http::Prober;
-use stagecraft::migrate::{Registry, RegistryError, Tools, migrator};
+use stagecraft::migrate::{Registry, RegistryError, Tools, migrator, reset};
 use stagecraft::model::command_line::CommandLine;
 use stagecraft::model::container::{Container, ContainerSpec, EngineFacts, Exit, StopPolicy};
 use stagecraft::model::event::{Event, EventKind};
@@ -30,9 +30,9 @@ use stagecraft::model::project::{
 use stagecraft::model::release::ReleaseId;
 use stagecraft::model::secret::Secret;
 use stagecraft::ports::{
-    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, Database, Engine, FolderEntry,
-    HostLink, ImageCheck, Job, Migrator, RemoteExit, RemoteProcess, ReverseForward, SessionOptions,
-    Target, Which, Who,
+    Attached, ByteStream, Connections, ContainerRunner, Content, Cx, Database, Databases, Engine,
+    FolderEntry, HostLink, ImageCheck, Job, Migrator, RemoteExit, RemoteProcess, ReverseForward,
+    SessionOptions, Target, Which, Who,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
@@ -244,6 +244,29 @@ impl Project {
 
     /// A reading session of its own on `main`.
     pub(crate) async fn session(&self) -> Box<dyn Database> {
+        let options = SessionOptions {
+            lock_timeout: Duration::from_millis(300),
+            statement_timeout: Duration::from_secs(20),
+            session_sql: vec![],
+            application_name: "stagecraft/look".to_owned(),
+            read_only: true,
+            who: Who::Migrator,
+            which: Which::Configured,
+        };
+        self.on_main(async |cx, job, databases| databases.open(cx, job, &options).await)
+            .await
+    }
+
+    /// Drops everything in `main`, as `migrate reset` does.
+    pub(crate) async fn empty(&self) {
+        self.on_main(async |cx, job, databases| reset::empty(databases, cx, job).await)
+            .await;
+    }
+
+    async fn on_main<T>(
+        &self,
+        work: impl AsyncFnOnce(&Cx, &Job<'_>, &dyn Databases) -> Result<T, Fault>,
+    ) -> T {
         let link: Arc<dyn HostLink> = Arc::new(Here);
         let runner: Arc<dyn ContainerRunner> = Arc::new(Processes::default());
         let values = Values(self.values.clone());
@@ -259,17 +282,8 @@ impl Project {
             runner: &*runner,
             link: &*link,
         };
-        let options = SessionOptions {
-            lock_timeout: Duration::from_millis(300),
-            statement_timeout: Duration::from_secs(20),
-            session_sql: vec![],
-            application_name: "stagecraft/look".to_owned(),
-            read_only: true,
-            who: Who::Migrator,
-            which: Which::Configured,
-        };
         let databases = databases(Arc::clone(&link), Arc::clone(&runner));
-        databases.open(&self.cx().0, &job, &options).await.unwrap()
+        work(&self.cx().0, &job, &*databases).await.unwrap()
     }
 
     pub(crate) fn cx(&self) -> (Cx, UnboundedReceiver<Event>) {

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::migrate::snapshot::{self, Standing};
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
-use crate::ports::Dialect;
 use crate::ui::{Ui, words};
 
 use super::super::args::{DriftArgs, Globals, SchemaDumpArgs};
@@ -44,7 +43,7 @@ pub(super) async fn dump(args: &SchemaDumpArgs, globals: &Globals, ui: &Ui) -> R
                     let said = format!(
                         "wrote the schema of {} ({}, {}) to {}",
                         database.name,
-                        label(dialect),
+                        dialect,
                         words::plural(snapshot.objects.len(), "object"),
                         file.display()
                     );
@@ -55,14 +54,6 @@ pub(super) async fn dump(args: &SchemaDumpArgs, globals: &Globals, ui: &Ui) -> R
         },
     )
     .await
-}
-
-fn label(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Postgres => "PostgreSQL",
-        Dialect::Mysql => "MySQL",
-        Dialect::Sqlite => "SQLite",
-    }
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Fault> {

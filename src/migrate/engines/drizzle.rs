@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::migrate::hashing;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
+use crate::model::secret::Secret;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
 use super::framework::{File, Found, Framework, Gaps, Options, Tool};
@@ -42,8 +43,8 @@ impl Tool for Drizzle {
         "drizzle"
     }
 
-    fn speaks(&self, _: Dialect) -> bool {
-        true
+    fn speaks(&self) -> &'static [Dialect] {
+        &[Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite]
     }
 
     fn table(&self, options: &Options, dialect: Dialect) -> Table {
@@ -116,6 +117,11 @@ impl Tool for Drizzle {
         found
     }
 
+    /// Its own configuration names the database, and its journal binds none.
+    fn mismatch(&self, _: &[FolderEntry], _: Dialect, _: &Secret) -> Vec<String> {
+        vec![]
+    }
+
     /// Its time finds a file; by its hash it is known under another time.
     fn is(&self, file: &File, row: &Recorded) -> bool {
         file.when == row.when || row.checksum.as_ref() == Some(&file.checksum)
@@ -134,9 +140,14 @@ impl Tool for Drizzle {
     /// No flag of Drizzle's would run it.
     fn late(&self, file: &File, after: &str, _: Gaps) -> Option<String> {
         Some(format!(
-            "`{}` is not applied, and Drizzle would skip it for ever without a word: its time in `{JOURNAL}` (`when`) is not later than that of `{after}`, which is applied: give it the time of now, `node -p 'Date.now()'`",
-            file.id
+            "`{}` is not applied, and its time in `{JOURNAL}` (`when`) is not later than that of `{after}`, which is applied, {}: give it the time of now, `node -p 'Date.now()'`",
+            file.id,
+            self.about_late()
         ))
+    }
+
+    fn about_late(&self) -> &'static str {
+        "so Drizzle would skip it for ever without a word"
     }
 
     fn about_missing(&self) -> &'static str {
@@ -151,6 +162,21 @@ impl Tool for Drizzle {
         ["npx", "--no-install", "drizzle-kit", "migrate"]
             .map(str::to_owned)
             .to_vec()
+    }
+
+    /// It compares the schema of the checkout with its newest snapshot, and makes
+    /// nothing where they are alike.
+    fn creates(&self, _: &DatabaseSpec, name: &str) -> Vec<String> {
+        [
+            "npx",
+            "--no-install",
+            "drizzle-kit",
+            "generate",
+            "--name",
+            name,
+        ]
+        .map(str::to_owned)
+        .to_vec()
     }
 
     /// A failure undoes the whole run, and it prints no reason.

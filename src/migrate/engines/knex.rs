@@ -8,10 +8,11 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
+use crate::model::secret::Secret;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
-use super::framework::{File, Found, Framework, Gaps, Options, Tool, by_place};
-use super::tables::{self, Recorded, Records, Table};
+use super::framework::{Found, Framework, Gaps, Options, Tool};
+use super::tables::{self, Records, Table};
 
 /// What Knex takes for a migration.
 const SUFFIXES: [&str; 8] = ["js", "cjs", "mjs", "ts", "cts", "mts", "coffee", "ls"];
@@ -29,8 +30,8 @@ impl Tool for Knex {
         "knex"
     }
 
-    fn speaks(&self, _: Dialect) -> bool {
-        true
+    fn speaks(&self) -> &'static [Dialect] {
+        &[Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite]
     }
 
     fn table(&self, options: &Options, _: Dialect) -> Table {
@@ -54,22 +55,13 @@ impl Tool for Knex {
         found
     }
 
-    fn is(&self, file: &File, row: &Recorded) -> bool {
-        file.id == row.id
+    /// Its own configuration names the database.
+    fn mismatch(&self, _: &[FolderEntry], _: Dialect, _: &Secret) -> Vec<String> {
+        vec![]
     }
 
-    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String> {
-        by_place(self, at, files, records)
-    }
-
-    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String> {
-        match gaps {
-            Gaps::Allow => None,
-            Gaps::Refuse => Some(format!(
-                "`{}` is pending, but `{after}` after it is applied already: give it a later time, or run it all the same with `--allow-out-of-order`",
-                file.id
-            )),
-        }
+    fn about_late(&self) -> &'static str {
+        "which Knex would not mind"
     }
 
     fn about_missing(&self) -> &'static str {
@@ -82,6 +74,12 @@ impl Tool for Knex {
 
     fn command(&self, _: &DatabaseSpec, _: &Options, _: Gaps) -> Vec<String> {
         ["npx", "--no-install", "knex", "migrate:latest"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    fn creates(&self, _: &DatabaseSpec, name: &str) -> Vec<String> {
+        ["npx", "--no-install", "knex", "migrate:make", name]
             .map(str::to_owned)
             .to_vec()
     }

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use crate::migrate::files::shown;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
+use crate::model::secret::Secret;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
-use super::framework::{File, Found, Framework, Gaps, Options, Tool, by_place};
-use super::tables::{self, Recorded, Records, Table};
+use super::framework::{Found, Framework, Gaps, Options, Tool};
+use super::tables::{self, Records, Table};
 
 const SUFFIXES: [&str; 7] = ["js", "cjs", "mjs", "ts", "cts", "mts", "sql"];
 
@@ -29,8 +30,8 @@ impl Tool for NodePgMigrate {
         "node-pg-migrate"
     }
 
-    fn speaks(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::Postgres
+    fn speaks(&self) -> &'static [Dialect] {
+        &[Dialect::Postgres]
     }
 
     fn table(&self, options: &Options, _: Dialect) -> Table {
@@ -72,22 +73,13 @@ impl Tool for NodePgMigrate {
         found
     }
 
-    fn is(&self, file: &File, row: &Recorded) -> bool {
-        file.id == row.id
+    /// It takes the same URL.
+    fn mismatch(&self, _: &[FolderEntry], _: Dialect, _: &Secret) -> Vec<String> {
+        vec![]
     }
 
-    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String> {
-        by_place(self, at, files, records)
-    }
-
-    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String> {
-        match gaps {
-            Gaps::Allow => None,
-            Gaps::Refuse => Some(format!(
-                "`{}` is pending, but `{after}` after it is applied already, so node-pg-migrate would refuse to run: give it a later time, or run it all the same with `--allow-out-of-order` (`--no-check-order`)",
-                file.id
-            )),
-        }
+    fn about_late(&self) -> &'static str {
+        "which node-pg-migrate refuses to run without `--no-check-order`"
     }
 
     fn about_missing(&self) -> &'static str {
@@ -121,6 +113,21 @@ impl Tool for NodePgMigrate {
             words.push("--no-check-order".to_owned());
         }
         words
+    }
+
+    fn creates(&self, database: &DatabaseSpec, name: &str) -> Vec<String> {
+        let folder = shown(&database.migrations);
+        [
+            "npx",
+            "--no-install",
+            "node-pg-migrate",
+            "create",
+            name,
+            "--migrations-dir",
+            folder,
+        ]
+        .map(str::to_owned)
+        .to_vec()
     }
 
     fn repair(&self, _: &str) -> Vec<String> {

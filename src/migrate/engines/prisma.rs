@@ -8,12 +8,15 @@ use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
+use crate::model::secret::Secret;
 use crate::ports::{Content, Database, Databases, Dialect, FolderEntry};
 
-use super::framework::{File, Found, Framework, Gaps, Options, Tool, by_place};
-use super::tables::{self, Recorded, Records, Table};
+use super::framework::{Found, Framework, Gaps, Options, Tool};
+use super::tables::{self, Records, Table};
 
 const INSIDE: &str = "migration.sql";
+/// Says which kind of database the files were made for.
+const LOCK: &str = "migration_lock.toml";
 
 pub struct Prisma;
 
@@ -28,8 +31,8 @@ impl Tool for Prisma {
         "prisma"
     }
 
-    fn speaks(&self, _: Dialect) -> bool {
-        true
+    fn speaks(&self) -> &'static [Dialect] {
+        &[Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite]
     }
 
     fn table(&self, options: &Options, _: Dialect) -> Table {
@@ -61,22 +64,25 @@ impl Tool for Prisma {
         found
     }
 
-    fn is(&self, file: &File, row: &Recorded) -> bool {
-        file.id == row.id
-    }
-
-    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String> {
-        by_place(self, at, files, records)
-    }
-
-    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String> {
-        match gaps {
-            Gaps::Allow => None,
-            Gaps::Refuse => Some(format!(
-                "`{}` is pending, but `{after}` after it is applied already: give it a later time, or run it all the same with `--allow-out-of-order`",
-                file.id
-            )),
+    fn mismatch(&self, entries: &[FolderEntry], dialect: Dialect, url: &Secret) -> Vec<String> {
+        let mut found = vec![];
+        if let Some(provider) = provider(entries)
+            && !providers(dialect).contains(&provider.as_str())
+        {
+            found.push(format!(
+                "`{LOCK}` says `{provider}`, and the database is {dialect}: Prisma would refuse to run (P3019)"
+            ));
         }
+        if dialect == Dialect::Sqlite && is_relative(url) {
+            found.push(
+                "the connection URL names a file by a relative path, which Prisma takes from the folder of its schema and Stagecraft from where the image works: write the whole path, such as `file:/data/app.db`".to_owned(),
+            );
+        }
+        found
+    }
+
+    fn about_late(&self) -> &'static str {
+        "which Prisma would not mind"
     }
 
     fn about_missing(&self) -> &'static str {
@@ -93,6 +99,30 @@ impl Tool for Prisma {
             .to_vec()
     }
 
+    /// It compares the schema of the checkout with the database, which it may ask
+    /// to empty.
+    fn creates(&self, _: &DatabaseSpec, name: &str) -> Vec<String> {
+        [
+            "npx",
+            "--no-install",
+            "prisma",
+            "migrate",
+            "dev",
+            "--create-only",
+            "--name",
+            name,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    fn keeps(&self, dialect: Dialect) -> Option<&'static str> {
+        match dialect {
+            Dialect::Postgres => None,
+            Dialect::Mysql | Dialect::Sqlite => Some("Prisma runs it without a transaction"),
+        }
+    }
+
     fn repair(&self, id: &str) -> Vec<String> {
         vec![
             format!(
@@ -107,5 +137,90 @@ impl Tool for Prisma {
     /// Its lock is the session's, and goes with it.
     fn unlock(&self) -> Option<&'static str> {
         None
+    }
+}
+
+/// What the folder was made for, in Prisma's words.
+fn provider(entries: &[FolderEntry]) -> Option<String> {
+    let entry = entries.iter().find(|entry| entry.name == LOCK)?;
+    let Content::File(bytes) = &entry.content else {
+        return None;
+    };
+    let text = String::from_utf8_lossy(bytes);
+    let (_, value) = text.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "provider").then_some((key, value))
+    })?;
+    Some(value.trim().trim_matches(['"', '\'']).to_owned())
+}
+
+fn providers(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::Postgres => &["postgresql", "postgres", "cockroachdb"],
+        Dialect::Mysql => &["mysql"],
+        Dialect::Sqlite => &["sqlite"],
+    }
+}
+
+fn is_relative(url: &Secret) -> bool {
+    let text = url.reveal().trim();
+    let path = text.split_once(':').map_or(text, |(_, path)| path);
+    !path.strip_prefix("//").unwrap_or(path).starts_with('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrate::test_support::database;
+
+    fn against(lock: &str, dialect: Dialect, url: &str) -> Vec<String> {
+        let entries = [FolderEntry {
+            name: LOCK.to_owned(),
+            content: Content::File(lock.as_bytes().to_vec()),
+        }];
+        Prisma.mismatch(&entries, dialect, &Secret::new(url))
+    }
+
+    /// D73.
+    #[test]
+    fn a_migration_is_begun_by_its_development_command_and_not_applied() {
+        assert_eq!(
+            Prisma.creates(&database(), "add_notes").join(" "),
+            "npx --no-install prisma migrate dev --create-only --name add_notes"
+        );
+    }
+
+    #[test]
+    fn a_folder_that_was_made_for_another_kind_of_database_is_refused() {
+        let lock = "# Do not edit\nprovider = \"mysql\"\n";
+        assert_eq!(against(lock, Dialect::Mysql, "mysql://db/shop"), [""; 0]);
+        let found = against(lock, Dialect::Postgres, "postgres://db/shop");
+        assert_eq!(
+            found,
+            [
+                "`migration_lock.toml` says `mysql`, and the database is PostgreSQL: Prisma would refuse to run (P3019)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_whole_path_since_prisma_looks_elsewhere() {
+        let count = |url| against("", Dialect::Sqlite, url).len();
+        for whole in [
+            "file:/data/app.db",
+            "file:///data/app.db?mode=rw",
+            "/data/app.db",
+        ] {
+            assert_eq!(count(whole), 0, "{whole}");
+        }
+        for relative in [
+            "file:./dev.db",
+            "file:dev.db",
+            "sqlite://dev.db",
+            "./dev.db",
+        ] {
+            assert_eq!(count(relative), 1, "{relative}");
+        }
+        assert_eq!(against("", Dialect::Mysql, "mysql://db/shop").len(), 0);
     }
 }

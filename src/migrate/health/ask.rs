@@ -81,6 +81,31 @@ pub(super) fn some(texts: &[String]) -> String {
     shown
 }
 
+/// What transactions that have been open for long mean.
+pub(super) fn transactions(rows: &[String]) -> Judged {
+    match rows {
+        [] => (
+            Verdict::Passed,
+            "none that this login sees is older than a minute".to_owned(),
+        ),
+        open => (
+            Verdict::Warning,
+            format!(
+                "open for more than a minute, and in the way of what locks its tables: {}",
+                some(open)
+            ),
+        ),
+    }
+}
+
+/// What sessions that wait for a lock mean.
+pub(super) fn blockers(rows: &[String]) -> Judged {
+    match rows {
+        [] => (Verdict::Passed, "nobody waits for a lock".to_owned()),
+        waiting => (Verdict::Warning, some(waiting)),
+    }
+}
+
 /// What `taken` of `most` connections means.
 pub(super) fn connections(rows: &[String]) -> Judged {
     let answer = rows.first().map(|row| parts(row)).unwrap_or_default();
@@ -112,6 +137,15 @@ mod tests {
         assert_eq!(bytes(u64::MAX), "16777215.9 TB");
         let many: Vec<String> = (0..5).map(|n| n.to_string()).collect();
         assert_eq!(some(&many), "0; 1; 2; and 2 more");
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_a_warning() {
+        let seven = ["process 7".to_owned()];
+        assert_eq!(transactions(&[]).0, Verdict::Passed);
+        assert_eq!(transactions(&seven).0, Verdict::Warning);
+        assert_eq!(blockers(&[]).0, Verdict::Passed);
+        assert_eq!(blockers(&seven).0, Verdict::Warning);
     }
 
     /// D82: performance.

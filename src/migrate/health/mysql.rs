@@ -39,7 +39,7 @@ const ALWAYS: &[Question] = &[
              WHERE p.id <> CONNECTION_ID() AND t.trx_started < NOW() - INTERVAL 1 MINUTE \
              ORDER BY t.trx_started",
         ],
-        judge: transactions,
+        judge: ask::transactions,
     },
     Question {
         name: CheckName::Blockers,
@@ -48,7 +48,7 @@ const ALWAYS: &[Question] = &[
              FROM information_schema.processlist WHERE db = DATABASE() \
              AND (state LIKE 'Waiting for%metadata lock%' OR state LIKE 'Waiting for table%')",
         ],
-        judge: blockers,
+        judge: ask::blockers,
     },
     Question {
         name: CheckName::Connections,
@@ -133,29 +133,6 @@ fn replicas(rows: &[String]) -> Judged {
             Verdict::Warning,
             "the server is itself a replica: what is written there may be written twice".to_owned(),
         ),
-    }
-}
-
-fn transactions(rows: &[String]) -> Judged {
-    match rows {
-        [] => (
-            Verdict::Passed,
-            "none that this login sees is older than a minute".to_owned(),
-        ),
-        open => (
-            Verdict::Warning,
-            format!(
-                "open for more than a minute, and in the way of what locks its tables: {}",
-                some(open)
-            ),
-        ),
-    }
-}
-
-fn blockers(rows: &[String]) -> Judged {
-    match rows {
-        [] => (Verdict::Passed, "nobody waits for a lock".to_owned()),
-        waiting => (Verdict::Warning, some(waiting)),
     }
 }
 

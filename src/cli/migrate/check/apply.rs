@@ -14,7 +14,7 @@ use crate::model::migration::{MigrationOutcome, MigrationPlan, MigrationRequest,
 use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, Environment};
 use crate::model::release::ReleaseId;
-use crate::ports::{Cx, Dialect, Migrator};
+use crate::ports::{Cx, Migrator};
 
 use super::super::super::session::Session;
 
@@ -33,12 +33,7 @@ pub(super) async fn prove(
     let work = async |scratch: &Scratch| applied(&cx, &*scratch.migrator(), name).await;
     let applied = scratch::within(tools, &cx, environment, name, Purpose::Check, work).await?;
     Ok(Proof {
-        database: match kind {
-            Dialect::Postgres => "PostgreSQL",
-            Dialect::Mysql => "MySQL",
-            Dialect::Sqlite => "SQLite",
-        }
-        .to_owned(),
+        database: kind.to_string(),
         applied,
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     })

@@ -84,6 +84,10 @@ impl Engine for App {
         Options::of(database).err().into_iter().collect()
     }
 
+    fn creates(&self, _: &DatabaseSpec, _: &str) -> Option<Vec<String>> {
+        None
+    }
+
     async fn plan(
         &self,
         cx: &Cx,

@@ -51,6 +51,10 @@ impl Engine for Command {
         Options::of(database).err().into_iter().collect()
     }
 
+    fn creates(&self, _: &DatabaseSpec, _: &str) -> Option<Vec<String>> {
+        None
+    }
+
     async fn plan(
         &self,
         cx: &Cx,

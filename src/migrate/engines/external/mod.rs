@@ -204,6 +204,10 @@ impl Engine for External {
         }
     }
 
+    fn creates(&self, _: &DatabaseSpec, _: &str) -> Option<Vec<String>> {
+        None
+    }
+
     async fn plan(
         &self,
         cx: &Cx,

@@ -114,18 +114,6 @@ fn known(
     }
 }
 
-/// The next file of the list that is applied although this one is not.
-pub(in super::super) fn by_place(
-    tool: &dyn Tool,
-    at: usize,
-    files: &[File],
-    records: &Records,
-) -> Option<String> {
-    let applied = |file: &&File| records.rows.iter().any(|row| tool.is(file, row));
-    let later = files[at + 1..].iter().find(applied);
-    later.map(|file| file.id.clone())
-}
-
 fn migration(
     tool: &dyn Tool,
     id: &str,

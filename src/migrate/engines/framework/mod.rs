@@ -20,10 +20,11 @@ use crate::migrate::files::shown;
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
+use crate::model::secret::Secret;
 use crate::ports::{Begun, Claim, Cx, Database, Databases, Dialect, Engine, FolderEntry, Job};
 
 use super::tables::{Recorded, Records, Table};
-pub(super) use compare::{Gaps, by_place};
+pub(super) use compare::Gaps;
 pub(super) use files::{File, Found};
 pub(super) use options::Options;
 
@@ -32,7 +33,8 @@ pub(super) use options::Options;
 pub(super) trait Tool: Send + Sync {
     fn id(&self) -> &'static str;
 
-    fn speaks(&self, dialect: Dialect) -> bool;
+    /// The kinds of database that it works with.
+    fn speaks(&self) -> &'static [Dialect];
 
     /// Its table under these options.
     fn table(&self, options: &Options, dialect: Dialect) -> Table;
@@ -42,15 +44,37 @@ pub(super) trait Tool: Send + Sync {
     /// The migrations among what lies in the folder, in the tool's order.
     fn files(&self, entries: &[FolderEntry], shown: &str) -> Found;
 
+    /// Why the tool would not take this database, or would take another one,
+    /// for what lies in the folder.
+    fn mismatch(&self, entries: &[FolderEntry], dialect: Dialect, url: &Secret) -> Vec<String>;
+
     /// Whether a row is about a file.
-    fn is(&self, file: &File, row: &Recorded) -> bool;
+    fn is(&self, file: &File, row: &Recorded) -> bool {
+        file.id == row.id
+    }
 
     /// What is applied already although it comes after this pending file: its
     /// name for people.
-    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String>;
+    fn overtaken(&self, at: usize, files: &[File], records: &Records) -> Option<String> {
+        let applied = |file: &&File| records.rows.iter().any(|row| self.is(file, row));
+        let later = files[at + 1..].iter().find(applied);
+        later.map(|file| file.id.clone())
+    }
 
     /// Why a file that was overtaken must not run; `None`: it may.
-    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String>;
+    fn late(&self, file: &File, after: &str, gaps: Gaps) -> Option<String> {
+        match gaps {
+            Gaps::Allow => None,
+            Gaps::Refuse => Some(format!(
+                "`{}` is pending, but `{after}` after it is applied already, {}: give it a later time, or run it all the same with `--allow-out-of-order`",
+                file.id,
+                self.about_late()
+            )),
+        }
+    }
+
+    /// What the tool makes of a file that was overtaken.
+    fn about_late(&self) -> &'static str;
 
     /// What the tool makes of a row without a file.
     fn about_missing(&self) -> &'static str;
@@ -61,12 +85,59 @@ pub(super) trait Tool: Send + Sync {
     /// Its production command, to be run where the image works.
     fn command(&self, database: &DatabaseSpec, options: &Options, gaps: Gaps) -> Vec<String>;
 
+    /// Its development command that begins a migration, to be run in the
+    /// checkout.
+    fn creates(&self, database: &DatabaseSpec, name: &str) -> Vec<String>;
+
+    /// Why what a migration did before it failed stays in such a database;
+    /// `None`: it is taken back.
+    fn keeps(&self, dialect: Dialect) -> Option<&'static str> {
+        match dialect {
+            Dialect::Postgres | Dialect::Sqlite => None,
+            Dialect::Mysql => Some("MySQL commits each change of the schema at once"),
+        }
+    }
+
     /// Its documented repair, after a failure of `id`: whole sentences with
     /// commands in backticks.
     fn repair(&self, id: &str) -> Vec<String>;
 
     /// The repair of its own lock, where it has one that can stay behind.
     fn unlock(&self) -> Option<&'static str>;
+}
+
+/// Refuses a kind of database that the tool does not work with.
+fn spoken(tool: &dyn Tool, job: &Job<'_>, dialect: Dialect) -> Result<(), Fault> {
+    if tool.speaks().contains(&dialect) {
+        return Ok(());
+    }
+    let spoken: Vec<String> = tool.speaks().iter().map(ToString::to_string).collect();
+    Err(Fault::config(format!(
+        "{} works with {} alone, and `{}` is {dialect}",
+        tool.id(),
+        spoken.join(" and "),
+        job.database.name
+    ))
+    .state("nothing was changed")
+    .hint("choose another engine for it, or see what its connection URL names"))
+}
+
+/// The tool's migrations, with everything that stands against them.
+async fn found(
+    tool: &dyn Tool,
+    job: &Job<'_>,
+    dialect: Dialect,
+    entries: &[FolderEntry],
+) -> Result<Found, Fault> {
+    let database = job.database;
+    let mut found = tool.files(entries, shown(&database.migrations));
+    let direct = database.direct_connection_env.as_ref();
+    if let Some(variable) = direct.or(database.connection_env.as_ref()) {
+        let url = job.values.get(variable).await?;
+        let problems = tool.mismatch(entries, dialect, &url);
+        found.problems.extend(problems);
+    }
+    Ok(found)
 }
 
 /// The engine of one tool.
@@ -112,6 +183,13 @@ impl<T: Tool> Engine for Framework<T> {
             }
         }
         problems
+    }
+
+    fn creates(&self, database: &DatabaseSpec, name: &str) -> Option<Vec<String>> {
+        // What is wrong with the options was said by `validate`.
+        let own = Options::of(database).ok();
+        let own = own.and_then(|options| options.create(name));
+        Some(own.unwrap_or_else(|| self.tool.creates(database, name)))
     }
 
     async fn plan(

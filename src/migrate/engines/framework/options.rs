@@ -5,10 +5,14 @@ use serde::Deserialize;
 use crate::migrate::engines::command::Words;
 use crate::model::project::DatabaseSpec;
 
+/// Stands for the name of a migration.
+const NAME: &str = "{name}";
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
     command: Option<Words>,
+    create: Option<Words>,
     table: Option<String>,
     schema: Option<String>,
 }
@@ -17,6 +21,8 @@ struct Written {
 pub(in super::super) struct Options {
     /// In the place of the tool's own command.
     pub(in super::super) command: Option<Vec<String>>,
+    /// In the place of its development command.
+    create: Option<Vec<String>>,
     /// The tool's table, where the project's own settings give it another name.
     pub(in super::super) table: Option<String>,
     pub(in super::super) schema: Option<String>,
@@ -34,11 +40,27 @@ impl Options {
             }
         }
         let command = written.command.map(|words| words.words("command"));
+        let create = written.create.map(|words| words.words("create"));
+        let create = create.transpose()?;
+        if let Some(words) = &create
+            && !words.iter().any(|word| word.contains(NAME))
+        {
+            return Err(format!(
+                "`options.create` does not say where the name goes: write `{NAME}` there"
+            ));
+        }
         Ok(Self {
             command: command.transpose()?,
+            create,
             table: written.table,
             schema: written.schema,
         })
+    }
+
+    /// What begins a migration of this name (small letters, digits, `_`).
+    pub(super) fn create(&self, name: &str) -> Option<Vec<String>> {
+        let words = self.create.as_ref()?;
+        Some(words.iter().map(|word| word.replace(NAME, name)).collect())
     }
 
     /// The table of this name and schema, unless the options say otherwise.
@@ -51,5 +73,42 @@ impl Options {
             schema: self.schema.clone().or_else(|| schema.map(str::to_owned)),
             name: self.table.clone().unwrap_or_else(|| name.to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::migrate::test_support::database;
+
+    fn of(options: serde_json::Value) -> Result<Options, String> {
+        let mut database = database();
+        database.migrations.options = options.as_object().expect("an object").clone();
+        Options::of(&database)
+    }
+
+    #[test]
+    fn a_command_of_the_project_begins_its_migrations_under_their_name() {
+        let words = json!([
+            "npx",
+            "knex",
+            "--knexfile",
+            "db/knexfile.js",
+            "migrate:make",
+            "{name}"
+        ]);
+        let options = of(json!({ "create": words })).expect("options");
+        let command = options.create("add_notes").expect("a command");
+        assert_eq!(
+            command.join(" "),
+            "npx knex --knexfile db/knexfile.js migrate:make add_notes"
+        );
+        assert_eq!(of(json!({})).expect("options").create("add_notes"), None);
+        assert_eq!(
+            of(json!({ "create": ["make", "migration"] })).expect_err("a problem"),
+            "`options.create` does not say where the name goes: write `{name}` there"
+        );
     }
 }

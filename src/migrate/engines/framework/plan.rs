@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use crate::migrate::engines::tables::{End, Records};
-use crate::migrate::files::shown;
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
@@ -28,13 +27,7 @@ pub(super) async fn plan(
     let name = &job.database.name;
     let options = Options::of(job.database).map_err(Fault::config)?;
     let route = databases.route(job).await?;
-    if !tool.speaks(route.dialect) {
-        return Err(Fault::config(format!(
-            "engine `{}` does not work with the database of `{name}`",
-            tool.id()
-        ))
-        .hint("see what the connection URL names, or choose another engine"));
-    }
+    super::spoken(tool, job, route.dialect)?;
     let read = files::entries(cx, job).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
@@ -67,7 +60,7 @@ pub(super) async fn plan(
     let Some((entries, files)) = read else {
         return Ok(plan);
     };
-    let found = tool.files(&entries, shown(&job.database.migrations));
+    let found = super::found(tool, job, route.dialect, &entries).await?;
     let gaps = match request.allow_out_of_order {
         true => Gaps::Allow,
         false => Gaps::Refuse,

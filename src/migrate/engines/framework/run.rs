@@ -7,7 +7,6 @@ use async_trait::async_trait;
 
 use crate::migrate::engines::tables::{End, Records, Table};
 use crate::migrate::engines::{agreed, container};
-use crate::migrate::files::shown;
 use crate::migrate::words;
 use crate::model::container::Exit;
 use crate::model::fault::Fault;
@@ -15,7 +14,9 @@ use crate::model::migration::{
     DatabaseReport, Migration, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport,
     MigrationResult, MigrationState,
 };
-use crate::ports::{Begun, Claim, Cx, Database, Databases, Ended, Job, SessionOptions, Which, Who};
+use crate::ports::{
+    Begun, Claim, Cx, Database, Databases, Dialect, Ended, Job, SessionOptions, Which, Who,
+};
 
 use super::compare::{Gaps, compare};
 use super::{File, Options, Tool, files, plan};
@@ -44,6 +45,7 @@ pub(super) async fn begin<'a>(
             .hint("name one with `--image` or `--release`"));
     };
     let route = databases.route(job).await?;
+    super::spoken(tool, job, route.dialect)?;
     let mut session = databases.open(cx, job, &writing(job)).await?;
     session
         .lock(cx, claim, job.database.migrations.lock_wait)
@@ -55,7 +57,7 @@ pub(super) async fn begin<'a>(
         true => Gaps::Allow,
         false => Gaps::Refuse,
     };
-    let found = tool.files(&entries, shown(&job.database.migrations));
+    let found = super::found(tool, job, route.dialect, &entries).await?;
     let strategy = job.database.migrations.strategy;
     let now = compare(tool, &found.files, &records, strategy, gaps);
     let results = agree(planned, &now.migrations, found.problems, now.refusals, job)?;
@@ -70,6 +72,7 @@ pub(super) async fn begin<'a>(
             job,
             planned,
             files: found.files,
+            dialect: route.dialect,
             table,
             command,
         },
@@ -134,6 +137,7 @@ struct Work<'a> {
     job: &'a Job<'a>,
     planned: &'a MigrationPlan,
     files: Vec<File>,
+    dialect: Dialect,
     table: Table,
     command: Vec<String>,
 }
@@ -309,6 +313,7 @@ impl Work<'_> {
             let table = &self.table.name;
             fault = fault.state(format!("not applied, as `{table}` says: {list}"));
         }
+        fault = self.halves(fault, report);
         for row in &records.rows {
             if let End::Failed { error, .. } = &row.end {
                 let lines = error.iter().flat_map(|error| error.lines());
@@ -327,6 +332,24 @@ impl Work<'_> {
             fault = fault.hint(unlock);
         }
         fault.hint(again)
+    }
+
+    /// What a failed migration did before it failed, where that stays.
+    fn halves(&self, fault: Fault, report: &DatabaseReport) -> Fault {
+        let failed = ids(report, |outcome| outcome == MigrationOutcome::Failed);
+        let (Some(why), Some(id)) = (self.tool.keeps(self.dialect), failed.first()) else {
+            return fault;
+        };
+        let fault = fault.state(format!(
+            "what `{id}` did before it failed may be there still: {why}"
+        ));
+        match self.tool.repair(id).is_empty() {
+            true => fault.hint(format!(
+                "undo that by hand: the next run begins `{id}` from its first statement"
+            )),
+            // The tool's own way out says so.
+            false => fault,
+        }
     }
 }
 

@@ -140,6 +140,10 @@ impl Engine for Raw {
         problems
     }
 
+    fn creates(&self, _: &DatabaseSpec, _: &str) -> Option<Vec<String>> {
+        None
+    }
+
     async fn plan(
         &self,
         cx: &Cx,

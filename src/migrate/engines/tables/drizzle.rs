@@ -5,13 +5,14 @@
 use crate::model::fault::Fault;
 use crate::ports::Database;
 
-use super::{End, Recorded, Records, Table, number, text};
+use super::{Column, End, Recorded, Records, Table, number, text};
 
 pub(in super::super) async fn read(
     database: &mut dyn Database,
     table: &Table,
 ) -> Result<Records, Fault> {
-    let rows = table.rows(database, &["hash", "created_at"]).await?;
+    let columns = [Column::Plain("hash"), Column::Plain("created_at")];
+    let rows = table.rows(database, &columns).await?;
     let rows = rows.unwrap_or_default().into_iter();
     Ok(Records {
         rows: rows

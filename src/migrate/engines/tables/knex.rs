@@ -4,20 +4,23 @@
 use crate::model::fault::Fault;
 use crate::ports::Database;
 
-use super::{End, Recorded, Records, Table, number, text};
+use super::{Column, End, Recorded, Records, Table, number, text, utc};
 
 pub(in super::super) async fn read(
     database: &mut dyn Database,
     table: &Table,
 ) -> Result<Records, Fault> {
-    let rows = table
-        .rows(database, &["name", "migration_time", "id"])
-        .await?;
+    let columns = [
+        Column::Plain("name"),
+        Column::Stamp("migration_time"),
+        Column::Plain("id"),
+    ];
+    let rows = table.rows(database, &columns).await?;
     let lock = Table {
         schema: table.schema.clone(),
         name: format!("{}_lock", table.name),
     };
-    let locks = lock.rows(database, &["is_locked"]).await?;
+    let locks = lock.rows(database, &[Column::Plain("is_locked")]).await?;
     Ok(Records {
         rows: rows
             .unwrap_or_default()
@@ -25,7 +28,7 @@ pub(in super::super) async fn read(
             .map(|row| Recorded {
                 id: text(&row, 0).unwrap_or_default(),
                 checksum: None,
-                at: text(&row, 1),
+                at: utc(&row, 1),
                 when: None,
                 end: End::Done,
             })

@@ -8,6 +8,7 @@ pub(super) mod knex;
 pub(super) mod node_pg_migrate;
 pub(super) mod prisma;
 
+use chrono::{DateTime, NaiveDateTime, SecondsFormat};
 use serde_json::Value;
 
 use crate::model::fault::Fault;
@@ -20,7 +21,7 @@ pub(super) struct Recorded {
     pub(super) id: String,
     /// Of the file as it was applied, where the tool keeps one.
     pub(super) checksum: Option<String>,
-    /// As the database writes it.
+    /// RFC 3339 where the zone is known, else as the database writes it.
     pub(super) at: Option<String>,
     /// Drizzle's time of the file, which it compares.
     pub(super) when: Option<i64>,
@@ -46,6 +47,15 @@ pub(super) struct Records {
     pub(super) locked: bool,
 }
 
+/// What is asked of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Plain(&'static str),
+    /// A column of type `timestamp`, which MySQL writes in the session's zone
+    /// without saying which: it is asked for as a number.
+    Stamp(&'static str),
+}
+
 /// A table by its name, in a schema or wherever the session looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Table {
@@ -59,7 +69,7 @@ impl Table {
     pub(super) async fn rows(
         &self,
         database: &mut dyn Database,
-        columns: &[&str],
+        columns: &[Column],
     ) -> Result<Option<Vec<Vec<Value>>>, Fault> {
         let dialect = database.dialect();
         if database
@@ -103,8 +113,14 @@ impl Table {
         }
     }
 
-    fn select(&self, dialect: Dialect, columns: &[&str]) -> String {
-        let columns: Vec<String> = columns.iter().map(|name| quoted(dialect, name)).collect();
+    fn select(&self, dialect: Dialect, columns: &[Column]) -> String {
+        let asked = |column: &Column| match (column, dialect) {
+            (Column::Stamp(name), Dialect::Mysql) => {
+                format!("UNIX_TIMESTAMP({})", quoted(dialect, name))
+            }
+            (Column::Plain(name) | Column::Stamp(name), _) => quoted(dialect, name),
+        };
+        let columns: Vec<String> = columns.iter().map(asked).collect();
         let list = columns.join(", ");
         let last = columns.last().map_or("1", String::as_str);
         let row = match dialect {
@@ -154,23 +170,65 @@ fn number(row: &[Value], at: usize) -> Option<i64> {
     }
 }
 
+/// A moment that is kept in UTC: a text with its zone or without, or a number
+/// of milliseconds (SQLite has no type for it) or seconds.
+fn utc(row: &[Value], at: usize) -> Option<String> {
+    const MILLISECONDS: i64 = 100_000_000_000;
+    let written = text(row, at)?;
+    let known = match written.parse::<i64>() {
+        Ok(number) if number.abs() < MILLISECONDS => DateTime::from_timestamp(number, 0),
+        Ok(number) => DateTime::from_timestamp_millis(number),
+        Err(_) => NaiveDateTime::parse_from_str(&written, "%Y-%m-%d %H:%M:%S%.f")
+            .ok()
+            .map(|time| time.and_utc()),
+    };
+    Some(known.map_or(written, |time| {
+        time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    }))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
+    fn a_moment_in_utc_reads_the_same_however_it_is_kept() {
+        let kept = [
+            json!("2026-11-21 17:48:19.657000"),
+            json!(1_795_283_299_657_i64),
+            json!(1_795_283_299),
+            json!("2026-11-21T17:48:19.657+00:00"),
+            json!(null),
+        ];
+        let read = [0, 1, 2, 3, 4].map(|at| utc(&kept, at));
+        assert_eq!(
+            read.each_ref().map(Option::as_deref),
+            [
+                Some("2026-11-21T17:48:19.657Z"),
+                Some("2026-11-21T17:48:19.657Z"),
+                Some("2026-11-21T17:48:19Z"),
+                Some("2026-11-21T17:48:19.657+00:00"),
+                None
+            ]
+        );
+    }
+
+    #[test]
     fn names_are_quoted_as_each_dialect_does_it() {
+        use Column::{Plain, Stamp};
         let table = Table {
             schema: Some("app".into()),
             name: "o'x\"y`z".into(),
         };
         assert_eq!(
-            table.select(Dialect::Postgres, &["a", "b"]),
+            table.select(Dialect::Postgres, &[Plain("a"), Stamp("b")]),
             r#"SELECT json_build_array("a", "b")::text FROM "app"."o'x""y`z" ORDER BY "b""#
         );
         assert_eq!(
-            table.select(Dialect::Mysql, &["a"]),
-            "SELECT JSON_ARRAY(`a`) FROM `app`.`o'x\"y``z` ORDER BY `a`"
+            table.select(Dialect::Mysql, &[Stamp("b"), Plain("a")]),
+            "SELECT JSON_ARRAY(UNIX_TIMESTAMP(`b`), `a`) FROM `app`.`o'x\"y``z` ORDER BY `a`"
         );
         assert_eq!(
             table.lookup(Dialect::Postgres),

@@ -3,13 +3,14 @@
 use crate::model::fault::Fault;
 use crate::ports::Database;
 
-use super::{End, Recorded, Records, Table, text};
+use super::{Column, End, Recorded, Records, Table, text};
 
 pub(in super::super) async fn read(
     database: &mut dyn Database,
     table: &Table,
 ) -> Result<Records, Fault> {
-    let rows = table.rows(database, &["name", "run_on", "id"]).await?;
+    let columns = ["name", "run_on", "id"].map(Column::Plain);
+    let rows = table.rows(database, &columns).await?;
     let rows = rows.unwrap_or_default().into_iter();
     Ok(Records {
         rows: rows

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::model::fault::Fault;
 use crate::ports::Database;
 
-use super::{End, Recorded, Records, Table, number, text};
+use super::{Column, End, Recorded, Records, Table, number, text, utc};
 
 const COLUMNS: [&str; 7] = [
     "migration_name",
@@ -22,7 +22,8 @@ pub(in super::super) async fn read(
     database: &mut dyn Database,
     table: &Table,
 ) -> Result<Records, Fault> {
-    let rows = table.rows(database, &COLUMNS).await?.unwrap_or_default();
+    let rows = table.rows(database, &COLUMNS.map(Column::Plain)).await?;
+    let rows = rows.unwrap_or_default();
     Ok(Records {
         rows: attempts(&rows),
         locked: false,
@@ -36,7 +37,7 @@ fn attempts(rows: &[Vec<Value>]) -> Vec<Recorded> {
         let (Some(id), None) = (text(row, 0), text(row, 3)) else {
             continue;
         };
-        let finished = text(row, 2);
+        let finished = utc(row, 2);
         let recorded = Recorded {
             checksum: text(row, 1),
             end: match finished {

@@ -1,4 +1,7 @@
-//! `stagecraft migrate create`.
+//! `stagecraft migrate create`: the next `.sql` file, or the development command
+//! of a tool that begins its files itself.
+
+mod tool;
 
 use std::path::PathBuf;
 
@@ -8,12 +11,14 @@ use serde_json::json;
 use crate::config;
 use crate::migrate;
 use crate::model::fault::Fault;
+use crate::model::project::Mode;
 use crate::ui::{Ui, words};
 
 use super::super::args::{Globals, MigrateCreateArgs};
 use super::super::failure::Failure;
 use super::super::session::on_environment;
 use super::super::target::{config_file, engines};
+use super::super::wiring;
 use super::known;
 
 pub(super) async fn create(
@@ -50,6 +55,13 @@ pub(super) async fn create(
                         .into(),
                 );
             };
+            let registry = wiring::registry()?;
+            let engine = registry.get(&spec.migrations.engine);
+            let engine = engine.map_err(|error| Fault::config(error.to_string()))?;
+            let name = migrate::create::slug(&args.name)?;
+            if let Some(command) = engine.creates(spec, &name) {
+                return tool::create(session, spec, &command).await;
+            }
             let file = migrate::create::create(&spec.migrations, &args.name, Utc::now())?;
             let shown = file
                 .strip_prefix(&session.environment.root)
@@ -68,7 +80,8 @@ pub(super) async fn create(
 }
 
 /// A file belongs to the checkout, not to an environment: where all of them
-/// keep the database's migrations in one folder, none has to be named.
+/// keep the database's migrations in one folder, none has to be named. One of
+/// `mode: dev` comes first: a tool may begin its files only there.
 fn with_an_environment(args: &MigrateCreateArgs, globals: &Globals) -> Result<Globals, Fault> {
     let mut globals = globals.clone();
     if globals.env.is_some() {
@@ -78,8 +91,12 @@ fn with_an_environment(args: &MigrateCreateArgs, globals: &Globals) -> Result<Gl
     let engines = engines()?;
     let names = config::environments(&file).map_err(Fault::from)?;
     let mut folders: Vec<Option<PathBuf>> = vec![];
-    for name in &names {
+    let mut chosen = names.first();
+    for name in names.iter().rev() {
         let environment = config::load(&file, Some(name), &engines)?.environment;
+        if environment.mode == Mode::Dev {
+            chosen = Some(name);
+        }
         let database = match &args.database {
             Some(name) => environment.databases.get(name),
             None => environment.databases.values().next(),
@@ -88,7 +105,7 @@ fn with_an_environment(args: &MigrateCreateArgs, globals: &Globals) -> Result<Gl
     }
     folders.dedup();
     if folders.len() == 1 {
-        globals.env = names.first().and_then(|name| name.parse().ok());
+        globals.env = chosen.and_then(|name| name.parse().ok());
     }
     Ok(globals)
 }
