@@ -50,6 +50,7 @@ mod other_tools;
 mod places;
 mod proxy;
 mod push;
+mod recipes;
 mod registries;
 mod resets;
 mod runner;
@@ -61,6 +62,7 @@ mod snapshot;
 mod swarm;
 mod switches;
 mod takeovers;
+mod transcripts;
 mod two_users;
 mod verbs;
 
