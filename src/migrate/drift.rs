@@ -24,6 +24,8 @@ pub struct Candidate {
     pub strategy: MigrationStrategy,
     pub mode: Mode,
     pub compat: Compat,
+    /// Whether its own name lets it run after a later one.
+    pub gaps: Gaps,
 }
 
 impl Candidate {
@@ -80,7 +82,7 @@ pub fn compare(files: &[Candidate], rows: &[LedgerRow], gaps: Gaps) -> Compared 
     for (file, after) in files.iter().zip(overtaken) {
         let state = match by_id.get(file.id.as_str()) {
             Some(row) => known(file, row, &mut compared.refusals),
-            None => match after {
+            None => match after.filter(|_| file.gaps == Gaps::Refuse) {
                 Some(after) => {
                     let after = after.to_owned();
                     if gaps == Gaps::Refuse {
@@ -242,6 +244,7 @@ mod tests {
             strategy,
             mode: Mode::Together,
             compat: Compat::Additive,
+            gaps: Gaps::Refuse,
         }
     }
 

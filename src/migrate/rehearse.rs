@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::model::backup::{BackupId, BackupRecord};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::migration::{MigrationOutcome, MigrationPlan, MigrationRequest, MigrationState};
-use crate::model::names::DatabaseName;
+use crate::model::names::{DatabaseName, EnvironmentName};
 use crate::model::release::ReleaseId;
 use crate::ports::{Backups, Cx, Database, Dialect, SessionOptions, Who};
 
@@ -90,7 +90,7 @@ pub async fn rehearse(
             release,
         };
         let done = stage.rehearse(filled, tools).await;
-        done.map_err(|fault| found(fault, database))
+        done.map_err(|fault| found(fault, database, &environment.name))
     };
     let origin = match start {
         Start::Copy => Some(Origin::Database),
@@ -112,7 +112,7 @@ pub async fn rehearse(
 }
 
 /// A failure on the copy is a finding.
-fn found(mut fault: Fault, database: &DatabaseName) -> Fault {
+fn found(mut fault: Fault, database: &DatabaseName, environment: &EnvironmentName) -> Fault {
     if fault.kind == FaultKind::Failed {
         fault.kind = FaultKind::Refused;
     }
@@ -120,7 +120,11 @@ fn found(mut fault: Fault, database: &DatabaseName) -> Fault {
     // run on the database itself.
     fault.hints.retain(|hint| !hint.contains("migrate run"));
     fault.state.clear();
-    fault.state(format!("`{database}` itself was only read"))
+    fault
+        .state(format!("`{database}` itself was only read"))
+        .hint(format!(
+            "mend it, then try again: `stagecraft migrate rehearse --env {environment} --database {database}`"
+        ))
 }
 
 struct Stage<'a> {
@@ -291,12 +295,19 @@ impl Rehearsal {
             (None, None) => copy,
             (Some(reason), _) => format!("on a database made from the applied files: {reason}"),
         };
-        let count = words::plural(self.migrations.len(), "migration");
-        let mut lines = vec![format!("{}  {count} {on}", self.database)];
+        let mut lines = vec![match self.migrations.len() {
+            0 => format!("{}  nothing is pending: looked at it {on}", self.database),
+            count => {
+                let count = words::plural(count, "migration");
+                format!("{}  {count} {on}", self.database)
+            }
+        }];
         for one in &self.migrations {
             lines.push(format!("  {}  {} ms", one.id, one.ms));
         }
-        lines.push("  a second run had nothing to do".to_owned());
+        if !self.migrations.is_empty() {
+            lines.push("  a second run had nothing to do".to_owned());
+        }
         if !self.differences.is_empty() {
             lines.push(format!(
                 "  the applied files do not make what `{}` has: {}",

@@ -83,8 +83,11 @@ impl ControlDir {
 
     fn create_in(base: &Path) -> io::Result<Self> {
         let dir = private_folder(PREFIX, base)?;
-        let alive = File::create_new(dir.path().join("alive"))?;
+        // Nobody may find it before it is locked: that is what a killed one looks like.
+        let unlocked = dir.path().join("unlocked");
+        let alive = File::create_new(&unlocked)?;
         alive.lock()?;
+        fs::rename(unlocked, dir.path().join("alive"))?;
         let config = CONFIG.replace("USER", &login_name());
         fs::write(dir.path().join("config"), config)?;
         Ok(Self {

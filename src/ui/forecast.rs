@@ -44,7 +44,7 @@ pub fn text(plan: &MigrationPlan, shown: Shown, style: Style) -> String {
     }
     let total = plan.outlook.estimate.as_ref();
     if let Some(estimate) = total.filter(|total| worth_saying(total, shown)) {
-        let _ = writeln!(text, "  takes {} in all", about(estimate));
+        let _ = writeln!(text, "  takes {}", sum(estimate));
     }
     text
 }
@@ -111,6 +111,17 @@ pub(super) fn about(estimate: &Estimate) -> String {
         Basis::Size { .. } => format!("about {range}"),
         Basis::Rehearsal | Basis::History { .. } => {
             format!("about {range}, {}", estimate.basis.words())
+        }
+    }
+}
+
+/// The same, of everything together.
+fn sum(estimate: &Estimate) -> String {
+    let range = range(estimate);
+    match &estimate.basis {
+        Basis::Size { .. } => format!("about {range} in all"),
+        Basis::Rehearsal | Basis::History { .. } => {
+            format!("about {range} in all, {}", estimate.basis.words())
         }
     }
 }

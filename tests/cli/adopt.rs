@@ -156,7 +156,10 @@ fn what_the_tool_did_not_finish_cannot_be_explained_away() {
 fn a_database_without_another_tools_table_is_said() {
     let sandbox = shop();
     sql(&sandbox, "drop table _sqlx_migrations");
-    let says = ["`main` has no table of another migration tool"];
+    let says = [
+        "`main` has no table of another migration tool",
+        "where it was made by hand: `stagecraft migrate baseline --env prod --database main --to ID`",
+    ];
     ends(&sandbox, "migrate adopt --env prod", 12, &says);
     let says = ["`main` has no table of goose"];
     ends(&sandbox, "migrate adopt --env prod --from goose", 12, &says);
@@ -189,5 +192,138 @@ fn init_says_whose_folder_it_found() {
             "`db/migrations`: it looks like the folder of dbmate",
             "`options: { format: dbmate }`",
         ],
+    );
+}
+
+/// The same project, with sqlx's own table kept.
+fn native() -> Sandbox {
+    let options = "options: { format: sqlx, table: native }";
+    let sandbox = Sandbox::with(&SHOP.replace("options: { format: sqlx }", options));
+    sandbox
+        .file("db/1_notes.sql", "create table notes (id integer);\n")
+        .file("db/2_body.sql", "alter table notes add column body text;\n")
+        .set("DATABASE_URL", "sqlite://$shop/app.db");
+    sandbox
+}
+
+fn checksum(sandbox: &Sandbox, version: i64) -> String {
+    let database = rusqlite::Connection::open(sandbox.path("app.db")).unwrap();
+    let ask = "select lower(hex(checksum)) from _sqlx_migrations where version = ?1";
+    database
+        .query_row(ask, [version], |row| row.get(0))
+        .unwrap()
+}
+
+#[test]
+fn a_baseline_is_written_into_the_tools_own_table_too() {
+    let sandbox = native();
+    sql(&sandbox, "create table notes (id integer)");
+    ends(
+        &sandbox,
+        "migrate baseline --env prod --to 1_notes.sql",
+        0,
+        &["marked 1 migration of main as applied"],
+    );
+    assert_eq!(checksum(&sandbox, 1), SUM);
+    ends(
+        &sandbox,
+        "migrate run --env prod",
+        0,
+        &["applied 1 migration to main"],
+    );
+    ends(
+        &sandbox,
+        "migrate plan --env prod",
+        0,
+        &["nothing to run, 2 applied"],
+    );
+}
+
+#[test]
+fn a_text_that_is_taken_over_is_told_to_the_tool_as_well() {
+    let sandbox = native();
+    ends(&sandbox, "migrate run --env prod", 0, &[]);
+    assert_eq!(checksum(&sandbox, 1), SUM);
+
+    // To sqlx itself a comment is an edit.
+    let (commented, edited) = (
+        "-- all of them\ncreate table notes (id integer);\n",
+        "create table notes (id integer primary key);\n",
+    );
+    sandbox.file("db/1_notes.sql", commented);
+    ends(
+        &sandbox,
+        "migrate plan --env prod",
+        0,
+        &["sqlx itself would refuse to go on"],
+    );
+    ends(
+        &sandbox,
+        "migrate repair --env prod",
+        0,
+        &["mended 1 finding in main"],
+    );
+    let taken = checksum(&sandbox, 1);
+    assert_ne!(taken, SUM);
+    ends(
+        &sandbox,
+        "migrate repair --env prod",
+        0,
+        &["nothing to repair"],
+    );
+
+    sandbox.file("db/1_notes.sql", edited);
+    ends(&sandbox, "migrate plan --env prod --exit-code", 4, &[]);
+    let accept = "migrate repair --env prod --accept-edit 1_notes.sql";
+    ends(&sandbox, accept, 0, &["mended 1 finding in main"]);
+    assert_ne!(checksum(&sandbox, 1), taken);
+    ends(&sandbox, "migrate plan --env prod --exit-code", 0, &[]);
+}
+
+#[test]
+fn an_edit_of_what_only_the_tool_knows_can_be_taken_over() {
+    let sandbox = native();
+    ends(&sandbox, "migrate run --env prod", 0, &[]);
+    sql(&sandbox, "drop table stagecraft_migrations");
+    sandbox.file(
+        "db/1_notes.sql",
+        "create table notes (id integer); -- all\n",
+    );
+    ends(
+        &sandbox,
+        "migrate plan --env prod --exit-code",
+        4,
+        &["1_notes.sql"],
+    );
+    ends(
+        &sandbox,
+        "migrate repair --env prod --dry-run",
+        0,
+        &["1_notes.sql: was edited after it was applied"],
+    );
+    let accept = "migrate repair --env prod --accept-edit 1_notes.sql";
+    ends(&sandbox, accept, 0, &["mended 1 finding in main"]);
+    assert_ne!(checksum(&sandbox, 1), SUM);
+    ends(
+        &sandbox,
+        "migrate plan --env prod --exit-code",
+        0,
+        &["nothing to run, 2 applied"],
+    );
+}
+
+#[test]
+fn what_a_tool_calls_not_done_is_told_with_the_way_to_settle_it() {
+    let sandbox = native();
+    ends(&sandbox, "migrate run --env prod", 0, &[]);
+    sql(
+        &sandbox,
+        "drop table stagecraft_migrations; update _sqlx_migrations set success = false where version = 2",
+    );
+    ends(
+        &sandbox,
+        "migrate plan --env prod",
+        0,
+        &["undo what of it took effect, then `DELETE FROM _sqlx_migrations WHERE version = 2`"],
     );
 }

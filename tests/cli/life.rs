@@ -279,6 +279,7 @@ fn an_edit_is_taken_over_only_when_it_is_named_and_a_comment_by_itself() {
             .contains("left as it is:\n  1_notes.sql: was edited"),
         "{left}"
     );
+    assert!(left.stdout.starts_with("mended nothing in main"), "{left}");
     assert_eq!(sandbox.run("migrate plan --env prod --exit-code").code, 4);
     let unknown = sandbox.run("migrate repair --env prod --accept-edit 9.sql");
     assert_eq!(unknown.code, 12, "{unknown}");
@@ -317,7 +318,10 @@ fn a_rehearsal_runs_on_a_copy_and_is_the_basis_of_the_next_plan() {
         0
     );
     let plan = sandbox.run("migrate plan --env prod");
-    assert!(plan.stdout.contains("measured by a rehearsal"), "{plan}");
+    assert!(
+        plan.stdout.contains(" in all, measured by a rehearsal"),
+        "{plan}"
+    );
 
     // What would fail there fails here first, and only here.
     sqlite(&sandbox)
@@ -328,6 +332,12 @@ fn a_rehearsal_runs_on_a_copy_and_is_the_basis_of_the_next_plan() {
     assert!(failed.stderr.contains("UNIQUE"), "{failed}");
     assert!(
         failed.stderr.contains("`main` itself was only read"),
+        "{failed}"
+    );
+    assert!(
+        failed
+            .stderr
+            .contains("`stagecraft migrate rehearse --env prod --database main`"),
         "{failed}"
     );
 

@@ -321,6 +321,8 @@ fn a_migration_that_failed_half_way_goes_on_after_it_is_mended() {
 #[test]
 fn steps_and_a_last_one_limit_a_run() {
     let sandbox = shop();
+    let none = sandbox.run("migrate run --env prod --steps 0");
+    assert_eq!(none.code, 2, "{none}");
     shows!(sandbox.run("migrate run --env prod --steps 1"), @r#"
         exit 0
         --- stdout

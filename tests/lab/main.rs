@@ -53,6 +53,7 @@ mod other_tools;
 mod places;
 mod proxy;
 mod push;
+mod recipes;
 mod registries;
 mod resets;
 mod restores;
@@ -65,6 +66,7 @@ mod snapshot;
 mod swarm;
 mod switches;
 mod takeovers;
+mod transcripts;
 mod two_users;
 mod verbs;
 

@@ -184,8 +184,9 @@ async fn what_a_tool_undid_is_not_passed_over() {
     );
 }
 
-/// The rest of the tools, whose programs are too large to install here: every
-/// table is made, written and read on a real server.
+/// The rest of the tools, whose programs cannot be had here or take minutes to
+/// build (`transcripts` has what those wrote): every table is made, written and
+/// read on a real server.
 #[tokio::test]
 async fn every_tools_table_is_written_and_read_again() {
     for (format, file) in [

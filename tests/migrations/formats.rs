@@ -161,3 +161,82 @@ async fn an_undo_file_is_named_and_never_run() {
     assert_eq!(ran.results(), ["V1__a.sql applied"]);
     assert_eq!(states(&project.plan().await), ["V1__a.sql applied"]);
 }
+
+/// Applied 1 and 3; then a 2 comes, which golang-migrate itself would pass over
+/// for ever.
+#[tokio::test]
+async fn a_late_file_is_seen_where_one_number_stands_for_all_of_them() {
+    let files = [
+        ("1_a.up.sql", "create table a (id integer);\n"),
+        ("3_c.up.sql", "create table c (id integer);\n"),
+    ];
+    let project = project("golang-migrate", "native", &files);
+    // The tool did the first one.
+    sqlite(&project)
+        .execute_batch(
+            "create table a (id integer); create table schema_migrations (version uint64, dirty bool); \
+             insert into schema_migrations values (1, false)",
+        )
+        .unwrap();
+    assert_eq!(project.run().await.results(), ["3_c.up.sql applied"]);
+    project.write("2_b.up.sql", "create table b (id integer);\n");
+    let plan = project.plan().await;
+    assert_eq!(
+        states(&plan),
+        [
+            "1_a.up.sql applied",
+            "3_c.up.sql applied",
+            "2_b.up.sql out of order"
+        ]
+    );
+    assert!(
+        plan.refusals[0].contains("`--allow-out-of-order`"),
+        "{:?}",
+        plan.refusals
+    );
+
+    let request = stagecraft::model::migration::MigrationRequest {
+        allow_out_of_order: true,
+        ..Default::default()
+    };
+    let plans = project.plans(&request).await.unwrap();
+    assert_eq!(project.run_plans(&plans).await.applied(), 1);
+    let version = "select version from schema_migrations where not dirty";
+    assert_eq!(numbers(&project, version), [3], "not taken back to 2");
+    assert_eq!(project.plan().await.selected, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn refinerys_unversioned_files_may_run_behind_later_ones() {
+    let project = project(
+        "refinery",
+        "native",
+        &[("V2__b.sql", "create table b (id integer);\n")],
+    );
+    project.run().await;
+    project.write("U1__a.sql", "create table a (id integer);\n");
+    let plan = project.plan().await;
+    assert_eq!(plan.refusals, Vec::<String>::new());
+    assert_eq!(states(&plan), ["V2__b.sql applied", "U1__a.sql pending"]);
+    assert_eq!(project.run().await.applied(), 1);
+    let versions = "select version from refinery_schema_history order by version";
+    assert_eq!(numbers(&project, versions), [1, 2]);
+}
+
+/// A comment is an edit to the tool.
+#[tokio::test]
+async fn a_plan_says_that_the_tool_itself_would_refuse_another_layout() {
+    let text = "create table a (id integer);\n";
+    let project = project("sqlx", "native", &[("1_a.sql", text)]);
+    project.run().await;
+    assert_eq!(project.plan().await.notes, Vec::<String>::new());
+    project.write("1_a.sql", "-- the first\ncreate table a (id integer);\n");
+    let plan = project.plan().await;
+    assert_eq!(plan.refusals, Vec::<String>::new());
+    assert_eq!(
+        plan.notes,
+        [
+            "sqlx's table holds the checksum of another text of `1_a.sql`, so sqlx itself would refuse to go on; only comments or layout differ: `stagecraft migrate repair --env prod --database main` writes the new checksum there"
+        ]
+    );
+}

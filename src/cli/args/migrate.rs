@@ -1,5 +1,6 @@
 //! The command line of `stagecraft migrate`.
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::model::names::DatabaseName;
@@ -99,7 +100,7 @@ pub(crate) struct MigrateRunArgs {
     #[command(flatten)]
     pub(crate) filters: Filters,
     /// At most this many for each database
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) steps: Option<usize>,
     /// Print the plan and change nothing at all
     #[arg(long)]

@@ -100,11 +100,13 @@ async fn mend(session: &Session<'_>, args: &RepairArgs, consent: &Consent) -> Re
         .filter(|one| !mended.contains(one))
         .map(|one| format!("  {}", one.text()))
         .collect();
-    let mut said = format!(
-        "mended {} in {}",
-        words::plural(mended.len(), "finding"),
-        database.name
-    );
+    let mut said = match mended.len() {
+        0 => format!("mended nothing in {}", database.name),
+        count => {
+            let count = words::plural(count, "finding");
+            format!("mended {count} in {}", database.name)
+        }
+    };
     if !left.is_empty() {
         said += &format!("; left as it is:\n{}", left.join("\n"));
     }

@@ -294,10 +294,11 @@ impl Database for Postgres {
             }
         };
         // The line break ends a last comment, the semicolon a last statement.
-        let message = format!("{BEGIN}{script}\n;\n{beside}{row};\nCOMMIT");
+        let script = format!("{script}\n;");
+        let message = format!("{BEGIN}{script}\n{beside}{row};\nCOMMIT");
         let mut answer = self.send(cx, &message).await;
         let before = u64::try_from(BEGIN.len()).unwrap_or_default();
-        if let Some(mut error) = self.describe(&answer, script, before, 1) {
+        if let Some(mut error) = self.describe(&answer, &script, before, 1) {
             if answer.completed > 0 && !self.wire.client.is_closed() {
                 let undo = self.send(&cx.uncancellable(), "ROLLBACK").await;
                 answer.nesting |= undo.nesting;

@@ -162,7 +162,11 @@ fn image<'a>(job: &'a Job<'_>, url: &ConnectionUrl, place: &str) -> Result<&'a P
         Fault::refused(format!(
             "the database {url} is opened {place} of the release's image, and there is none yet"
         ))
-        .hint("name one with `--image` or `--release`")
+        .state("nothing was changed")
+        .hint(format!(
+            "deploy first: `stagecraft deploy --env {}`; `migrate plan` and `migrate run` take an image with `--image REF` too",
+            job.environment.name
+        ))
     })
 }
 

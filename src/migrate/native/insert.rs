@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::{History, Table};
 use crate::migrate::files::MigrationFile;
+use crate::migrate::files::layouts::flyway;
 use crate::ports::Dialect;
 
 impl Table {
@@ -21,18 +22,21 @@ impl Table {
             History::Goose => {
                 format!("INSERT INTO {table} (version_id, is_applied) VALUES ({number}, true)")
             }
+            // One that ran behind later ones does not take the number back.
             History::GolangMigrate => {
+                let from = match self.dialect {
+                    Dialect::Mysql => " FROM DUAL",
+                    Dialect::Postgres | Dialect::Sqlite => "",
+                };
                 return vec![
-                    format!("DELETE FROM {table}"),
-                    format!("INSERT INTO {table} (version, dirty) VALUES ({number}, false)"),
+                    format!("DELETE FROM {table} WHERE version <= {number}"),
+                    format!(
+                        "INSERT INTO {table} (version, dirty) SELECT {number}, false{from} WHERE NOT EXISTS (SELECT 1 FROM {table})"
+                    ),
                 ];
             }
             History::Sqlx => {
-                let checksum = &tool.checksum;
-                let checksum = match self.dialect {
-                    Dialect::Postgres => format!("decode('{checksum}', 'hex')"),
-                    Dialect::Mysql | Dialect::Sqlite => format!("X'{checksum}'"),
-                };
+                let checksum = self.bytes(&tool.checksum);
                 format!(
                     "INSERT INTO {table} (version, description, success, checksum, execution_time) VALUES ({number}, {}, true, {checksum}, {})",
                     text(&tool.description),
@@ -43,12 +47,13 @@ impl Table {
                 "INSERT INTO {table} (version, name, applied_on, checksum) VALUES ({number}, {}, {}, {})",
                 text(&tool.description),
                 text(&now()),
-                text(tool.checksum.split(' ').next().unwrap_or_default())
+                text(self.width.pick(&tool.checksum))
             ),
             History::Diesel => format!("INSERT INTO {table} (version) VALUES ({key})"),
             History::Flyway => format!(
                 "INSERT INTO {table} (installed_rank, version, description, type, script, checksum, installed_by, execution_time, success) \
-                 SELECT COALESCE(MAX(installed_rank), 0) + 1, {key}, {}, 'SQL', {}, {}, {}, {took_ms}, true FROM {table}",
+                 SELECT COALESCE(MAX(installed_rank), 0) + 1, {}, {}, 'SQL', {}, {}, {}, {took_ms}, true FROM {table}",
+                text(&flyway::written(&file.name)),
                 text(&tool.description),
                 text(&file.name),
                 tool.checksum,
@@ -73,6 +78,56 @@ impl Table {
                 format!("INSERT INTO {table} (name, run_on) VALUES ({key}, now())")
             }
         }]
+    }
+
+    /// What makes the row of a migration speak of the text that its file has now.
+    #[must_use]
+    pub fn rewrite(&self, file: &MigrationFile) -> Vec<String> {
+        let table = &self.name;
+        let tool = &file.tool;
+        let text = |text: &str| self.dialect.literal(text);
+        let set = match self.history {
+            History::Sqlx => format!(
+                "checksum = {} WHERE version = {}",
+                self.bytes(&tool.checksum),
+                tool.key
+            ),
+            History::Refinery => format!(
+                "checksum = {} WHERE version = {}",
+                text(self.width.pick(&tool.checksum)),
+                tool.key
+            ),
+            History::Flyway => format!(
+                "checksum = {} WHERE version IS NOT NULL AND script = {}",
+                tool.checksum,
+                text(&file.name)
+            ),
+            History::Prisma => format!(
+                "checksum = {} WHERE migration_name = {} AND rolled_back_at IS NULL",
+                text(&tool.checksum),
+                text(&tool.key)
+            ),
+            History::Drizzle => format!(
+                "hash = {} WHERE created_at = {}",
+                text(&tool.checksum),
+                tool.when
+            ),
+            // They keep none.
+            History::Dbmate
+            | History::Goose
+            | History::GolangMigrate
+            | History::Diesel
+            | History::Knex
+            | History::NodePgMigrate => return vec![],
+        };
+        vec![format!("UPDATE {table} SET {set}")]
+    }
+
+    fn bytes(&self, hex: &str) -> String {
+        match self.dialect {
+            Dialect::Postgres => format!("decode('{hex}', 'hex')"),
+            Dialect::Mysql | Dialect::Sqlite => format!("X'{hex}'"),
+        }
     }
 
     /// The time that it took, for a row that stands already.

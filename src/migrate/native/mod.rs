@@ -9,6 +9,7 @@ mod compare;
 mod insert;
 mod read;
 mod schema;
+mod width;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ use crate::ports::{Cx, Database, Dialect};
 use super::files::{Format, MigrationFile};
 pub use compare::{Compared, Finding, Known, compare};
 pub use read::Row;
+use width::Width;
 
 /// Whose history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +45,7 @@ pub struct Table {
     pub history: History,
     pub dialect: Dialect,
     pub name: String,
+    width: Width,
 }
 
 impl History {
@@ -96,11 +99,56 @@ impl History {
         }
     }
 
+    /// What the tool makes of a checksum that is not the file's.
+    #[must_use]
+    pub fn on_edits(self) -> String {
+        let tool = self.label();
+        match self {
+            History::Sqlx | History::Refinery | History::Flyway => {
+                format!("{tool} itself would refuse to go on")
+            }
+            // The others go on, or keep no checksum at all.
+            History::Dbmate
+            | History::Goose
+            | History::GolangMigrate
+            | History::Diesel
+            | History::Prisma
+            | History::Drizzle
+            | History::Knex
+            | History::NodePgMigrate => format!("{tool} itself takes it for edited"),
+        }
+    }
+
+    /// How a migration is settled that the tool's table calls not done.
+    #[must_use]
+    pub fn settles(self, key: &str) -> String {
+        match self {
+            History::GolangMigrate => {
+                "undo what of it took effect, then set the version before it: `migrate … force VERSION`".to_owned()
+            }
+            History::Sqlx => format!(
+                "undo what of it took effect, then `DELETE FROM _sqlx_migrations WHERE version = {key}`"
+            ),
+            History::Flyway => "undo what of it took effect, then `flyway repair`".to_owned(),
+            History::Prisma => format!(
+                "undo what of it took effect, then `prisma migrate resolve --rolled-back {key}`"
+            ),
+            // Their tables hold what is done, and nothing else.
+            History::Dbmate
+            | History::Goose
+            | History::Refinery
+            | History::Diesel
+            | History::Drizzle
+            | History::Knex
+            | History::NodePgMigrate => format!("put that in order with {}", self.label()),
+        }
+    }
+
     /// Why the tool's table cannot be kept for these files.
     #[must_use]
     pub fn objections(self, dialect: Dialect, files: &[MigrationFile]) -> Vec<String> {
         let mut objections = vec![];
-        if self.create(dialect, "t").is_none() {
+        if self.create(dialect, "t", Width::of(files)).is_none() {
             objections.push(format!(
                 "`options.table: native` is not known for {} on this kind of database: leave it out",
                 self.label()
@@ -137,25 +185,39 @@ impl History {
             return Ok(None);
         }
         let name = database.query(&self.ask_name(dialect)).await?;
-        Ok(name.into_iter().flatten().next().map(|name| Table {
+        let Some(name) = name.into_iter().flatten().next() else {
+            return Ok(None);
+        };
+        let width = match self {
+            History::Refinery => Width::ask(database, self.table()).await?,
+            _ => Width::default(),
+        };
+        Ok(Some(Table {
             history: self,
             dialect,
             name,
+            width,
         }))
     }
 
-    /// The table, made where it is missing.
+    /// The table, made where it is missing, as these files need it.
     ///
     /// # Errors
     /// It cannot be made, or something else has its name.
-    pub async fn prepare(self, cx: &Cx, database: &mut dyn Database) -> Result<Table, Fault> {
+    pub async fn prepare(
+        self,
+        cx: &Cx,
+        database: &mut dyn Database,
+        files: &[MigrationFile],
+    ) -> Result<Table, Fault> {
         if let Some(table) = self.find(database).await? {
             return Ok(table);
         }
         let dialect = database.dialect();
         let cannot = || Fault::failed(format!("cannot make the table of {}", self.label()));
         let name = self.new_name(database).await?;
-        for sql in self.create(dialect, &name).unwrap_or_default() {
+        let width = Width::of(files);
+        for sql in self.create(dialect, &name, width).unwrap_or_default() {
             database
                 .execute(cx, &sql)
                 .await

@@ -1,11 +1,11 @@
 //! How each tool names and makes its table. Imports `ports::Dialect`.
 
-use super::History;
+use super::{History, Width};
 use crate::model::fault::Fault;
 use crate::ports::{Database, Dialect};
 
 impl History {
-    fn table(self) -> &'static str {
+    pub(super) fn table(self) -> &'static str {
         match self {
             History::Dbmate | History::GolangMigrate => "schema_migrations",
             History::Goose => "goose_db_version",
@@ -103,7 +103,7 @@ impl History {
 
     /// The statements that make the table; `None` where it is not known how the
     /// tool does that.
-    pub(super) fn create(self, dialect: Dialect, name: &str) -> Option<Vec<String>> {
+    pub(super) fn create(self, dialect: Dialect, name: &str, width: Width) -> Option<Vec<String>> {
         let make = |columns: &str| format!("CREATE TABLE IF NOT EXISTS {name} ({columns})");
         let by = |postgres: &str, mysql: &str, sqlite: &str| {
             make(match dialect {
@@ -140,9 +140,10 @@ impl History {
                 "version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL",
                 "version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL",
             )],
-            (History::Refinery, _) => vec![make(
-                "version int4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255)",
-            )],
+            (History::Refinery, _) => vec![make(&format!(
+                "version {} PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255)",
+                width.column()
+            ))],
             (History::Diesel, _) => vec![make(
                 "version VARCHAR(50) PRIMARY KEY NOT NULL, run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP",
             )],

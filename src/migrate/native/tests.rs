@@ -147,8 +147,84 @@ fn insert(history: History, format: Format, name: &str, text: &str) -> String {
         history,
         dialect: Dialect::Postgres,
         name: "public.t".into(),
+        width: Width::of(&folder.files),
     };
     table.insert(&folder.files[0], 12).join("; ")
+}
+
+/// From the report of somebody who used Flyway 6.0.0 (flyway/flyway#2474): the
+/// file's text, and what Flyway resolved it to.
+#[test]
+fn flyways_checksum_is_the_one_that_flyway_itself_computed() {
+    let file = insert(
+        History::Flyway,
+        Format::Flyway,
+        "V1_1__add_column_location_history_valid_until.sql",
+        "alter table location_history add column valid_until timestamp with time zone;\r\n",
+    );
+    let wanted = "E'1.1', E'add column location history valid until', 'SQL', E'V1_1__add_column_location_history_valid_until.sql', -1039259818, current_user";
+    assert!(file.contains(wanted), "{file}");
+}
+
+/// As `001` and `1.1.0.0` stand in the tables of Flyway's users.
+#[test]
+fn flyways_version_keeps_its_zeros() {
+    for (name, version) in [
+        ("V001__create employees table.sql", "'001'"),
+        ("V1_1_0_0__script_inicial.sql", "'1.1.0.0'"),
+    ] {
+        let row = insert(History::Flyway, Format::Flyway, name, "");
+        assert!(row.contains(&format!("E{version}, E'")), "{row}");
+        let folder = files(Format::Flyway, &[(name, "")]);
+        let read = crate::migrate::files::layouts::flyway::version_key(version.trim_matches('\''));
+        assert_eq!(folder.files[0].tool.key, read);
+    }
+}
+
+#[test]
+fn one_version_of_64_bits_makes_all_of_refinerys_checksums_wide() {
+    let both = [
+        ("V1__a.sql", "select 1"),
+        ("V20240101000000__b.sql", "select 2"),
+    ];
+    let folder = files(Format::Refinery, &both);
+    let table = Table {
+        history: History::Refinery,
+        dialect: Dialect::Postgres,
+        name: "public.t".into(),
+        width: Width::of(&folder.files),
+    };
+    let (narrow, wide) = folder.files[0].tool.checksum.split_once(' ').expect("both");
+    let row = table.insert(&folder.files[0], 0).concat();
+    assert!(row.contains(wide) && !row.contains(narrow), "{row}");
+    let made = History::Refinery.create(Dialect::Postgres, "t", table.width);
+    assert!(made.expect("known")[0].contains("version int8 PRIMARY KEY"));
+}
+
+#[test]
+fn a_row_is_made_to_speak_of_the_text_that_its_file_has_now() {
+    for (format, name, wanted) in [
+        (Format::Sqlx, "7_a.sql", "decode('38b060a7"),
+        (Format::Refinery, "V7__a.sql", "WHERE version = 7"),
+        (
+            Format::Flyway,
+            "V7__a.sql",
+            "checksum = 0 WHERE version IS NOT NULL AND script = E'V7__a.sql'",
+        ),
+    ] {
+        let folder = files(format, &[(name, "")]);
+        let table = Table {
+            history: History::of(format).expect("a tool's"),
+            dialect: Dialect::Postgres,
+            name: "public.t".into(),
+            width: Width::Narrow,
+        };
+        let [update] = &table.rewrite(&folder.files[0])[..] else {
+            panic!("{name}");
+        };
+        assert!(update.starts_with("UPDATE public.t SET "), "{update}");
+        assert!(update.contains(wanted), "{update}");
+    }
 }
 
 #[test]
@@ -173,7 +249,8 @@ fn a_row_is_the_one_that_its_tool_would_write() {
             "7_a.up.sql",
             ""
         ),
-        "DELETE FROM public.t; INSERT INTO public.t (version, dirty) VALUES (7, false)"
+        "DELETE FROM public.t WHERE version <= 7; \
+         INSERT INTO public.t (version, dirty) SELECT 7, false WHERE NOT EXISTS (SELECT 1 FROM public.t)"
     );
     let sqlx = insert(History::Sqlx, Format::Sqlx, "7_a_b.sql", "");
     assert!(

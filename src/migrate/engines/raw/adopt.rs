@@ -8,11 +8,12 @@ use uuid::Uuid;
 use crate::migrate::native::{Finding, History, Known, Table, compare};
 use crate::migrate::words;
 use crate::model::fault::Fault;
-use crate::ports::{Claim, Cx, Database, Databases, Job, LedgerRow};
+use crate::ports::{Claim, Cx, Database, Databases, Job};
 
+use super::ledger;
 use super::plan::reading;
 use super::run::writing;
-use super::source::{Read, Source, Sources};
+use super::source::{Read, Sources};
 
 /// What to take over.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +93,8 @@ pub async fn adopt(
     }
     let table = table(session.as_mut(), job, adoption.from).await?;
     let rows = table.read(session.as_mut()).await?;
-    let own = session.rows(job.database.name.as_str()).await?;
+    let name = job.database.name.as_str();
+    let own = session.rows(name).await?;
     let own = own.unwrap_or_default();
     let files = &source.folder.files;
     let same = History::of(source.folder.format) == Some(table.history);
@@ -112,7 +114,7 @@ pub async fn adopt(
     };
     adopted
         .findings
-        .extend(findings(&compared.findings, adoption));
+        .extend(findings(table.history, &compared.findings, adoption));
     for (index, file) in files.iter().enumerate() {
         let theirs = compared.known.iter().any(|known| known.file == index);
         if !theirs && !is_known(&file.name) {
@@ -127,7 +129,8 @@ pub async fn adopt(
     if adoption.write == Writing::Rows && adopted.findings.is_empty() {
         session.prepare().await?;
         for known in new {
-            session.save(&row(job, &source, &table, known)).await?;
+            let row = ledger::adopted(name, &source, table.history, known);
+            session.save(&row).await?;
         }
     }
     Ok(adopted)
@@ -146,18 +149,24 @@ async fn table(
     }
     let database = &job.database.name;
     let names: Vec<&str> = found.iter().map(|table| table.history.label()).collect();
+    let nobody = format!(
+        "where no tool ever ran there: `stagecraft migrate plan --env {0}`; where it was made by hand: `stagecraft migrate baseline --env {0} --database {database} --to ID`",
+        job.environment.name
+    );
     match (found.len(), from) {
         (1, _) => Ok(found.swap_remove(0)),
         (0, Some(from)) => Err(Fault::refused(format!(
             "`{database}` has no table of {}",
             from.label()
         ))
-        .state("nothing was changed")),
+        .state("nothing was changed")
+        .hint(nobody)),
         (0, None) => Err(Fault::refused(format!(
             "`{database}` has no table of another migration tool"
         ))
         .because("looked for those of every tool that `--from` knows, in the schema that the URL's user works in")
-        .state("nothing was changed")),
+        .state("nothing was changed")
+        .hint(nobody)),
         _ => Err(Fault::refused(format!(
             "`{database}` has tables of several tools: {}",
             words::list(&names)
@@ -167,14 +176,15 @@ async fn table(
     }
 }
 
-fn findings(found: &[Finding], adoption: &Adoption) -> Vec<String> {
+fn findings(history: History, found: &[Finding], adoption: &Adoption) -> Vec<String> {
     let told = found.iter().filter_map(|finding| match finding {
         Finding::NoFile { key } if adoption.gone.contains(key) => None,
         Finding::NoFile { key } => Some(format!(
             "`{key}` is applied and has no file: bring the file back, or, where it is gone for good, say `--without-file {key}`"
         )),
         Finding::Failed { key, why } => Some(format!(
-            "`{key}` is not done: {why}; put that in order with the tool first"
+            "`{key}` is not done: {why}; {}",
+            history.settles(key)
         )),
         Finding::Edited { id } if adoption.edited.contains(id) => None,
         Finding::Edited { id } => Some(format!(
@@ -182,26 +192,4 @@ fn findings(found: &[Finding], adoption: &Adoption) -> Vec<String> {
         )),
     });
     told.collect()
-}
-
-fn row(job: &Job<'_>, source: &Source, table: &Table, known: &Known) -> LedgerRow {
-    let file = &source.folder.files[known.file];
-    let candidate = &source.candidates[known.file];
-    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let at = known.at.clone().unwrap_or(now);
-    let statements = i64::try_from(candidate.statements()).unwrap_or(i64::MAX);
-    LedgerRow {
-        database: job.database.name.to_string(),
-        id: file.name.clone(),
-        checksum: file.checksum.clone(),
-        normalised: candidate.normalised().to_owned(),
-        transactional: candidate.mode == crate::migrate::sql::Mode::Together,
-        started_at: at.clone(),
-        finished_at: Some(at),
-        statements_total: statements,
-        statements_begun: statements,
-        statements_done: statements,
-        tool_version: format!("{} (adopted)", table.history.label()),
-        ..LedgerRow::default()
-    }
 }

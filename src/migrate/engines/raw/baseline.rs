@@ -15,6 +15,7 @@ use crate::model::migration::Files;
 use crate::model::names::DatabaseName;
 use crate::ports::{Claim, Cx, Databases, Job, LedgerRow};
 
+use super::ledger::{self, Found};
 use super::plan;
 use super::run::{self, Session};
 use super::source::{Read, Source, Sources};
@@ -41,8 +42,9 @@ pub(super) async fn look(
 ) -> Result<Baseline, Fault> {
     let source = source(databases, sources, cx, job).await?;
     let mut session = databases.open(cx, job, &plan::reading(job)).await?;
-    let rows = session.rows(job.database.name.as_str()).await?;
-    judge(job, &source, &rows.unwrap_or_default(), to)
+    let name = job.database.name.as_str();
+    let found = ledger::read(session.as_mut(), name, Some(&source)).await?;
+    judge(job, &source, &found, to)
 }
 
 /// Marks what `agreed` says, under the lock. `who` stands in the rows in the
@@ -64,7 +66,10 @@ pub(super) async fn mark(
     let Some((last, _)) = agreed.marks.last() else {
         return Ok(());
     };
-    let now = judge(job, &source, &session.rows().await?, last)?;
+    let name = job.database.name.as_str();
+    let database = session.database.as_mut();
+    let found = ledger::read(database, name, Some(&source)).await?;
+    let now = judge(job, &source, &found, last)?;
     if now.marks != agreed.marks {
         return Err(Fault::refused(format!(
             "what `{}` holds is not what was shown any more",
@@ -74,9 +79,22 @@ pub(super) async fn mark(
         .hint(run::look_again(job)));
     }
     session.database.prepare().await?;
+    let native = match source.native {
+        Some(history) => {
+            let files = &source.folder.files;
+            let database = session.database.as_mut();
+            Some(history.prepare(cx, database, files).await?)
+        }
+        None => None,
+    };
     for (index, candidate) in source.candidates.iter().enumerate() {
         if agreed.marks.iter().any(|(id, _)| *id == candidate.id) {
-            let row = row(&source, index, &session.database_name(), who);
+            let mut row = row(&source, index, name, who);
+            let file = &source.folder.files[index];
+            row.beside = native
+                .as_ref()
+                .map(|table| table.insert(file, 0))
+                .unwrap_or_default();
             session.database.save(&row).await?;
             cx.step(format!("marked {} as applied", candidate.id));
         }
@@ -109,7 +127,8 @@ pub(super) async fn source(
     }
 }
 
-fn judge(job: &Job<'_>, source: &Source, rows: &[LedgerRow], to: &str) -> Result<Baseline, Fault> {
+fn judge(job: &Job<'_>, source: &Source, found: &Found, to: &str) -> Result<Baseline, Fault> {
+    let rows = &found.rows;
     let order = source.order();
     let database = &job.database.name;
     let refused = |why: String| {
@@ -121,7 +140,7 @@ fn judge(job: &Job<'_>, source: &Source, rows: &[LedgerRow], to: &str) -> Result
                 job.environment.name
             ))
     };
-    if let Some(problem) = source.problems.first() {
+    if let Some(problem) = source.problems.iter().chain(&found.refusals).next() {
         return Err(refused(problem.clone()));
     }
     let Some(last) = select::find(to, &order) else {

@@ -66,6 +66,10 @@ pub(super) fn of(
     show_statement(fault, script, byte)
 }
 
+/// How many characters behind a file's text the semicolon stands at most that is
+/// sent with it.
+const ENDED_BY: usize = 2;
+
 /// Where the error points, as a byte of the file's text.
 fn byte(script: &Script, sent: Sent, error: &SqlError) -> Option<usize> {
     let characters = error
@@ -85,6 +89,12 @@ fn byte(script: &Script, sent: Sent, error: &SqlError) -> Option<usize> {
         && characters < text.chars().count()
     {
         return Some(start + Place::byte_of(text, characters));
+    }
+    // At the end of the text, of which the server says the semicolon behind it.
+    let behind = characters.and_then(|at| at.checked_sub(text.chars().count()));
+    if behind.is_some_and(|behind| behind <= ENDED_BY) && !text.trim().is_empty() {
+        let last = text.trim_end().char_indices().next_back();
+        return last.map(|(at, _)| start + at);
     }
     match sent {
         Sent::Statement(_) => Some(start),
@@ -128,6 +138,17 @@ fn show_statement(fault: Fault, script: &Script, byte: Option<usize>) -> Fault {
         script.place(statement.range.start).line
     );
     fault.showing(title, lines)
+}
+
+/// The very first migration makes what is there: mostly the database is older
+/// than its record.
+pub(super) fn there_already(fault: Fault, environment: &str, database: &str) -> Fault {
+    match fault.what.contains("already exists") {
+        true => fault.hint(format!(
+            "where the database was made without Stagecraft, mark what it has as applied: `stagecraft migrate baseline --env {environment} --database {database} --to ID`"
+        )),
+        false => fault,
+    }
 }
 
 /// The commands that a person needs after a failure.
@@ -190,6 +211,34 @@ mod tests {
         );
         assert_eq!(fault.evidence[0].title, "statement 2 of 2, line 3");
         assert_eq!(fault.evidence[0].lines, ["select *", "from nope"]);
+    }
+
+    /// A semicolon that the file does not have is sent behind it.
+    #[test]
+    fn an_error_at_the_semicolon_behind_the_text_points_at_the_texts_end() {
+        for behind in [1, 2, 3] {
+            let error = SqlError {
+                position: Some("create\n".len() as u64 + behind),
+                ..SqlError::default()
+            };
+            let fault = fault("create\n", Sent::Whole, &error);
+            assert!(fault.what.starts_with("db/0042_x.sql:1:6:"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_first_migration_that_makes_what_is_there_is_told_of_a_baseline() {
+        let fault = Fault::failed("db/1.sql:1:1: ERROR 42P07 relation \"a\" already exists");
+        let hints = there_already(fault, "prod", "main").hints;
+        assert!(
+            hints[0].ends_with("`stagecraft migrate baseline --env prod --database main --to ID`"),
+            "{hints:?}"
+        );
+        assert!(
+            there_already(Fault::failed("no"), "prod", "main")
+                .hints
+                .is_empty()
+        );
     }
 
     #[test]

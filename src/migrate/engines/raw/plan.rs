@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::migrate::drift::{self, Gaps};
 use crate::migrate::engines::forecast::{self, Look};
 use crate::migrate::files::{Format, Options};
+use crate::migrate::native::History;
 use crate::migrate::rehearse::rehearsed;
 use crate::migrate::snapshot::{self, Standing};
 use crate::migrate::{select, words};
@@ -116,11 +117,26 @@ async fn look(
     source: Option<&Source>,
 ) -> Result<(Found, Vec<String>), Fault> {
     let found = ledger::read(session, job.database.name.as_str(), source).await?;
-    let note = match found.own {
+    let drifted = match found.own {
         true => drifted(job, snapshot::standing(session).await),
         false => None,
     };
-    Ok((found, Vec::from_iter(note)))
+    let tool = source.and_then(|source| source.native);
+    let unlike = tool.and_then(|tool| unlike(job, tool, &found.unlike));
+    let notes = drifted.into_iter().chain(unlike).collect();
+    Ok((found, notes))
+}
+
+/// Comments and layout may change, says Stagecraft; not so the tool.
+fn unlike(job: &Job<'_>, tool: History, ids: &[String]) -> Option<String> {
+    (!ids.is_empty()).then(|| format!(
+        "{}'s table holds the checksum of another text of {}, so {}; only comments or layout differ: `stagecraft migrate repair --env {} --database {}` writes the new checksum there",
+        tool.label(),
+        words::list(ids),
+        tool.on_edits(),
+        job.environment.name,
+        job.database.name
+    ))
 }
 
 /// That somebody else changed the schema is no reason to stop, and neither is

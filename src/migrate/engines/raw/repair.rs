@@ -15,6 +15,7 @@ use crate::ports::{Claim, Cx, Database, Databases, Job, LedgerRow};
 
 use super::baseline::source;
 use super::catalogue;
+use super::ledger::{self, Found};
 use super::plan;
 use super::run::Session;
 use super::source::{Source, Sources};
@@ -31,8 +32,9 @@ pub(super) async fn look(
 ) -> Result<Vec<Finding>, Fault> {
     let source = source(databases, sources, cx, job).await?;
     let mut session = databases.open(cx, job, &plan::reading(job)).await?;
-    let rows = session.rows(job.database.name.as_str()).await?;
-    findings(session.as_mut(), &source, &rows.unwrap_or_default()).await
+    let name = job.database.name.as_str();
+    let known = ledger::read(session.as_mut(), name, Some(&source)).await?;
+    findings(session.as_mut(), &source, &known).await
 }
 
 /// Mends what can be mended, under the lock.
@@ -49,19 +51,32 @@ pub(super) async fn mend(
         entry: job.database.name.to_string(),
     };
     let mut session = Session::open(databases, cx, job, &claim).await?;
-    let rows = session.rows().await?;
-    let found = findings(session.database.as_mut(), &source, &rows).await?;
+    let database = session.database.as_mut();
+    let known = ledger::read(database, job.database.name.as_str(), Some(&source)).await?;
+    let found = findings(database, &source, &known).await?;
     mend::refuse(job, &found, choice)?;
+    let table = match source.native {
+        Some(history) => history.find(database).await?,
+        None => None,
+    };
+    if !known.own && !choice.accepted.is_empty() {
+        // Until now only the tool's own table spoke of it.
+        database.prepare().await?;
+    }
     let mut mended = vec![];
     for finding in found {
-        let row = rows.iter().find(|row| row.id == finding.id());
-        let file = source
-            .candidates
-            .iter()
-            .find(|file| file.id == finding.id());
-        let (Some(row), Some(file)) = (row, file) else {
+        let row = known.rows.iter().find(|row| row.id == finding.id());
+        let mut files = source.candidates.iter();
+        let index = files.position(|file| file.id == finding.id());
+        let (Some(row), Some(index)) = (row, index) else {
             continue;
         };
+        let mut row = row.clone();
+        row.beside = table
+            .as_ref()
+            .map(|table| table.rewrite(&source.folder.files[index]))
+            .unwrap_or_default();
+        let file = &source.candidates[index];
         let database = session.database.as_mut();
         if mend::one(cx, database, &finding, row, file, choice).await? {
             mended.push(finding);
@@ -79,10 +94,10 @@ pub(super) async fn mend(
 async fn findings(
     database: &mut dyn Database,
     source: &Source,
-    rows: &[LedgerRow],
+    known: &Found,
 ) -> Result<Vec<Finding>, Fault> {
     let mut found = vec![];
-    for row in rows {
+    for row in &known.rows {
         let index = source.candidates.iter().position(|file| file.id == row.id);
         let Some(index) = index else {
             found.push(Finding::Missing { id: row.id.clone() });
@@ -91,7 +106,11 @@ async fn findings(
         let (file, script) = (&source.candidates[index], &source.scripts[index]);
         let shown = &source.folder.files[index].shown;
         match row.finished_at {
-            Some(_) => found.extend(applied(file, row)),
+            Some(_) => found.extend(applied(file, row).or_else(|| {
+                let tool = source.native.filter(|_| known.unlike.contains(&row.id))?;
+                let id = row.id.clone();
+                Some(Finding::Unlike { id, tool })
+            })),
             None => found.extend(begun(database, file, script, shown, row).await?),
         }
     }

@@ -257,7 +257,12 @@ impl Ready<'_> {
         let job = session.job;
         session.database.prepare().await?;
         let native = match source.native {
-            Some(history) => Some(history.prepare(cx, session.database.as_mut()).await?),
+            Some(history) => {
+                let files = &source.folder.files;
+                let database = session.database.as_mut();
+                ledger::keep(database, job.database.name.as_str(), source).await?;
+                Some(history.prepare(cx, database, files).await?)
+            }
             None => None,
         };
         let all = self.work.len();
@@ -290,6 +295,11 @@ impl Ready<'_> {
                     progress.failed(&file.name, took);
                     let environment = job.environment.name.as_str();
                     let database = job.database.name.as_str();
+                    let first = self.plan.schema_version.is_none() && number == 1;
+                    let fault = match first {
+                        true => fault::there_already(fault, environment, database),
+                        false => fault,
+                    };
                     return Err(fault::next_steps(fault, environment, database, &file.shown));
                 }
             }

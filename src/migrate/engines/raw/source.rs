@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::migrate::drift::Candidate;
+use crate::migrate::drift::{Candidate, Gaps};
 use crate::migrate::files::{self, Folder, MigrationFile, Options, Stamp, Table, Way};
 use crate::migrate::native::History;
 use crate::migrate::policy::{ledger, texts};
@@ -195,6 +195,10 @@ impl Source {
                 strategy: strategy(spec.strategy, file),
                 mode,
                 compat: Compat::Additive,
+                gaps: match folder.format.runs_late(&file.name) {
+                    true => Gaps::Allow,
+                    false => Gaps::Refuse,
+                },
             };
             (script, candidate, problems)
         });

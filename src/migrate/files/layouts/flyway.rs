@@ -106,6 +106,12 @@ fn key(numbers: &[u64]) -> String {
     }
 }
 
+/// The version as Flyway writes it into its table: with its zeros.
+pub(in crate::migrate) fn written(name: &str) -> String {
+    let left = name.split_once("__").map_or(name, |(left, _)| left);
+    left.strip_prefix('V').unwrap_or(left).replace('_', ".")
+}
+
 /// A version out of Flyway's table, as the keys of files are written.
 pub(in crate::migrate) fn version_key(version: &str) -> String {
     numbers(version).map_or_else(|| version.to_owned(), |numbers| key(&numbers))

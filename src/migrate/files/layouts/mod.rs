@@ -81,6 +81,13 @@ impl Format {
         }
     }
 
+    /// Whether a migration of this name may run behind later ones, as its tool
+    /// would run it.
+    #[must_use]
+    pub fn runs_late(self, id: &str) -> bool {
+        self == Format::Refinery && id.starts_with('U')
+    }
+
     /// The command that starts a new file in this layout.
     #[must_use]
     pub fn creates_with(self) -> Option<&'static str> {

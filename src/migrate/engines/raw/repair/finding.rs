@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::migrate::native::History;
 use crate::migrate::words;
 
 /// See the module.
@@ -41,6 +42,8 @@ pub enum Finding {
     },
     /// Only its comments or layout are others than when it was applied.
     Layout { id: String },
+    /// The text is right, and the tool's own table speaks of another one.
+    Unlike { id: String, tool: History },
     /// Its file is gone.
     Missing { id: String },
 }
@@ -66,6 +69,7 @@ impl Finding {
             | Finding::Changed { id, .. }
             | Finding::Edited { id, .. }
             | Finding::Layout { id }
+            | Finding::Unlike { id, .. }
             | Finding::Missing { id } => id,
         }
     }
@@ -141,6 +145,11 @@ impl Finding {
             Finding::Layout { .. } => {
                 format!("{id}: only comments or layout were changed since it was applied")
             }
+            Finding::Unlike { tool, .. } => format!(
+                "{id}: {}'s table holds the checksum of another text, so {}",
+                tool.label(),
+                tool.on_edits()
+            ),
             Finding::Missing { .. } => format!(
                 "{id}: its file is gone: bring it back (`git log --diff-filter=D -- '*{id}'` finds it)"
             ),

@@ -53,16 +53,16 @@ pub(super) fn refuse(job: &Job<'_>, found: &[Finding], choice: &Choice) -> Resul
     }
 }
 
-/// Whether something was mended.
+/// Whether something was mended. What is to be done to a tool's own table, where
+/// the file's text is taken over, stands beside the row.
 pub(super) async fn one(
     cx: &Cx,
     database: &mut dyn Database,
     finding: &Finding,
-    row: &LedgerRow,
+    mut row: LedgerRow,
     file: &Candidate,
     choice: &Choice,
 ) -> Result<bool, Fault> {
-    let mut row = row.clone();
     match finding {
         Finding::CutOff {
             outcome, changed, ..
@@ -83,6 +83,7 @@ pub(super) async fn one(
             if let Some(prefix) = file.prefixes.get(kept) {
                 row.normalised.clone_from(prefix);
             }
+            row.beside.clear();
             database.save(&row).await?;
         }
         Finding::Invalid { index, .. } => {
@@ -93,7 +94,7 @@ pub(super) async fn one(
             take_over(&mut row, file);
             database.save(&row).await?;
         }
-        Finding::Layout { .. } => {
+        Finding::Layout { .. } | Finding::Unlike { .. } => {
             take_over(&mut row, file);
             database.save(&row).await?;
         }
