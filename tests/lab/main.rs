@@ -32,6 +32,7 @@ mod cut_off;
 mod database;
 mod deploys;
 mod edge;
+mod engine_deploys;
 mod engine_dev;
 mod engine_kinds;
 mod engines;
@@ -75,6 +76,7 @@ mod support {
     pub(crate) mod load;
     pub(crate) mod migrations;
     pub(crate) mod no_runner;
+    pub(crate) mod prisma;
     pub(crate) mod proxied;
     pub(crate) mod runner;
 }
