@@ -197,6 +197,7 @@ pub(crate) fn deployer<'a>(session: &'a Session<'_>) -> Deployer<'a> {
         builder: &*session.house.builder,
         pusher: &*session.house.pusher,
         migrator: &*session.house.migrator,
+        runner: &*session.house.runner,
         strategy: &*session.house.strategy,
         fetch: &*session.house.fetch,
         ledger: &session.keeper,

@@ -37,6 +37,7 @@ pub(crate) async fn finish(
     let mut facts = session
         .observe(cx, Wanted::Everything, Access::Write)
         .await?;
+    plan::credit(&release, &mut facts.migrations);
     let environment = &with_recorded_image(environment, &mut facts, &release);
     let request = DeployRequest {
         release: release.id.clone(),
@@ -134,9 +135,10 @@ pub(crate) async fn undo(session: &Session<'_>, cx: &Cx) -> Result<Release, Fail
     let environment = &session.environment;
     // The databases too: a process that was killed could not record what it
     // had migrated.
-    let facts = session.observe(cx, Wanted::Rollback, Access::Write).await?;
+    let mut facts = session.observe(cx, Wanted::Rollback, Access::Write).await?;
     let found = plan::abortable(&facts.history, environment)?;
     let mut release = found.release;
+    plan::credit(&release, &mut facts.migrations);
     recall(&mut release, &facts.migrations);
     let migrated = [Phase::MigratePre, Phase::MigratePost]
         .iter()

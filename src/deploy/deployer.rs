@@ -12,7 +12,8 @@ use crate::model::project::{Environment, ImageSource};
 use crate::model::release::{HostRecord, Release};
 use crate::plan::{DeployPlan, PushStep, ReadyRole, Recipe, RollbackPlan, Step, forgettable};
 use crate::ports::{
-    Builder, Cx, Fetch, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport, RolloutStrategy,
+    Builder, ContainerRunner, Cx, Fetch, Ledger, Migrator, Pusher, RolloutPlan, RolloutReport,
+    RolloutStrategy,
 };
 
 use super::fleet::rollout_plan;
@@ -28,6 +29,7 @@ pub struct Deployer<'a> {
     pub builder: &'a dyn Builder,
     pub pusher: &'a dyn Pusher,
     pub migrator: &'a dyn Migrator,
+    pub runner: &'a dyn ContainerRunner,
     pub strategy: &'a dyn RolloutStrategy,
     pub fetch: &'a dyn Fetch,
     pub ledger: &'a dyn Ledger,

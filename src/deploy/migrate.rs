@@ -135,6 +135,11 @@ impl Deployer<'_> {
         if incomplete.is_empty() {
             return Ok(plans.to_vec());
         }
+        if plans.iter().any(|plan| !plan.files.are_final()) {
+            // Out of a registry no host has it yet.
+            let primary = &self.environment.primary().address;
+            self.runner.ensure_image(cx, primary, image).await?;
+        }
         let request = MigrationRequest {
             databases: incomplete,
             image: Some(image.clone()),

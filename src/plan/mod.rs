@@ -33,7 +33,7 @@ pub use materialise::{Recipe, role_record};
 pub use recall::recall;
 pub use restart::{RestartRequest, restart};
 pub use resume::{
-    Interrupted, abortable, interrupted, matches_today, open_release_fault, resumable,
+    Interrupted, abortable, credit, interrupted, matches_today, open_release_fault, resumable,
 };
 pub use retention::forgettable;
 pub use rollback::{

@@ -1,8 +1,11 @@
 //! Releases that were cut off: where they stand, and whether they can be
 //! finished or undone.
 
+use std::collections::HashSet;
+
 use crate::model::fault::Fault;
 use crate::model::history::History;
+use crate::model::migration::{AppliedBy, MigrationPlan, MigrationState};
 use crate::model::names::DatabaseName;
 use crate::model::phase::{Phase, Status};
 use crate::model::project::Environment;
@@ -236,6 +239,30 @@ pub fn matches_today(release: &Release, today: &DeployPlan) -> Result<(), Fault>
                 format!("deploy what is here now: `stagecraft deploy --env {env}`")
             }
         }))
+}
+
+/// Notes on what is applied that a release did it: what it set out to run,
+/// where the table is a tool's own, which does not tell by whom.
+pub fn credit(release: &Release, plans: &mut [MigrationPlan]) {
+    for plan in plans {
+        let Some(planned) = release.plan.migrations.get(&plan.database) else {
+            continue;
+        };
+        let planned: HashSet<(&str, &str)> = planned
+            .iter()
+            .map(|(id, checksum)| (id.as_str(), checksum.as_str()))
+            .collect();
+        for migration in &mut plan.migrations {
+            if let MigrationState::Applied { by: by @ None, .. } = &mut migration.state
+                && planned.contains(&(migration.id.as_str(), migration.checksum.as_str()))
+            {
+                *by = Some(AppliedBy {
+                    release: release.id.to_string(),
+                    duration_ms: 0,
+                });
+            }
+        }
+    }
 }
 
 /// Whether something that comes from the checkout is still to be done.

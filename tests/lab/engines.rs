@@ -1,7 +1,7 @@
 //! The engines of framework tools with the tools themselves, from npm, on
 //! PostgreSQL: the scenarios of every engine, and the traps of each. Their
-//! containers are processes of this machine here; `engine_kinds` has the other
-//! kinds of database.
+//! containers are processes of this machine here; `engine_deploys` has each in
+//! a container on a host, and `engine_kinds` the other kinds of database.
 
 use stagecraft::model::fault::FaultKind;
 use stagecraft::model::migration::MigrationRequest;
@@ -172,6 +172,18 @@ async fn drizzle_conforms() {
     tells_a_failure_and_goes_on_when_it_is_mended(with).await;
     survives_a_kill(with).await;
     lets_one_of_two_run(with).await;
+}
+
+#[tokio::test]
+async fn drizzle_kit_tells_no_reason_and_a_program_that_does_is_named() {
+    let with = &Tried::new(Tool::Drizzle, On::Postgres);
+    let project = with.project();
+    with.write(&project, 1, Work::Broken);
+    let ran = project.run().await;
+    let fault = ran.fault();
+    assert!(!format!("{fault:?}").contains("nowhere"));
+    let named = |hint: &String| hint.contains("`options.command`");
+    assert!(fault.hints.iter().any(named), "{fault:#?}");
 }
 
 #[tokio::test]

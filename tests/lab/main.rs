@@ -34,6 +34,7 @@ mod cut_off;
 mod database;
 mod deploys;
 mod edge;
+mod engine_deploys;
 mod engine_dev;
 mod engine_kinds;
 mod engines;
@@ -79,6 +80,7 @@ mod support {
     pub(crate) mod load;
     pub(crate) mod migrations;
     pub(crate) mod no_runner;
+    pub(crate) mod prisma;
     pub(crate) mod proxied;
     pub(crate) mod runner;
 }

@@ -22,6 +22,7 @@ use crate::support::conformance::{Contestant, Work};
 use crate::support::database::{Kind, Scratch, Seen, mysql, psql};
 use crate::support::lab::lab;
 use crate::support::migrations::Project;
+use crate::support::prisma;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
@@ -325,11 +326,14 @@ fn settings(project: &Project, tool: Tool, on: On) {
         }
         Tool::Prisma => {
             let (provider, config) = match on {
-                On::Postgres => ("postgresql", PRISMA_ON_POSTGRES),
-                On::Mysql => ("mysql", ""),
-                On::Sqlite => ("sqlite", PRISMA_ON_SQLITE),
+                On::Postgres => (
+                    "postgresql",
+                    prisma::config("./schema.prisma", "./db/migrations", "MAIN_URL"),
+                ),
+                On::Mysql => ("mysql", String::new()),
+                On::Sqlite => ("sqlite", prisma::ON_SQLITE.to_owned()),
             };
-            write("prisma.config.ts", config);
+            write("prisma.config.ts", &config);
             write(
                 "schema.prisma",
                 &format!(
@@ -348,48 +352,6 @@ fn settings(project: &Project, tool: Tool, on: On) {
         }
     }
 }
-
-/// The driver is told about a type that it does not know, and to send scripts
-/// whole.
-const PRISMA_ON_POSTGRES: &str = r#"
-import { PrismaPg } from '@prisma/adapter-pg';
-
-class Whole extends PrismaPg {
-  async connect() {
-    const adapter: any = await super.connect();
-    const query = adapter.client.query.bind(adapter.client);
-    adapter.client.query = async (...args: any[]) => {
-      const result = await query(...args);
-      for (const field of result.fields ?? []) if (field.dataTypeID === 19) field.dataTypeID = 25;
-      return result;
-    };
-    adapter.executeScript = async (script: string) => {
-      try { await query(script); } catch (error) { adapter.onError(error); }
-    };
-    return adapter;
-  }
-}
-
-export default {
-  experimental: { adapter: true },
-  engine: 'js',
-  schema: './schema.prisma',
-  migrations: { path: './db/migrations' },
-  adapter: async () => new Whole({ connectionString: process.env.MAIN_URL }),
-};
-"#;
-
-const PRISMA_ON_SQLITE: &str = r#"
-import { PrismaLibSQL } from '@prisma/adapter-libsql';
-
-export default {
-  experimental: { adapter: true },
-  engine: 'js',
-  schema: './schema.prisma',
-  migrations: { path: './db/migrations' },
-  adapter: async () => new PrismaLibSQL({ url: process.env.MAIN_URL }),
-};
-"#;
 
 fn prisma_without_its_engines(dir: &Path) -> Vec<(String, String)> {
     let place = |name: &str| dir.join(name).display().to_string();

@@ -319,6 +319,7 @@ impl Stage {
             builder: &*self.shop,
             pusher: &*self.shop,
             migrator: &*self.shop,
+            runner: &self.fleet,
             strategy,
             fetch: &self.fleet,
             ledger,

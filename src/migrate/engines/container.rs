@@ -68,11 +68,23 @@ pub(super) async fn refuse_second_run(cx: &Cx, job: &Job<'_>) -> Result<(), Faul
     refuse_beside(cx, job, &name(job)).await
 }
 
+/// Whether an earlier run still goes on: why nothing may run now, in one line.
+pub(super) async fn going_on(cx: &Cx, job: &Job<'_>) -> Result<Option<String>, Fault> {
+    let name = name(job);
+    Ok(runs(cx, job, &name).await?.then(|| {
+        format!(
+            "an earlier run of `{}` still goes on in the container `{name}` on {}: watch it with `{}`, and come back when it is done",
+            job.database.name,
+            job.host,
+            job.host.command(&format!("docker logs -f {name}"))
+        )
+    }))
+}
+
 /// A run whose command was killed goes on in its container: a second one beside
 /// it, or in its place, could apply half of everything twice.
 async fn refuse_beside(cx: &Cx, job: &Job<'_>, name: &str) -> Result<(), Fault> {
-    let found = job.runner.inspect(cx, job.host, name).await?;
-    if found.is_none_or(|container| !container.running()) {
+    if !runs(cx, job, name).await? {
         return Ok(());
     }
     Err(Fault::refused(format!(
@@ -88,6 +100,11 @@ async fn refuse_beside(cx: &Cx, job: &Job<'_>, name: &str) -> Result<(), Fault> 
         "or end it: `{}`",
         job.host.command(&format!("docker stop {name}"))
     )))
+}
+
+async fn runs(cx: &Cx, job: &Job<'_>, name: &str) -> Result<bool, Fault> {
+    let found = job.runner.inspect(cx, job.host, name).await?;
+    Ok(found.is_some_and(|container| container.running()))
 }
 
 async fn spec(

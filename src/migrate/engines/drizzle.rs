@@ -184,9 +184,15 @@ impl Tool for Drizzle {
         .to_vec()
     }
 
-    /// A failure undoes the whole run, and it prints no reason.
+    /// A failure undoes the whole run.
     fn repair(&self, _: &str) -> Vec<String> {
         vec![]
+    }
+
+    fn silence(&self) -> Option<&'static str> {
+        Some(
+            "`drizzle-kit migrate` prints no reason: the server's log has it; from now on let `options.command` run a program that calls `migrate()` of drizzle-orm, which does",
+        )
     }
 
     fn unlock(&self) -> Option<&'static str> {

@@ -97,6 +97,26 @@ impl Checkout {
         copy
     }
 
+    /// Becomes an example of this repository. Its configuration is its own but
+    /// for its name, its port, and its environment, which is called `prod`.
+    pub(super) fn takes(&mut self, example: &str) {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        fs::remove_file(self.path().join("app")).expect("removed");
+        let copied = Command::new("cp")
+            .args(["-a", "."])
+            .arg(self.path())
+            .current_dir(examples.join(example))
+            .status();
+        assert!(copied.expect("cp").success());
+        let _ = fs::remove_dir_all(self.path().join("node_modules"));
+        let text = fs::read_to_string(self.path().join("stagecraft.yml")).expect("its file");
+        self.configuration = serde_yaml::from_str(&text).expect("YAML");
+        let environments = &mut self.configuration["environments"];
+        *environments = json!({ "prod": environments["local"].take() });
+        self.set("/project/name", json!(self.name));
+        self.set("/roles/web/publish", json!(self.port));
+    }
+
     pub(super) fn on(&mut self, hosts: &[u8]) {
         self.hosts = hosts.to_vec();
         let addresses: Vec<String> = hosts.iter().map(|host| Host(*host).address()).collect();

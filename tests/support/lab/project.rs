@@ -20,6 +20,13 @@ impl Project {
         }
     }
 
+    /// An example of this repository.
+    pub(crate) fn example(name: &str) -> Self {
+        let mut project = Self::new(&format!("notes-{name}"));
+        project.first.takes(name);
+        project
+    }
+
     /// Its hosts, by number; the first is the primary.
     pub(crate) fn on(mut self, hosts: &[u8]) -> Self {
         self.first.on(hosts);
@@ -164,8 +171,12 @@ impl DerefMut for Project {
 impl Drop for Project {
     fn drop(&mut self) {
         let name = &self.name;
+        // Twice: what has a digest and no tag is listed when its tag is gone.
         let images = format!(
-            "docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep '/{name}[:]' | xargs -r docker rmi --force"
+            "for pass in 1 2; do
+               docker images --digests --format '{{{{.Repository}}}}:{{{{.Tag}}}} {{{{.Repository}}}}@{{{{.Digest}}}}' | grep '/{name}[:]' |
+                 tr ' ' '\\n' | grep -v '<none>' | sort -u | xargs -r docker rmi --force
+             done"
         );
         here().try_sh(&images);
         for host in self.hosts() {

@@ -194,7 +194,7 @@ fn failed(job: &Job<'_>, exit: &Exit) -> Fault {
             "how much of it took effect in `{database}` is known to the tool alone"
         ))
         .hint(format!(
-            "mend the cause, then run `stagecraft migrate run --env {environment} --database {database}`"
+            "mend the cause, then run `stagecraft migrate run --env {environment} --database {database}`; it runs what the image holds, so a file that you mend needs a deploy"
         ))
 }
 

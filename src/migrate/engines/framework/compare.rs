@@ -81,10 +81,13 @@ fn known(
 ) -> MigrationState {
     if let End::Failed { steps, error } = &row.end {
         let repair = tool.repair(&file.id);
+        let what = match error {
+            Some(error) => format!("failed in an earlier run{}", first_line(error)),
+            None => "was begun in an earlier run and never ended".to_owned(),
+        };
         refusals.push(format!(
-            "`{}` failed in an earlier run{}, and {} runs nothing before that is settled: {}",
+            "`{}` {what}, and {} runs nothing before that is settled: {}",
             file.id,
-            first_line(error.as_deref()),
             tool.id(),
             repair.join("; ")
         ));
@@ -138,8 +141,8 @@ fn migration(
     }
 }
 
-fn first_line(error: Option<&str>) -> String {
-    let line = error.and_then(|error| error.lines().find(|line| !line.trim().is_empty()));
+fn first_line(error: &str) -> String {
+    let line = error.lines().find(|line| !line.trim().is_empty());
     line.map(|line| format!(" ({})", line.trim()))
         .unwrap_or_default()
 }

@@ -106,6 +106,12 @@ pub(super) trait Tool: Send + Sync {
     /// commands in backticks.
     fn repair(&self, id: &str) -> Vec<String>;
 
+    /// What helps where its own command fails without a word; `None`: it says
+    /// why.
+    fn silence(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The repair of its own lock, where it has one that can stay behind.
     fn unlock(&self) -> Option<&'static str>;
 }

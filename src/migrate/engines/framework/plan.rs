@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::migrate::engines::container;
 use crate::migrate::engines::forecast::{self, Look};
 use crate::migrate::engines::tables::{End, Records};
 use crate::migrate::files::shown;
@@ -75,6 +76,14 @@ pub(super) async fn plan(
         mut migrations,
         refusals: against,
     } = compare(tool, &found.files, &records, strategy, gaps);
+    // What a run that still goes on has not finished looks like a failure.
+    let against = match unsettled(&records) {
+        true => match container::going_on(cx, job).await? {
+            Some(going) => vec![going],
+            None => against,
+        },
+        false => against,
+    };
     let order: Vec<&str> = found.files.iter().map(|file| file.id.as_str()).collect();
     let selection = select::select(&migrations, &order, request);
     let mut refusals = found.problems.clone();
@@ -108,6 +117,12 @@ pub(super) async fn plan(
         files,
         ..plan
     })
+}
+
+/// A lock is taken, or something was begun of which nobody knows how it ended.
+fn unsettled(records: &Records) -> bool {
+    let open = |end: &End| matches!(end, End::Failed { error: None, .. });
+    records.locked || records.rows.iter().any(|row| open(&row.end))
 }
 
 /// The highest number among what is applied.

@@ -61,10 +61,10 @@ pub(super) async fn begin<'a>(
     let strategy = job.database.migrations.strategy;
     let now = compare(tool, &found.files, &records, strategy, gaps);
     let results = agree(planned, &now.migrations, found.problems, now.refusals, job)?;
-    let command = options
-        .command
-        .clone()
-        .unwrap_or_else(|| tool.command(job.database, &options, gaps));
+    let (command, silence) = match &options.command {
+        Some(command) => (command.clone(), None),
+        None => (tool.command(job.database, &options, gaps), tool.silence()),
+    };
     Ok(Box::new(Ready {
         work: Work {
             tool,
@@ -75,6 +75,7 @@ pub(super) async fn begin<'a>(
             dialect: route.dialect,
             table,
             command,
+            silence,
         },
         report: DatabaseReport {
             database: planned.database.clone(),
@@ -141,6 +142,8 @@ struct Work<'a> {
     dialect: Dialect,
     table: Table,
     command: Vec<String>,
+    /// What helps where this command says nothing.
+    silence: Option<&'static str>,
 }
 
 #[async_trait]
@@ -275,6 +278,10 @@ impl Work<'_> {
                 Fault::failed(format!("`{command}` exited with status {}", exit.code))
             }
         };
+        let fault = match self.silence {
+            Some(silence) => fault.hint(silence),
+            None => fault,
+        };
         fault.showing(
             format!("last lines of {} on {}", self.tool.id(), self.job.host),
             exit.tail.clone(),
@@ -290,7 +297,7 @@ impl Work<'_> {
     ) -> Fault {
         let database = &self.planned.database;
         let again = format!(
-            "mend the cause, then run `stagecraft migrate run --env {} --database {database}`",
+            "mend the cause, then run `stagecraft migrate run --env {} --database {database}`; it runs what the image holds, so a file that you mend needs a deploy",
             self.job.environment.name
         );
         let records = match records {
