@@ -157,6 +157,7 @@ impl<'a> Begun<'a> for Ready<'a> {
                 .collect(),
             schema_before: None,
             schema_after: None,
+            fingerprint: None,
             health_before: None,
             health_after: None,
         };

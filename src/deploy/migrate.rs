@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
+use crate::model::backup::{AutoRestore, BackupTaken};
 use crate::model::fault::Fault;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{
     Files, MigrationFailure, MigrationOutcome, MigrationPlan, MigrationReport, MigrationRequest,
     MigrationResult,
 };
+use crate::model::names::DatabaseName;
 use crate::model::phase::Phase;
 use crate::model::release::Release;
-use crate::plan::{DeployPlan, Facts, MigrateStep, Step};
+use crate::plan::{Broken, DeployPlan, Facts, MigrateStep, Step};
 use crate::ports::Cx;
 
 use super::deployer::Deployer;
@@ -53,6 +55,7 @@ impl Deployer<'_> {
     ) -> Result<Value, Fault> {
         let plans = self.read_again(cx, &plan.migrations, image).await?;
         remember_awaited(release, &plan.migrations, &plans);
+        self.gate_again(release, plan, facts, &plans)?;
         recall(release, &plans);
         let plans: Vec<MigrationPlan> = plans
             .into_iter()
@@ -65,6 +68,53 @@ impl Deployer<'_> {
         self.live_tolerates(cx, release, facts, &busy).await?;
         let ran = self.migrator.run(cx, &plans, Some(image), &plan.release);
         record_run(release, phase, ran.await)
+    }
+
+    /// What was not known when the plan was approved meets the gate now: a
+    /// risk that nobody could see was approved by nobody.
+    fn gate_again(
+        &self,
+        release: &Release,
+        plan: &DeployPlan,
+        facts: &Facts,
+        plans: &[MigrationPlan],
+    ) -> Result<(), Fault> {
+        let unknown = |now: &&MigrationPlan| {
+            let then = plan
+                .migrations
+                .iter()
+                .find(|one| one.database == now.database);
+            then.is_some_and(|then| then.unread.is_some() || !then.files.are_final())
+        };
+        let fresh: Vec<MigrationPlan> = plans.iter().filter(unknown).cloned().collect();
+        let broken = Broken::of(self.environment, &facts.history, &fresh);
+        let mut risks = broken.risks;
+        risks.retain(|risk| !plan.risks.contains(risk));
+        if broken.refusals.is_empty() && risks.is_empty() {
+            return Ok(());
+        }
+        let (what, refused) = match broken.refusals.is_empty() {
+            true => (
+                "nobody approved what the migrations of the image risk",
+                false,
+            ),
+            false => ("the migrations of the image may not run", true),
+        };
+        let fault = broken.refusals.iter().chain(&risks);
+        let fault = fault.fold(Fault::refused(what), |fault, why| fault.because(why));
+        let (environment, id) = (&self.environment.name, &release.id);
+        let fault = fault
+            .because("they were not known before the image was there")
+            .state("no migration was applied")
+            .hint(format!(
+                "see what they do: `stagecraft migrate plan --env {environment} --release {id} --sql`"
+            ));
+        Err(match refused {
+            true => fault.hint("change the migration, or what `safety` says of it"),
+            false => fault.hint(format!(
+                "approve them by themselves, then deploy again: `stagecraft migrate run --env {environment} --release {id} --dry-run` prints the plan's id"
+            )),
+        })
     }
 
     /// What could not be read without the image is read now that it is there:
@@ -249,6 +299,10 @@ pub fn record_run(
             record.before = database.schema_before;
         }
         record.after = database.schema_after;
+        // A run with nothing to do looks at nothing.
+        if database.fingerprint.is_some() || restored(&report, &database.database) {
+            record.fingerprint.clone_from(&database.fingerprint);
+        }
     }
     let output = output(&report);
     match failed {
@@ -258,6 +312,12 @@ pub fn record_run(
             Err(fault)
         }
     }
+}
+
+fn restored(report: &MigrationReport, database: &DatabaseName) -> bool {
+    let restored = |one: &BackupTaken| matches!(one.restore, AutoRestore::Restored { .. });
+    let mut backups = report.backups.iter();
+    backups.any(|one| one.database == *database && restored(one))
 }
 
 /// In figures; the migrations themselves stand in the release.

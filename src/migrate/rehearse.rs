@@ -4,7 +4,9 @@
 //! The copy is the database itself where it can be copied as a whole
 //! (PostgreSQL while nobody else is connected, SQLite), else an empty one that
 //! the applied files brought to the same point: that proves the files, but
-//! their times say nothing. Invariant: the database itself is only read.
+//! their times say nothing. Or it is what a backup restores, brought to the
+//! point of today by what was applied since. Invariant: the database itself is
+//! only read.
 
 mod times;
 
@@ -12,24 +14,26 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
+use crate::model::backup::{BackupId, BackupRecord};
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::migration::{MigrationOutcome, MigrationPlan, MigrationRequest, MigrationState};
 use crate::model::names::{DatabaseName, EnvironmentName};
 use crate::model::release::ReleaseId;
-use crate::ports::{Cx, Database, Dialect, SessionOptions, Who};
+use crate::ports::{Backups, Cx, Database, Dialect, SessionOptions, Who};
 
 use super::Tools;
-use super::scratch::{self, Filled, Purpose, Scratch};
+use super::scratch::{self, Filled, Origin, Purpose, Scratch};
 use super::snapshot::{self, Change, Snapshot};
 use super::words;
 
 pub use times::{rehearsed, remember};
 
 /// What a rehearsal is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
     /// The database itself, where that is possible.
     Copy,
+    Backup(&'a dyn Backups, &'a BackupRecord),
     /// The applied files.
     Empty,
 }
@@ -40,6 +44,9 @@ pub struct Rehearsal {
     pub database: DatabaseName,
     /// A copy of the database; else it was made from the applied files.
     pub copied: bool,
+    /// The backup that the copy was restored from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupId>,
     /// Why it was not copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -71,7 +78,7 @@ pub async fn rehearse(
     cx: &Cx,
     environment: &crate::model::project::Environment,
     plan: &MigrationPlan,
-    start: Start,
+    start: Start<'_>,
     release: &ReleaseId,
 ) -> Result<Rehearsal, Fault> {
     let database = &plan.database;
@@ -85,12 +92,17 @@ pub async fn rehearse(
         let done = stage.rehearse(filled, tools).await;
         done.map_err(|fault| found(fault, database, &environment.name))
     };
-    match start {
-        Start::Copy => {
+    let origin = match start {
+        Start::Copy => Some(Origin::Database),
+        Start::Backup(backups, backup) => Some(Origin::Backup(backups, backup)),
+        Start::Empty => None,
+    };
+    match origin {
+        Some(origin) => {
             let purpose = Purpose::Rehearse;
-            scratch::within_copy(tools, cx, environment, database, purpose, work).await
+            scratch::within_filled(tools, cx, environment, database, purpose, origin, work).await
         }
-        Start::Empty => {
+        None => {
             let empty = Filled::Empty("`--empty` was given".to_owned());
             let work = async |scratch: &Scratch| work(scratch, empty).await;
             let purpose = Purpose::Rehearse;
@@ -124,18 +136,25 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     async fn rehearse(&self, filled: Filled, tools: &Tools) -> Result<Rehearsal, Fault> {
-        let reason = match &filled {
-            Filled::Copied => None,
-            Filled::Empty(reason) => Some(reason.clone()),
+        let (backup, reason) = match filled {
+            Filled::Copied => (None, None),
+            Filled::Restored(backup) => (Some(backup), None),
+            Filled::Empty(reason) => (None, Some(reason)),
         };
         let mut differences = vec![];
-        if reason.is_some() {
+        if reason.is_some() || backup.is_some() {
             self.apply(&self.applied()).await?;
+        }
+        if reason.is_some() {
             let here = self.look(&mut *self.open(&tools.databases).await?).await?;
             differences = here.diff(&self.original(tools).await?);
         }
         let mut session = self.open(&tools.databases).await?;
-        let rows = rows(session.as_mut()).await?;
+        let rows = match &backup {
+            // The server has no statistics of what was restored just now.
+            Some(backup) => backup.rows.total(),
+            None => rows(session.as_mut()).await?,
+        };
         drop(session);
         let migrations = self.apply(&self.plan.selected).await?;
         let left = self.planned().await?;
@@ -150,6 +169,7 @@ impl Stage<'_> {
         Ok(Rehearsal {
             database: self.plan.database.clone(),
             copied: reason.is_none(),
+            backup: backup.map(|backup| backup.id),
             reason,
             rows,
             migrations,
@@ -266,9 +286,13 @@ impl Rehearsal {
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
+        let copy = match &self.backup {
+            Some(backup) => format!("on what {backup} restores"),
+            None => "on a copy".to_owned(),
+        };
         let on = match (&self.reason, self.rows) {
-            (None, Some(rows)) => format!("on a copy (about {rows} rows)"),
-            (None, None) => "on a copy".to_owned(),
+            (None, Some(rows)) => format!("{copy} (about {rows} rows)"),
+            (None, None) => copy,
             (Some(reason), _) => format!("on a database made from the applied files: {reason}"),
         };
         let mut lines = vec![match self.migrations.len() {

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use chrono::Utc;
 
 use crate::model::backup::{
-    AutoRestore, BackupId, BackupOrder, BackupReason, BackupRecord, BackupTaken, beyond,
+    AutoRestore, BackupId, BackupOrder, BackupReason, BackupRecord, BackupTaken, Way, beyond,
 };
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::migration::{
@@ -22,7 +22,7 @@ use crate::model::phase::Phase;
 use crate::model::project::{Environment, OnFailure};
 use crate::ports::{Backups, Cx, SESSIONS_TO_COPY};
 
-use super::step::Entry;
+use super::step::{self, Entry};
 
 /// What a look at the databases afterwards says of what was applied.
 pub(super) const STAY: &str = "the migrations are applied and stay";
@@ -147,6 +147,7 @@ impl Safeguard {
             return MigrationFailure { fault, report };
         };
         let name = &taken.record.database;
+        let others = step::others(&report, name);
         let Some(of) = report
             .databases
             .iter_mut()
@@ -154,22 +155,25 @@ impl Safeguard {
         else {
             return MigrationFailure { fault, report };
         };
-        fault = fault.state(format!(
+        let backup = format!(
             "the backup {} of `{name}`, from before these migrations, is kept",
             taken.record.id
-        ));
+        );
+        fault = fault.state(backup.clone());
         let outcome = self.decide(cx, environment, entry, taken, of, &fault).await;
         match &outcome {
             AutoRestore::None => {
                 fault = fault.hint(by_hand(environment, &taken.record));
             }
             AutoRestore::Restored { kept, .. } => {
-                fault.state.retain(|state| state != STAY);
-                fault = fault.state(format!(
+                // What the failed run said of it is true of the one that is kept.
+                fault.state = others;
+                fault = fault.state(backup).state(format!(
                     "`{name}` was restored from {}: it is what it was before these migrations; the one that failed is kept as `{kept}`",
                     taken.record.id
                 ));
                 of.schema_after = of.schema_before;
+                of.fingerprint = None;
                 for result in &mut of.results {
                     if result.outcome == MigrationOutcome::Applied {
                         result.outcome = MigrationOutcome::NotAttempted;
@@ -232,9 +236,15 @@ impl Safeguard {
                 Err(fault) => return refused(&format!("it cannot be read: {fault}")),
             }
         }
-        match self.backups.restore(cx, &entry.job, &taken.record).await {
+        let restored = self
+            .backups
+            .restore(cx, &entry.job, &taken.record, Way::Swap);
+        match restored.await {
             Ok(restored) => AutoRestore::Restored {
-                kept: restored.kept,
+                kept: restored
+                    .before
+                    .map(|before| before.kept)
+                    .unwrap_or_default(),
                 undone: of(report, MigrationOutcome::Applied),
             },
             Err(fault) => {

@@ -2,29 +2,31 @@
 //! the server of the configured one, or for SQLite a file in a folder of this
 //! machine. Imports `ports`, `model`.
 //!
-//! Invariant: what is made here is dropped by [`within`] however the work ends,
-//! and only what was made here is dropped. What a killed process left is named
-//! by the next one that makes a scratch database, never dropped: its session
-//! is gone, but whose it was cannot be known.
+//! Invariant: what is made here is dropped by [`within`] however the work ends.
+//! What a killed process left is named by the next one that makes a scratch
+//! database; the next check drops it, where its name says that this project
+//! made it more than an hour ago ([`name`]) and nobody is connected to it.
 
 mod file;
+mod fill;
+mod name;
 mod server;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use uuid::Uuid;
+use chrono::Utc;
 
 use crate::model::fault::{Fault, FaultKind};
-use crate::model::names::DatabaseName;
+use crate::model::names::{DatabaseName, ProjectName};
 use crate::model::project::{DatabaseSpec, Environment, Via};
 use crate::model::secret::Secret;
-use crate::ports::{
-    Connections, Cx, Database, Databases, Dialect, Job, Migrator, SessionOptions, Which, Who,
-};
+use crate::ports::{Connections, Cx, Dialect, Job, Migrator, SessionOptions, Which, Who};
 
 use super::migrator::{Tools, migrator_on};
 use file::Folder;
+pub use fill::{Filled, Origin, within_filled};
+pub use name::named;
 use server::Keeper;
 
 /// What it is for; its name says so.
@@ -98,34 +100,6 @@ pub async fn within<T>(
     ended(done, scratch.remove(cx).await)
 }
 
-/// Whether a scratch database holds what the configured one holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Filled {
-    Copied,
-    /// It could not be copied, for this reason.
-    Empty(String),
-}
-
-/// As [`within`], on a copy of `database` where one can be made.
-///
-/// # Errors
-/// As [`within`].
-pub async fn within_copy<T>(
-    tools: &Tools,
-    cx: &Cx,
-    environment: &Environment,
-    database: &DatabaseName,
-    purpose: Purpose,
-    work: impl AsyncFnOnce(&Scratch, Filled) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let mut scratch = create(tools, cx, environment, database, purpose).await?;
-    let done = match scratch.fill(cx).await {
-        Ok(filled) => work(&scratch, filled).await,
-        Err(fault) => Err(fault),
-    };
-    ended(done, scratch.remove(cx).await)
-}
-
 fn ended<T>(done: Result<T, Fault>, dropped: Result<(), Fault>) -> Result<T, Fault> {
     match (done, dropped) {
         (done, Ok(())) => done,
@@ -157,19 +131,23 @@ pub async fn create(
         .get(database)
         .cloned()
         .ok_or_else(|| Fault::config(format!("there is no database `{database}`")))?;
-    let name = format!("{}{}", purpose.prefix(), Uuid::now_v7().simple());
+    let name = named(purpose, &environment.project, Utc::now());
+    let sweep = Sweep {
+        project: &environment.project,
+        purpose,
+    };
     let mut tools = tools.clone();
     let route = tools.databases.route(&job(&tools, &alone, &spec)).await?;
     let beside = (alone.clone(), Arc::clone(&tools.values));
     let (home, which) = match route.dialect {
         Dialect::Sqlite => {
-            let folder = Folder::create(cx, &name)?;
+            let folder = Folder::create(cx, &name, sweep)?;
             (alone, tools.values) = at(alone, &folder, &tools);
             (Home::File(folder), Which::Configured)
         }
         dialect @ (Dialect::Postgres | Dialect::Mysql) => {
             let job = job(&tools, &alone, &spec);
-            let keeper = Keeper::create(&*tools.databases, cx, &job, dialect, &name).await?;
+            let keeper = Keeper::create(&*tools.databases, cx, &job, dialect, &name, sweep).await?;
             (Home::Server(Box::new(keeper)), Which::Other(name.clone()))
         }
     };
@@ -185,65 +163,6 @@ pub async fn create(
 }
 
 impl Scratch {
-    /// Copies the configured database into it.
-    async fn fill(&mut self, cx: &Cx) -> Result<Filled, Fault> {
-        let reason = match &mut self.home {
-            Home::Server(keeper) => keeper.copy(cx).await?,
-            Home::File(folder) => {
-                let into = folder.url();
-                self.copy_file(cx, &into).await?
-            }
-        };
-        Ok(reason.map_or(Filled::Copied, Filled::Empty))
-    }
-
-    /// SQLite copies itself, as it stands at one moment.
-    async fn copy_file(&self, cx: &Cx, into: &str) -> Result<Option<String>, Fault> {
-        let (environment, values) = &self.beside;
-        let tools = Tools {
-            values: Arc::clone(values),
-            ..self.tools.clone()
-        };
-        let spec = alone(environment)?;
-        let job = job(&tools, environment, spec);
-        if tools.databases.route(&job).await?.needs_image {
-            return Ok(Some("the file lies in a container's volume".to_owned()));
-        }
-        let options = SessionOptions {
-            read_only: true,
-            ..session(spec, &self.name)
-        };
-        let mut original = tools.databases.open(cx, &job, &options).await?;
-        let copy = format!("VACUUM INTO '{}'", into.replace('\'', "''"));
-        match original.execute(cx, &copy).await {
-            Ok(()) => Ok(None),
-            Err(error) => Ok(Some(error.message)),
-        }
-    }
-
-    /// A session that reads the database that this one was made beside.
-    ///
-    /// # Errors
-    /// It cannot be reached.
-    pub async fn original(
-        &self,
-        databases: &Arc<dyn Databases>,
-        cx: &Cx,
-    ) -> Result<Box<dyn Database>, Fault> {
-        let (environment, values) = &self.beside;
-        let tools = Tools {
-            values: Arc::clone(values),
-            ..self.tools.clone()
-        };
-        let spec = alone(environment)?;
-        let options = SessionOptions {
-            read_only: true,
-            ..session(spec, &self.name)
-        };
-        let job = job(&tools, environment, spec);
-        databases.open(cx, &job, &options).await
-    }
-
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -393,9 +312,29 @@ fn left(name: &str, by_hand: &str, cause: &Fault) -> Fault {
         .hint(format!("drop it by hand: `{by_hand}`"))
 }
 
+/// What is done about what killed processes left behind.
+#[derive(Clone, Copy)]
+struct Sweep<'a> {
+    project: &'a ProjectName,
+    purpose: Purpose,
+}
+
+impl Sweep<'_> {
+    /// Only a check drops anything, and only what its own project made.
+    fn drops(&self, name: &str) -> bool {
+        self.purpose == Purpose::Check && name::is_stale(name, self.project, Utc::now())
+    }
+}
+
 /// Says what a killed process left behind.
 fn found(cx: &Cx, name: &str, by_hand: &str) {
     cx.warn(format!(
-        "`{name}` is the scratch database of a command that was killed: drop it with `{by_hand}`"
+        "`{name}` is the scratch database of a command that was killed: drop it with `{by_hand}`; `migrate check --apply` drops those of its own project that are older than an hour"
+    ));
+}
+
+fn swept(cx: &Cx, name: &str) {
+    cx.step(format!(
+        "dropped `{name}`, the scratch database of a command of this project that was killed"
     ));
 }

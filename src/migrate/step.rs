@@ -95,6 +95,30 @@ fn stays(report: &MigrationReport) -> Vec<String> {
         .collect()
 }
 
+/// What a report says of every database but this one.
+pub(super) fn others(report: &MigrationReport, but: &DatabaseName) -> Vec<String> {
+    let rest = report.databases.iter().filter(|one| one.database != *but);
+    let (changed, untouched): (Vec<_>, Vec<_>) =
+        rest.filter(|one| !one.results.is_empty()).partition(|one| {
+            let mut results = one.results.iter();
+            results.any(|result| result.outcome == MigrationOutcome::Applied)
+        });
+    let names = |some: &[&DatabaseReport]| -> Vec<String> {
+        some.iter().map(|one| one.database.to_string()).collect()
+    };
+    let mut said = vec![];
+    if !changed.is_empty() {
+        said.push(format!("{} stays migrated", words::list(&names(&changed))));
+    }
+    if !untouched.is_empty() {
+        said.push(format!(
+            "not attempted: {}",
+            words::list(&names(&untouched))
+        ));
+    }
+    said
+}
+
 /// Adds the databases that were not attempted.
 fn stopped(
     fault: Fault,

@@ -1,5 +1,7 @@
 //! Backups: copies of a database that were read back before they were recorded.
 
+mod rows;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::host::HostAddress;
 use super::names::{DatabaseName, EnvironmentName};
 use super::release::ReleaseId;
+
+pub use rows::RowCounts;
 
 /// `backup-YYYYMMDD-HHMMSS[-label]`, UTC: text order is time order. Databases
 /// that were copied together share it.
@@ -193,6 +197,8 @@ pub struct BackupRecord {
     pub checksum: String,
     #[serde(flatten)]
     pub contents: Contents,
+    #[serde(default)]
+    pub rows: RowCounts,
     /// How many backups of the database were to be kept.
     pub keep: u16,
     /// The whole file was read back.
@@ -245,11 +251,29 @@ pub fn beyond<'a>(
 pub struct Restored {
     pub database: DatabaseName,
     pub from: BackupId,
-    /// Under which name the database is kept that was there before.
+    /// The database that was there before; nothing where it was overwritten.
+    #[serde(flatten)]
+    pub before: Option<Kept>,
+    pub contents: Contents,
+}
+
+/// A database that another one took the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its name now.
     pub kept: String,
     /// How it is removed when nobody needs it any more.
     pub remove: String,
-    pub contents: Contents,
+}
+
+/// How a copy comes into the place of the database that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Into a new database, which is verified and takes its name.
+    Swap,
+    /// The database itself is emptied and filled again.
+    InPlace,
 }
 
 /// What came of a backup that was taken before migrations, once they failed.
@@ -347,6 +371,7 @@ mod tests {
             method: "pg_dump".into(),
             checksum: String::new(),
             contents: Contents::default(),
+            rows: RowCounts::default(),
             keep: 5,
             verified_at: Utc::now(),
             proved_at: None,

@@ -1,5 +1,7 @@
 //! Migrations: what is pending, what a run did, and where they stand.
 
+mod risk;
+
 use std::collections::HashMap;
 use std::fmt;
 
@@ -14,7 +16,9 @@ use super::names::DatabaseName;
 use super::phase::Phase;
 use super::project::MigrationStrategy;
 use super::release::ReleaseId;
-use super::risk::{Detail, Forecast, Level, Outlook};
+use super::risk::{Detail, Forecast, Outlook};
+
+pub use risk::Risk;
 
 /// Where one migration stands: files, ledger and database compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,56 +214,6 @@ impl MigrationPlan {
     }
 }
 
-/// How much can go wrong with what a plan would run, worst last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Risk {
-    /// Additions, each undone whole when it fails.
-    #[default]
-    Low,
-    /// A failure half way leaves a part behind.
-    Medium,
-    /// Code that runs now breaks, or nobody can tell whether it does; or rows
-    /// are lost.
-    High,
-}
-
-impl Risk {
-    /// Of everything that these plans would run.
-    #[must_use]
-    pub fn of(plans: &[MigrationPlan]) -> Self {
-        let all = plans.iter().flat_map(MigrationPlan::to_run);
-        all.map(Self::one).max().unwrap_or_default()
-    }
-
-    fn one(migration: &Migration) -> Self {
-        let risk = migration.forecast.risk.as_ref();
-        let lost = risk.map_or(Risk::Low, |risk| match risk.level {
-            Level::Low => Risk::Low,
-            Level::Medium => Risk::Medium,
-            Level::High | Level::Critical => Risk::High,
-        });
-        let broken = match &migration.compat {
-            Some(Compat::Breaking { .. } | Compat::Unknown { .. }) | None => Risk::High,
-            Some(Compat::Additive | Compat::Declared { .. }) if migration.transactional => {
-                Risk::Low
-            }
-            Some(Compat::Additive | Compat::Declared { .. }) => Risk::Medium,
-        };
-        broken.max(lost)
-    }
-}
-
-impl fmt::Display for Risk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Risk::Low => "low",
-            Risk::Medium => "medium",
-            Risk::High => "high",
-        })
-    }
-}
-
 /// What to plan.
 #[derive(Debug, Clone, Default)]
 pub struct MigrationRequest {
@@ -334,6 +288,9 @@ pub struct DatabaseReport {
     pub results: Vec<MigrationResult>,
     pub schema_before: Option<i64>,
     pub schema_after: Option<i64>,
+    /// Of the schema that the run left; nothing where it was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Before the first change; nothing where it was not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_before: Option<Health>,
@@ -354,6 +311,7 @@ impl DatabaseReport {
             results: results.collect(),
             schema_before: plan.schema_version,
             schema_after: plan.schema_version,
+            fingerprint: None,
             health_before: None,
             health_after: None,
         }

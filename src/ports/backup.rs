@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use crate::model::backup::{BackupOrder, BackupRecord, Restored};
+use crate::model::backup::{BackupOrder, BackupRecord, Restored, Way};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
 
@@ -60,8 +60,10 @@ pub trait Backups: Send + Sync {
         backups: &[BackupRecord],
     ) -> Result<(), Fault>;
 
-    /// Restores a copy into a new database, verifies it, and puts it in the
-    /// place of the one that is there, which is kept under another name.
+    /// [`Way::Swap`]: restores a copy into a new database, verifies it, and
+    /// puts it in the place of the one that is there, which is kept under
+    /// another name. [`Way::InPlace`]: empties the one that is there and fills
+    /// it again.
     ///
     /// # Errors
     /// Whatever went wrong; unless the fault says otherwise the database that
@@ -71,7 +73,23 @@ pub trait Backups: Send + Sync {
         cx: &Cx,
         job: &Job<'_>,
         backup: &BackupRecord,
+        way: Way,
     ) -> Result<Restored, Fault>;
+
+    /// Fills `into`, an empty database of the same server (of SQLite: a file of
+    /// this machine, which is made), with a copy, and looks whether it is what
+    /// was recorded. Nothing else is touched.
+    ///
+    /// # Errors
+    /// The copy is damaged, cannot be restored, or lies where this machine
+    /// cannot read it.
+    async fn pour(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        backup: &BackupRecord,
+        into: &str,
+    ) -> Result<(), Fault>;
 
     /// How many sessions the database has seen, this one too: a later count
     /// without any but our own proves that nobody wrote in between. `None`

@@ -230,6 +230,12 @@ pub trait Database: Send {
     /// catalogue. Read-only.
     async fn query(&mut self, sql: &str) -> Result<Vec<Option<String>>, Fault>;
 
+    /// From now on every [`Database::query`] of this session sees the database
+    /// as it is at this moment, until the session ends. The answer names that
+    /// view where the server lends it to other programs. For a session that
+    /// only reads.
+    async fn hold(&mut self) -> Result<Option<String>, Fault>;
+
     /// The bytes that are free where the database lies; `None` where its server
     /// does not tell.
     async fn free_bytes(&mut self) -> Result<Option<u64>, Fault>;

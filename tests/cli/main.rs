@@ -10,6 +10,7 @@ mod sandbox;
 mod adopt;
 mod backups;
 mod config;
+mod forecasts;
 mod help;
 mod history;
 mod life;

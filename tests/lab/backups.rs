@@ -33,15 +33,15 @@ environments:
 ";
 
 /// A database of its own with one migration applied.
-struct Shop {
-    sandbox: Sandbox,
-    scratch: Scratch,
+pub(crate) struct Shop {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) scratch: Scratch,
     kind: Kind,
     url: String,
 }
 
 impl Shop {
-    fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         let scratch = Scratch::new(kind);
         // A user who may make databases.
         let url = match kind {
@@ -70,20 +70,20 @@ impl Shop {
     }
 
     #[track_caller]
-    fn ran(&self, words: &str) -> Run {
+    pub(crate) fn ran(&self, words: &str) -> Run {
         let run = self.sandbox.run(words);
         assert_eq!(run.code, 0, "{run}");
         run
     }
 
-    fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         match self.kind {
             Kind::Postgres => psql(&self.url, sql),
             Kind::Mysql => mysql(&self.url, sql),
         }
     }
 
-    fn backed_up(&self, words: &str) -> String {
+    pub(crate) fn backed_up(&self, words: &str) -> String {
         let run = self.ran(&format!("backup create --env prod --format json {words}"));
         run.document()["backups"][0]["id"]
             .as_str()
@@ -91,13 +91,17 @@ impl Shop {
             .to_owned()
     }
 
-    fn listed(&self, environment: &str) -> Vec<Value> {
+    pub(crate) fn listed(&self, environment: &str) -> Vec<Value> {
         let run = self.ran(&format!("backup list --env {environment} --format json"));
         run.document()["backups"].as_array().unwrap().clone()
     }
 
-    fn restored(&self, id: &str) -> Run {
-        let words = format!("backup restore {id} --env prod");
+    pub(crate) fn restored(&self, id: &str) -> Run {
+        self.approved(&format!("backup restore {id} --env prod"))
+    }
+
+    /// A restore in these words, with its plan approved.
+    pub(crate) fn approved(&self, words: &str) -> Run {
         let plan = self
             .ran(&format!("{words} --dry-run --format json"))
             .document();
@@ -106,27 +110,26 @@ impl Shop {
             .run(&format!("{words} --accept-data-loss --approve {approve}"))
     }
 
-    /// Databases whose names begin with this one's.
-    fn databases(&self) -> Vec<String> {
+    /// Databases whose names begin as this one's, which may have been cut.
+    pub(crate) fn databases(&self) -> Vec<String> {
+        let begin = &self.scratch.name[..36];
         let sql = match self.kind {
-            Kind::Postgres => format!(
-                "SELECT datname FROM pg_database WHERE datname LIKE '{}%' ORDER BY 1",
-                self.scratch.name
-            ),
+            Kind::Postgres => {
+                format!("SELECT datname FROM pg_database WHERE datname LIKE '{begin}%' ORDER BY 1")
+            }
             Kind::Mysql => format!(
-                "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '{}%' ORDER BY 1",
-                self.scratch.name
+                "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '{begin}%' ORDER BY 1"
             ),
         };
         let all = self.scratch.admin(&sql);
         all.lines().map(str::to_owned).collect()
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.sandbox.path(".stagecraft/backups/prod")
     }
 
-    fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder()).into_iter().flatten();
         let names = entries.map(|entry| entry.unwrap().file_name());
         names

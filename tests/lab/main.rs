@@ -19,6 +19,7 @@
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 
+mod auto_restore;
 mod backfill;
 mod backups;
 mod bad_days;
@@ -27,6 +28,7 @@ mod bad_proxies;
 mod bad_switches;
 mod blue_green;
 mod build;
+mod check_apply;
 mod cli_local;
 mod cut_off;
 mod database;
@@ -38,6 +40,7 @@ mod engine_kinds;
 mod engines;
 mod fingerprints;
 mod fleets;
+mod full_disk;
 mod health;
 mod image_files;
 mod killed_runs;
@@ -54,6 +57,7 @@ mod push;
 mod recipes;
 mod registries;
 mod resets;
+mod restores;
 mod runner;
 mod safety;
 mod schema_gate;

@@ -11,7 +11,7 @@ use stagecraft::model::history::History;
 use stagecraft::model::phase::Phase;
 use stagecraft::model::project::MigrationStrategy::{Manual, PreDeploy};
 use stagecraft::model::project::{Safety, SchemaGate};
-use stagecraft::model::risk::{Basis, Estimate};
+use stagecraft::model::risk::{Basis, Estimate, Forecast};
 use stagecraft::plan::{self, SchemaCheck, Verdict};
 use stagecraft::ports::Dialect;
 
@@ -312,36 +312,77 @@ async fn what_breaks_is_approved_or_blocked_as_the_database_says() {
     }
 }
 
-/// A heavy statement, and the table that it is about in use.
+/// A heavy statement, and the table that it is about with so many rows.
+fn heavy(rows: u64) -> Forecast {
+    let script = sql::read(Dialect::Postgres, "create index i on t (a)");
+    let pending = [lint::Pending {
+        shown: "migrations/001_init.sql",
+        script: &script,
+        mode: &sql::Mode::Together,
+    }];
+    let table = lint::Table {
+        rows: Some(rows),
+        bytes: None,
+    };
+    let facts = lint::Facts {
+        tables: Some([("t".to_owned(), table)].into()),
+        ..lint::Facts::default()
+    };
+    let weighed = lint::weigh(&pending, sql::Server::assumed(Dialect::Postgres));
+    lint::lint(&pending, &weighed, &facts).remove(0)
+}
+
+/// Files that only the image has meet the gate when it is there, and what
+/// nobody could see was approved by nobody.
+#[tokio::test]
+async fn what_only_the_image_shows_is_gated_before_anything_runs() {
+    for grade in [Safety::Warn, Safety::Approve, Safety::Block] {
+        let mut stage = Stage::new();
+        stage.file(INIT.0, PreDeploy);
+        *stage.shop.awaited.lock().unwrap() = true;
+        *stage.shop.forecast.lock().unwrap() = heavy(1_000_000);
+        for database in stage.environment.databases.values_mut() {
+            database.safety_blocking = grade;
+        }
+        let plan = stage.plan_deploy("v1").await;
+        assert!(
+            plan.refusals.is_empty() && plan.risks.is_empty(),
+            "{plan:?}"
+        );
+        let applied = |stage: &Stage| stage.shop.applied.lock().unwrap().len();
+        match stage.deploy("v1").await {
+            Ok(_) => {
+                assert_eq!(grade, Safety::Warn);
+                assert_eq!(applied(&stage), 1);
+            }
+            Err(stopped) => {
+                assert_ne!(grade, Safety::Warn);
+                assert_eq!(stopped.phase, Some(Phase::MigratePre));
+                assert_eq!(stopped.fault.kind, FaultKind::Refused);
+                let causes = stopped.fault.causes.join("\n");
+                assert!(
+                    causes.contains("builds an index of `t`")
+                        && causes.contains("not known before the image was there"),
+                    "{causes}"
+                );
+                assert_eq!(stopped.fault.state[0], "no migration was applied");
+                assert!(stopped.fault.hints[0].contains("stagecraft migrate plan"));
+                assert_eq!(applied(&stage), 0);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_keeps_others_waiting_is_approved_or_blocked_as_the_database_says() {
     let mut stage = Stage::new();
     stage.file(INIT.0, PreDeploy);
-    let heavy = "create index i on t (a)";
-    let forecast = |rows| {
-        let script = sql::read(Dialect::Postgres, heavy);
-        let pending = [lint::Pending {
-            shown: "migrations/001_init.sql",
-            script: &script,
-            mode: &sql::Mode::Together,
-        }];
-        let table = lint::Table {
-            rows: Some(rows),
-            bytes: None,
-        };
-        let facts = lint::Facts {
-            tables: Some([("t".to_owned(), table)].into()),
-            ..lint::Facts::default()
-        };
-        let weighed = lint::weigh(&pending, sql::Server::assumed(Dialect::Postgres));
-        lint::lint(&pending, &weighed, &facts).remove(0)
-    };
     let mut ids = vec![];
     for grade in [Safety::Off, Safety::Warn, Safety::Approve, Safety::Block] {
         for database in stage.environment.databases.values_mut() {
             database.safety_blocking = grade;
         }
-        *stage.shop.forecast.lock().unwrap() = forecast(1_000_000);
+        *stage.shop.forecast.lock().unwrap() = heavy(1_000_000);
         let plan = stage.plan_deploy("v1").await;
         assert_eq!(plan.warnings.len(), usize::from(grade == Safety::Warn));
         assert_eq!(plan.blocking.is_empty(), grade == Safety::Off, "{grade:?}");
@@ -366,7 +407,7 @@ async fn what_keeps_others_waiting_is_approved_or_blocked_as_the_database_says()
             }
             Verdict::Ask(question) => panic!("{question}"),
         }
-        *stage.shop.forecast.lock().unwrap() = forecast(10);
+        *stage.shop.forecast.lock().unwrap() = heavy(10);
         let small = stage.plan_deploy("v1").await;
         assert!(small.blocking.is_empty() && small.refusals.is_empty());
     }
@@ -377,7 +418,7 @@ async fn what_keeps_others_waiting_is_approved_or_blocked_as_the_database_says()
     assert_ne!(ids[1], ids[2]);
 
     // The rows that came since change no plan.
-    *stage.shop.forecast.lock().unwrap() = forecast(2_000_000);
+    *stage.shop.forecast.lock().unwrap() = heavy(2_000_000);
     for database in stage.environment.databases.values_mut() {
         database.safety_blocking = Safety::Approve;
     }

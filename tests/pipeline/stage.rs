@@ -59,6 +59,8 @@ pub(crate) struct Shop {
     pub(crate) judged: Mutex<HashMap<String, Compat>>,
     /// What is expected of every file.
     pub(crate) forecast: Mutex<Forecast>,
+    /// Only the image has the files.
+    pub(crate) awaited: Mutex<bool>,
     /// The database gives no answer.
     pub(crate) silent: Mutex<bool>,
     pub(crate) applied: Mutex<Vec<String>>,
@@ -565,11 +567,13 @@ impl Migrator for Shop {
             return Err(Fault::unreachable("the database is down"));
         }
         let applied = self.applied_by.lock().unwrap().clone();
+        let awaited = *self.awaited.lock().unwrap() && request.files.is_none();
         let migrations: Vec<Migration> = self
             .files
             .lock()
             .unwrap()
             .iter()
+            .filter(|_| !awaited)
             .map(|(id, strategy)| Migration {
                 id: id.clone(),
                 state: match applied.get(id) {
@@ -606,7 +610,10 @@ impl Migrator for Shop {
             refusals: vec![],
             notes: vec![],
             unread: None,
-            files: Files::Final,
+            files: match awaited {
+                true => Files::Awaited,
+                false => Files::Final,
+            },
             schema_version: None,
             route: "directly".into(),
             outlook: Outlook::default(),
@@ -656,6 +663,7 @@ impl Migrator for Shop {
                 results,
                 schema_before: None,
                 schema_after: None,
+                fingerprint: None,
                 health_before: None,
                 health_after: None,
             }],

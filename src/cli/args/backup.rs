@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::migrate::DataLoss;
-use crate::model::backup::{BackupId, Label};
+use crate::model::backup::{BackupId, Label, Way};
 use crate::model::names::DatabaseName;
 use crate::model::project::Environment;
 
@@ -57,6 +57,10 @@ pub(crate) struct BackupRestoreArgs {
     /// Go on although every write since the backup is lost; to be approved
     #[arg(long)]
     pub(crate) accept_data_loss: bool,
+    /// Empty and fill again the database that is there, where a new one cannot
+    /// take its place; to be approved
+    #[arg(long)]
+    pub(crate) in_place: bool,
     /// Do not back up first what is there now
     #[arg(long)]
     pub(crate) skip_backup: bool,
@@ -66,6 +70,15 @@ pub(crate) struct BackupRestoreArgs {
     /// Approve the plan of this id with its risks; printed by `--dry-run`
     #[arg(long, value_name = "PLAN_ID", conflicts_with = "dry_run")]
     pub(crate) approve: Option<String>,
+}
+
+impl BackupRestoreArgs {
+    pub(crate) fn way(&self) -> Way {
+        match self.in_place {
+            true => Way::InPlace,
+            false => Way::Swap,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::model::backup::BackupId;
 use crate::model::names::DatabaseName;
 
 #[derive(Debug, Args)]
@@ -45,6 +46,9 @@ pub(crate) struct RehearseArgs {
     /// database could be copied
     #[arg(long)]
     pub(crate) empty: bool,
+    /// Start from what this backup holds, restored beside the database
+    #[arg(long, value_name = "ID", conflicts_with = "empty")]
+    pub(crate) backup: Option<BackupId>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `stagecraft backup`: copies of databases, and back.
 
 mod restore;
+mod told;
 
 use chrono::Utc;
 use serde_json::json;

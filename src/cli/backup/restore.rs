@@ -7,8 +7,8 @@ use chrono::Utc;
 use serde_json::json;
 
 use crate::deploy::new_restore;
-use crate::model::backup::{BackupReason, BackupRecord, Restored};
-use crate::model::fault::{Fault, FaultKind};
+use crate::model::backup::{BackupReason, BackupRecord, Way};
+use crate::model::fault::Fault;
 use crate::model::history::History;
 use crate::model::image::PinnedImage;
 use crate::model::migration::{MigrationRequest, MigrationState};
@@ -26,7 +26,7 @@ use super::super::keeper::Access;
 use super::super::migrate::newest_image;
 use super::super::session::{Session, on_environment};
 use super::super::source;
-use super::{failed, job, listed, order};
+use super::{failed, job, listed, order, told};
 
 pub(super) async fn run(
     args: &BackupRestoreArgs,
@@ -53,13 +53,14 @@ pub(super) async fn run(
 }
 
 /// What a restore would do.
-struct Found {
-    backup: BackupRecord,
-    database: DatabaseSpec,
+pub(super) struct Found {
+    pub(super) backup: BackupRecord,
+    pub(super) database: DatabaseSpec,
+    pub(super) way: Way,
     image: Option<PinnedImage>,
     now: Now,
-    redeploy: String,
-    id: String,
+    pub(super) redeploy: String,
+    pub(super) id: String,
 }
 
 /// The database that is there.
@@ -85,14 +86,15 @@ async fn restore(
     let found = look(session, cx, args, &history).await?;
     if !args.accept_data_loss {
         session.ui.data(&found.text(session)).await;
-        return Err(loses(&found, &environment.name).into());
+        return Err(told::loses(&found, &environment.name).into());
     }
-    let risks = [format!(
+    let mut risks = vec![format!(
         "every write to `{}` since {} is lost",
         found.database.name,
         words::time(found.backup.created_at)
     )];
-    let question = format!("restore `{}` from {}", found.database.name, found.backup.id);
+    risks.extend(told::in_place(&found));
+    let question = told::question(&found);
     let proposal = Proposal {
         id: Some(&found.id),
         text: &found.text(session),
@@ -125,7 +127,7 @@ async fn restore(
         &session.origin(),
     );
     session.keeper.save(&release).await?;
-    let outcome = backups.restore(cx, &job, &found.backup).await;
+    let outcome = backups.restore(cx, &job, &found.backup, found.way).await;
     release.outcome = match &outcome {
         Ok(_) => Outcome::Done,
         Err(_) => Outcome::Failed,
@@ -137,8 +139,8 @@ async fn restore(
     release.revision += 1;
     session.keeper.save(&release).await?;
     session.keeper.level(&cx.uncancellable(), &release).await;
-    let restored = outcome.map_err(|fault| failed(after(fault, safety.as_ref(), &found)))?;
-    let text = told(&found, &restored, safety.as_ref(), session);
+    let restored = outcome.map_err(|fault| failed(told::after(fault, safety.as_ref(), &found)))?;
+    let text = told::done(&found, &restored, safety.as_ref(), session);
     let document = json!({
         "status": "done",
         "restored": restored,
@@ -173,12 +175,14 @@ async fn look(
             &backup.database,
             &backup.checksum,
             &now.taken_away,
+            args.way(),
         ),
         None,
     );
     Ok(Found {
         redeploy: redeploy(history, &backup, environment.name.as_str()),
         database: database.clone(),
+        way: args.way(),
         backup,
         image,
         now,
@@ -283,70 +287,21 @@ fn redeploy(history: &History, backup: &BackupRecord, environment: &str) -> Stri
     }
 }
 
-fn loses(found: &Found, environment: &impl std::fmt::Display) -> Fault {
-    let (database, backup) = (&found.database.name, &found.backup);
-    Fault::refused(format!("a restore loses every write to `{database}` since the backup"))
-        .because(format!(
-            "{} was taken at {} (UTC), and nothing proves that nobody wrote since",
-            backup.id,
-            words::time(backup.created_at)
-        ))
-        .state("nothing was changed")
-        .hint(format!(
-            "where that is right: `stagecraft backup restore {} --database {database} --env {environment} --accept-data-loss --approve {}`",
-            backup.id, found.id
-        ))
-}
-
-fn after(fault: Fault, safety: Option<&BackupRecord>, found: &Found) -> Fault {
-    let fault = match fault.kind {
-        FaultKind::Interrupted if fault.state.is_empty() => {
-            fault.state(format!("`{}` was not touched", found.database.name))
-        }
-        _ => fault,
-    };
-    match safety {
-        Some(safety) => fault.state(format!("{} holds what was there before", safety.id)),
-        None => fault,
-    }
-}
-
-fn told(
-    found: &Found,
-    restored: &Restored,
-    safety: Option<&BackupRecord>,
-    session: &Session<'_>,
-) -> String {
-    let mut lines = vec![format!(
-        "`{}` of {} is what it was in {}",
-        found.database.name, session.environment.name, restored.from
-    )];
-    lines.push(format!(
-        "  kept: the database before, as `{}`; when nobody needs it: `{}`",
-        restored.kept, restored.remove
-    ));
-    if let Some(safety) = safety {
-        lines.push(format!("  backup of it: {}", safety.id));
-    }
-    lines.push(format!("  next: {}", found.redeploy));
-    lines.join("\n")
-}
-
 impl Found {
     fn text(&self, session: &Session<'_>) -> String {
         let loss = match &self.now.unread {
             Some(why) => format!("every write since then; what is there now was not read: {why}"),
             None => "every write since then".to_owned(),
         };
+        let mut more = vec![("loses", loss)];
+        more.extend(told::in_place(self).map(|how| ("in place", how)));
+        more.push(("then", self.redeploy.clone()));
+        more.push(("plan id", self.id.clone()));
         ui::backups::restore(
             &self.backup,
             &self.now.taken_away,
             self.now.schema_version,
-            &[
-                ("loses", loss),
-                ("then", self.redeploy.clone()),
-                ("plan id", self.id.clone()),
-            ],
+            &more,
             Utc::now(),
             style(session),
         )
@@ -360,6 +315,7 @@ impl Found {
             "schema_version": self.now.schema_version,
             "migrations_taken_away": self.now.taken_away,
             "unread": self.now.unread,
+            "way": self.way,
             "data_loss": true,
             "redeploy": self.redeploy,
         })

@@ -7,11 +7,12 @@ use crate::model::backup::{BackupOrder, BackupRecord, Contents};
 use crate::model::event::EventKind;
 use crate::model::fault::Fault;
 use crate::ports::Which;
-use crate::ports::{Cx, Dialect, Job, Who};
+use crate::ports::{Cx, Database, Dialect, Job, Who};
 
 use super::super::connection;
-use super::super::url::{ConnectionUrl, Place, Server};
-use super::hands::{File, Task};
+use super::super::url::{ConnectionUrl, Place};
+use super::census::Census;
+use super::hands::{FULL, File, Task};
 use super::nook::{Nook, PARTIAL, Room};
 use super::sqlite::{Packing, Step};
 use super::{Use, Vault, contents, mysql, number, postgres, sqlite};
@@ -22,6 +23,16 @@ struct Source {
     name: String,
     size: u64,
     contents: Contents,
+}
+
+/// One copy that is being made.
+struct Work<'a> {
+    job: &'a Job<'a>,
+    url: &'a ConnectionUrl,
+    nook: &'a Nook,
+    room: &'a Room,
+    source: &'a Source,
+    name: &'a str,
 }
 
 impl Vault {
@@ -35,26 +46,41 @@ impl Vault {
         let database = &job.database.name;
         let url = connection(job, Who::Migrator).await?;
         let nook = self.nook(job).await?;
-        let source = self.source(cx, job, &url).await?;
+        let session = self.session(cx, job, Which::Configured, Use::Read).await?;
+        let mut census = cx
+            .or_interrupted(async { Ok(Census::open(session).await) })
+            .await?;
+        let source = source(cx, job, &url, &mut *census.session).await?;
         let room = cx.or_interrupted(nook.prepare(&*self.link)).await?;
         enough(&source, &room, &nook, url.dialect())?;
+        census.before(cx).await?;
         let name = format!("{}.{database}.{}", order.id, extension(url.dialect()));
         let made = async {
-            let method = self
-                .copy(cx, job, &url, &nook, &room, &source, &name)
-                .await?;
+            let work = Work {
+                job,
+                url: &url,
+                nook: &nook,
+                room: &room,
+                source: &source,
+                name: &name,
+            };
+            let copying = Instant::now();
+            let method = self.copy_in_view(cx, &work, &mut census).await?;
+            let rows = census.after(cx, copying.elapsed()).await?;
             let file = format!("{name}{PARTIAL}");
             let seen = cx
                 .or_interrupted(nook.look(&*self.link, &nook.path(&file)))
                 .await?;
-            Ok::<_, Fault>((method, seen))
+            Ok::<_, Fault>((method, rows, seen))
         };
-        let (method, seen) = match made.await {
+        let unrecorded =
+            |fault: Fault| fault.state(format!("no backup of `{database}` was recorded"));
+        let (method, rows, seen) = match made.await {
             Ok(made) => made,
             Err(fault) => {
                 // Where it cannot be removed now, the next backup does it.
                 let _ = nook.clear(&*self.link, &name).await;
-                return Err(fault.state(format!("no backup of `{database}` was recorded")));
+                return Err(unrecorded(with_room(fault, &nook)));
             }
         };
         let now = Utc::now();
@@ -78,14 +104,21 @@ impl Vault {
             method,
             checksum: seen.checksum,
             contents: source.contents,
+            rows,
             keep: job.database.backup_keep,
             verified_at: now,
             proved_at: None,
         };
-        nook.settle(&*self.link, &name).await?;
-        let mut ledger = nook.ledger(&*self.link).await?;
-        ledger.backups.push(record.clone());
-        nook.write(&*self.link, &ledger).await?;
+        let kept = async {
+            nook.settle(&*self.link, &name).await?;
+            let mut ledger = nook.ledger(&*self.link).await?;
+            ledger.backups.push(record.clone());
+            nook.write(&*self.link, &ledger).await
+        };
+        if let Err(fault) = kept.await {
+            let _ = nook.withdraw(&*self.link, &name).await;
+            return Err(unrecorded(with_room(fault, &nook)));
+        }
         cx.send(EventKind::Step {
             text: format!(
                 "backed up `{database}` as {} in {:.1} s: {}",
@@ -97,39 +130,35 @@ impl Vault {
         Ok(record)
     }
 
-    async fn source(&self, cx: &Cx, job: &Job<'_>, url: &ConnectionUrl) -> Result<Source, Fault> {
-        let mut session = self.session(cx, job, Which::Configured, Use::Read).await?;
-        let work = async {
-            let (size, name) = match url.dialect() {
-                Dialect::Postgres => (postgres::SIZE, Some(postgres::NAME)),
-                Dialect::Mysql => (mysql::SIZE, Some(mysql::NAME)),
-                Dialect::Sqlite => (sqlite::SIZE, None),
-            };
-            let name = match name {
-                Some(sql) => session.query(sql).await?.into_iter().next().flatten(),
-                None => Some(url.file()?.to_string_lossy().into_owned()),
-            };
-            Ok(Source {
-                name: name.ok_or_else(|| Fault::internal("the database has no name"))?,
-                size: number(&mut *session, size).await?,
-                contents: contents(&mut *session, job).await?,
-            })
-        };
-        cx.or_interrupted(work).await
+    /// A view that another server's copy program does not find, behind a
+    /// balancer, is done without.
+    async fn copy_in_view(
+        &self,
+        cx: &Cx,
+        work: &Work<'_>,
+        census: &mut Census,
+    ) -> Result<String, Fault> {
+        let copied = self.copy(cx, work, census.shared()).await;
+        let lost = |fault: &Fault| fault.causes.iter().any(|why| why.contains("snapshot"));
+        match copied {
+            Err(fault) if census.shared().is_some() && lost(&fault) => {
+                census.forgo(&fault);
+                self.copy(cx, work, None).await
+            }
+            copied => copied,
+        }
     }
 
     /// Makes the unfinished file and reads it back; says how.
-    #[expect(clippy::too_many_arguments, reason = "one caller")]
-    async fn copy(
-        &self,
-        cx: &Cx,
-        job: &Job<'_>,
-        url: &ConnectionUrl,
-        nook: &Nook,
-        room: &Room,
-        source: &Source,
-        name: &str,
-    ) -> Result<String, Fault> {
+    async fn copy(&self, cx: &Cx, work: &Work<'_>, view: Option<&str>) -> Result<String, Fault> {
+        let Work {
+            job,
+            url,
+            nook,
+            room,
+            source,
+            name,
+        } = *work;
         let partial = &format!("{name}{PARTIAL}");
         let server = match &url.place {
             Place::Server(server) => server,
@@ -141,7 +170,12 @@ impl Vault {
                 return Ok("VACUUM INTO, gzip".to_owned());
             }
         };
-        let (program, dump, read_back) = programs(server);
+        let (program, dump, read_back) = match server.dialect {
+            Dialect::Postgres => ("pg_dump", postgres::dump(view), postgres::READ_BACK),
+            Dialect::Mysql | Dialect::Sqlite => {
+                ("mysqldump", mysql::DUMP.to_owned(), mysql::READ_BACK)
+            }
+        };
         let task = |what, script, file| Task {
             what,
             script,
@@ -149,7 +183,7 @@ impl Vault {
             database: &source.name,
             file,
         };
-        let copying = task("copy the database", dump, File::Made);
+        let copying = task("copy the database", &dump, File::Made);
         let place = self.work(cx, job, nook, room, server, &copying).await?;
         let reading = task("read back the copy", read_back, File::Read);
         self.work(cx, job, nook, room, server, &reading).await?;
@@ -157,11 +191,29 @@ impl Vault {
     }
 }
 
-fn programs(server: &Server) -> (&'static str, &'static str, &'static str) {
-    match server.dialect {
-        Dialect::Postgres => ("pg_dump", postgres::DUMP, postgres::READ_BACK),
-        Dialect::Mysql | Dialect::Sqlite => ("mysqldump", mysql::DUMP, mysql::READ_BACK),
-    }
+async fn source(
+    cx: &Cx,
+    job: &Job<'_>,
+    url: &ConnectionUrl,
+    session: &mut dyn Database,
+) -> Result<Source, Fault> {
+    let work = async {
+        let (size, name) = match url.dialect() {
+            Dialect::Postgres => (postgres::SIZE, Some(postgres::NAME)),
+            Dialect::Mysql => (mysql::SIZE, Some(mysql::NAME)),
+            Dialect::Sqlite => (sqlite::SIZE, None),
+        };
+        let name = match name {
+            Some(sql) => session.query(sql).await?.into_iter().next().flatten(),
+            None => Some(url.file()?.to_string_lossy().into_owned()),
+        };
+        Ok(Source {
+            name: name.ok_or_else(|| Fault::internal("the database has no name"))?,
+            size: number(&mut *session, size).await?,
+            contents: contents(&mut *session, job).await?,
+        })
+    };
+    cx.or_interrupted(work).await
 }
 
 /// The database's size and a fifth more: a dump is smaller, but by how much is
@@ -184,6 +236,18 @@ fn enough(source: &Source, room: &Room, nook: &Nook, dialect: Dialect) -> Result
             .state("no backup was made")
             .hint("remove old backups with `stagecraft backup prune`, or make room on that disk"),
     )
+}
+
+/// How room is made, where there was none.
+fn with_room(fault: Fault, nook: &Nook) -> Fault {
+    let full = |why: &String| why.contains(FULL) || why.contains("disk is full");
+    match fault.causes.iter().any(full) {
+        false => fault,
+        true => fault.hint(format!(
+            "make room on the disk of {}, or remove old backups with `stagecraft backup prune`",
+            nook.words()
+        )),
+    }
 }
 
 fn ratio(file: u64, database: u64) -> f64 {

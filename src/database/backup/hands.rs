@@ -31,6 +31,7 @@ const FOLDER: &str = "/.stagecraft-backups";
 /// What a shell answers for a program that is not there.
 const NOT_THERE: i64 = 127;
 const LAST_LINES: usize = 20;
+pub(super) const FULL: &str = "No space left on device";
 
 /// Who can do it, the best first.
 pub(super) struct Hands {
@@ -359,12 +360,14 @@ fn judged(end: End, place: &str, job: &Job<'_>, task: &Task<'_>) -> Result<(), F
         return Ok(());
     }
     let said = end.lines.join("\n");
+    // What reads from a program that met a full disk only sees it go.
+    let full = end.lines.iter().find(|line| line.contains(FULL));
     let last = end.lines.iter().rfind(|line| !line.trim().is_empty());
     let mut fault = Fault::failed(format!(
         "cannot {} of `{}` {place}",
         task.what, job.database.name
     ))
-    .because(last.map_or_else(
+    .because(full.or(last).map_or_else(
         || format!("it ended with code {}", end.code),
         |line| line.trim().to_owned(),
     ));
@@ -373,7 +376,7 @@ fn judged(end: End, place: &str, job: &Job<'_>, task: &Task<'_>) -> Result<(), F
             "install the client programs of the server's version {place}"
         ));
     }
-    if said.contains("No space left on device") {
+    if task.file == File::Read && full.is_some() {
         fault = fault.hint(format!("make room on the disk {place}"));
     }
     match end.lines.len() {

@@ -11,8 +11,10 @@
 //! nothing is dropped that was not made by the same call.
 
 mod alone;
+mod census;
 mod create;
 mod hands;
+mod in_place;
 mod mysql;
 mod nook;
 mod postgres;
@@ -25,7 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::backup::{BackupOrder, BackupRecord, Contents, Restored};
+use crate::model::backup::{BackupOrder, BackupRecord, Contents, Restored, Way};
 use crate::model::fault::Fault;
 use crate::model::project::Environment;
 use crate::model::schema::version_of;
@@ -35,6 +37,7 @@ use crate::ports::{
 };
 
 use super::Opener;
+use super::url::Place;
 use nook::Nook;
 
 /// The backups of any environment. `folders` are those of the one that it is
@@ -123,8 +126,27 @@ impl Backups for Vault {
         cx: &Cx,
         job: &Job<'_>,
         backup: &BackupRecord,
+        way: Way,
     ) -> Result<Restored, Fault> {
-        self.put_back(cx, job, backup).await
+        match way {
+            Way::Swap => self.put_back(cx, job, backup).await,
+            Way::InPlace => self.overwrite(cx, job, backup).await,
+        }
+    }
+
+    async fn pour(
+        &self,
+        cx: &Cx,
+        job: &Job<'_>,
+        backup: &BackupRecord,
+        into: &str,
+    ) -> Result<(), Fault> {
+        let site = self.site(job, backup).await?;
+        self.intact(cx, &site).await?;
+        match &site.url.place {
+            Place::Server(_) => self.filled(cx, &site, into).await.map(|_| ()),
+            Place::File(_) => self.unpack_here(cx, &site, into).await,
+        }
     }
 
     async fn alone(&self, cx: &Cx, job: &Job<'_>) -> Result<Option<u64>, Fault> {

@@ -115,6 +115,28 @@ pub(super) async fn swap(
     discard(cx, admin, new).await
 }
 
+/// Drops everything in the session's database.
+pub(super) async fn empty(cx: &Cx, session: &mut dyn Database) -> Result<(), Fault> {
+    let what = "empty the database";
+    run(cx, session, "SET foreign_key_checks = 0", what).await?;
+    let found = [
+        "SELECT CONCAT('DROP ', CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' \
+         ELSE 'TABLE' END, ' IF EXISTS `', REPLACE(table_name, '`', '``'), '`') \
+         FROM information_schema.tables WHERE table_schema = DATABASE() \
+         ORDER BY table_type <> 'VIEW'",
+        "SELECT CONCAT('DROP ', routine_type, ' IF EXISTS `', REPLACE(routine_name, '`', '``'), '`') \
+         FROM information_schema.routines WHERE routine_schema = DATABASE()",
+        "SELECT CONCAT('DROP EVENT IF EXISTS `', REPLACE(event_name, '`', '``'), '`') \
+         FROM information_schema.events WHERE event_schema = DATABASE()",
+    ];
+    for sql in found {
+        for drop in session.query(sql).await?.into_iter().flatten() {
+            run(cx, session, &drop, what).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn tables(admin: &mut dyn Database, schema: &str) -> Result<Vec<String>, Fault> {
     let sql = format!(
         "SELECT table_name FROM information_schema.tables \

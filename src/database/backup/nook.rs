@@ -171,6 +171,18 @@ df -Pk "$d" | tail -n 1
             .map(|_| ())
     }
 
+    /// Removes a finished file that no ledger came to name, and what was made
+    /// beside it.
+    pub(super) async fn withdraw(&self, link: &dyn HostLink, name: &str) -> Result<(), Fault> {
+        let script = format!(
+            "n={}\ngrep -qF -- \"/$n\\\"\" \"$d/{LEDGER}\" 2>/dev/null || rm -f \"$d/$n\"\nrm -f \"$d/$n\"{PARTIAL}*\n",
+            quoted(name)
+        );
+        self.run(link, "remove the unfinished backup", &script)
+            .await
+            .map(|_| ())
+    }
+
     /// # Errors
     /// It cannot be read, or is of a later version.
     pub(super) async fn ledger(&self, link: &dyn HostLink) -> Result<BackupLedger, Fault> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::model::fault::Fault;
 use crate::ports::{Cx, Database, Job, Which};
 
-use super::{APPLICATION, Use, Vault};
+use super::{APPLICATION, Use, Vault, quoted};
 
 pub(super) const FORMAT: &str = "custom";
 pub(super) const EXTENSION: &str = "dump";
@@ -20,8 +20,21 @@ pub(super) const TABLES: &str = "SELECT count(*) FROM pg_catalog.pg_class c \
 pub(super) const SIZE: &str = "SELECT pg_database_size(current_database())";
 pub(super) const NAME: &str = "SELECT current_database()";
 
-pub(super) const DUMP: &str = "command -v pg_dump >/dev/null || exit 127\n\
-     pg_dump --no-password --format=custom --compress=6 --lock-wait-timeout=60s --file=\"$f\" & w=$!";
+/// Tables whose rows a dump holds, as SQL writes them.
+pub(super) const ROWS_OF: &str = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%' \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
+     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1";
+
+/// `view`: the name of the view of the database that is copied.
+pub(super) fn dump(view: Option<&str>) -> String {
+    let view = view.map_or_else(String::new, |view| format!("--snapshot={} ", quoted(view)));
+    format!(
+        "command -v pg_dump >/dev/null || exit 127\n\
+         pg_dump --no-password --format=custom --compress=6 --lock-wait-timeout=60s {view}--file=\"$f\" & w=$!"
+    )
+}
 /// All of it, not the table of contents alone.
 pub(super) const READ_BACK: &str = "command -v pg_restore >/dev/null || exit 127\n\
      pg_restore --file=/dev/null \"$f\" & w=$!";
@@ -37,6 +50,29 @@ pub(super) fn load(owners: Owners) -> String {
          pg_restore --no-password --exit-on-error {owners}--dbname=\"$PGDATABASE\" \"$f\" & w=$!"
     )
 }
+
+/// Empties the database and fills it again, in one transaction. Without its
+/// last line, `COMMIT`, nothing happens, wherever the rest was cut off; what
+/// stands there instead fails inside a table's rows and outside.
+pub(super) fn overwrite(owners: Owners) -> String {
+    let owners = match owners {
+        Owners::AsTheyWere => "",
+        Owners::This => "--no-owner ",
+    };
+    format!(
+        r#"command -v pg_restore >/dev/null && command -v psql >/dev/null || exit 127
+{{ printf '%s\n' 'BEGIN;' "SET LOCAL lock_timeout = '60s';" {empty}
+if pg_restore --list "$f" | grep -v ' COMMENT - EXTENSION ' | pg_restore --use-list=/dev/stdin {owners}--file=- "$f"
+then printf '\n%s\n' 'COMMIT;'
+else printf '\n%s\n' '\.' 'SELECT 1 / 0;'
+fi; }} | psql --no-psqlrc --no-password --quiet --set=ON_ERROR_STOP=1 --dbname="$PGDATABASE" >/dev/null & w=$!"#,
+        empty = quoted(EMPTY),
+    )
+}
+
+/// Extensions stay, with what is theirs: a login need not own them, and a dump
+/// makes them only where they are not there.
+const EMPTY: &str = include_str!("empty.sql");
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owners {

@@ -1,15 +1,21 @@
 //! Putting a backup in the place of the database that is there, and trying one
 //! out.
 
+use std::time::Duration;
+
 use chrono::Utc;
 
-use crate::model::backup::{BackupRecord, Restored};
+use crate::model::backup::{BackupRecord, Kept, Restored, RowCounts};
 use crate::model::fault::{Fault, FaultKind};
 use crate::ports::{Cx, Dialect, Job, Which};
 
+use super::census;
 use super::scratch::Site;
 use super::sqlite::Step;
 use super::{Use, Vault, mysql, postgres};
+
+/// Counting a whole copy takes as long as it takes.
+const COUNTING: Duration = Duration::from_secs(6 * 3600);
 
 impl Vault {
     pub(super) async fn put_back(
@@ -22,6 +28,11 @@ impl Vault {
         self.intact(cx, &site).await?;
         self.movable(cx, &site).await?;
         let (new, keep) = (site.named("restore"), site.named("before"));
+        self.make(cx, &site, &new).await.map_err(|fault| {
+            fault.state("no database was touched").hint(
+                "or empty and fill again the database that is there: the same command with `--in-place`",
+            )
+        })?;
         let contents = self.fill(cx, &site, &new).await?;
         cx.step(format!("restored {} as `{new}` and verified it", backup.id));
         if let Err(fault) = self.swap(cx, &site, &new, &keep).await {
@@ -39,8 +50,10 @@ impl Vault {
         Ok(Restored {
             database: job.database.name.clone(),
             from: backup.id.clone(),
-            remove: removal(&site, &keep),
-            kept: keep,
+            before: Some(Kept {
+                remove: removal(&site, &keep),
+                kept: keep,
+            }),
             contents,
         })
     }
@@ -54,8 +67,11 @@ impl Vault {
         let site = self.site(job, backup).await?;
         self.intact(cx, &site).await?;
         let scratch = site.named("prove");
+        self.make(cx, &site, &scratch).await?;
         self.fill(cx, &site, &scratch).await?;
+        let compared = self.compare(cx, &site, &scratch).await;
         self.discard(&cx.uncancellable(), &site, &scratch).await?;
+        compared?;
         let proved = BackupRecord {
             proved_at: Some(Utc::now()),
             ..backup.clone()
@@ -68,10 +84,41 @@ impl Vault {
         }
         site.nook.write(&*self.link, &ledger).await?;
         cx.step(format!(
-            "proved {}: it was restored into a scratch database",
-            proved.id
+            "proved {}: it was restored into a scratch database; {}",
+            proved.id,
+            proved.rows.words()
         ));
         Ok(proved)
+    }
+
+    /// That a restored copy has the rows that were counted.
+    async fn compare(&self, cx: &Cx, site: &Site<'_>, name: &str) -> Result<(), Fault> {
+        let rows = &site.backup.rows;
+        if matches!(rows, RowCounts::Unknown { .. }) {
+            return Ok(());
+        }
+        let which = Which::Other(name.to_owned());
+        let mut session = self.session(cx, site.job, which, Use::Read).await?;
+        let counting = census::count(&mut *session, COUNTING);
+        let differences = rows.against(&cx.or_interrupted(counting).await?);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let what = format!(
+            "{} does not hold the rows that were counted",
+            site.backup.id
+        );
+        let mut fault = Fault::failed(what);
+        for difference in differences {
+            fault = fault.because(difference);
+        }
+        Err(match rows {
+            RowCounts::Exactly { .. } => fault,
+            RowCounts::Around { .. } | RowCounts::Unknown { .. } => fault.because(
+                "they were counted just before and just after the copy: what was written and taken back between the two is not seen",
+            ),
+        }
+        .state(format!("`{}` was not touched", site.live())))
     }
 
     /// What a rename would leave behind is found before anything is made.
@@ -93,8 +140,9 @@ impl Vault {
                     fixed.join(", ")
                 ))
                 .state("no database was touched")
+                .hint("empty and fill again the database that is there: the same command with `--in-place`")
                 .hint(format!(
-                    "restore by hand into a new database, and let the application's URL name that: the file is {} on {}",
+                    "or restore by hand into a new database, and let the application's URL name that: the file is {} on {}",
                     site.backup.path, site.backup.host
                 )),
         )

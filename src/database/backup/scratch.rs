@@ -12,7 +12,7 @@ use super::create::dialect;
 use super::hands::{File, Task};
 use super::nook::{Nook, PARTIAL};
 use super::sqlite::{Packing, Step};
-use super::{Use, Vault, contents, mysql, postgres};
+use super::{Use, Vault, contents, mysql, postgres, quoted};
 
 /// Longest name that every server takes.
 const NAME_LENGTH: usize = 63;
@@ -105,27 +105,18 @@ impl Vault {
         )
     }
 
-    /// Makes the database `name` and fills it; what failed is removed again.
-    /// Returns what is in it, which is what the ledger says.
+    /// Fills the new database `name`; what failed is removed again. Returns
+    /// what is in it, which is what the ledger says.
     ///
     /// # Errors
-    /// It cannot be made or filled; it is not what was recorded.
+    /// It cannot be filled; it is not what was recorded.
     pub(super) async fn fill(
         &self,
         cx: &Cx,
         site: &Site<'_>,
         name: &str,
     ) -> Result<Contents, Fault> {
-        self.make(cx, site, name).await?;
-        let filled = async {
-            self.load(cx, site, name).await?;
-            let which = Which::Other(name.to_owned());
-            let mut session = self.session(cx, site.job, which, Use::Read).await?;
-            let found = cx.or_interrupted(contents(&mut *session, site.job)).await?;
-            same(site.backup, &found)?;
-            Ok::<_, Fault>(found)
-        };
-        match filled.await {
+        match self.filled(cx, site, name).await {
             Ok(found) => Ok(found),
             Err(fault) => Err(match self.discard(&cx.uncancellable(), site, name).await {
                 Ok(()) => fault.state(format!("`{}` was not touched", site.live())),
@@ -137,8 +128,29 @@ impl Vault {
         }
     }
 
+    /// Fills an empty database, and looks at it.
+    ///
+    /// # Errors
+    /// It cannot be filled; it is not what was recorded.
+    pub(super) async fn filled(
+        &self,
+        cx: &Cx,
+        site: &Site<'_>,
+        name: &str,
+    ) -> Result<Contents, Fault> {
+        self.load(cx, site, name).await?;
+        let which = Which::Other(name.to_owned());
+        let mut session = self.session(cx, site.job, which, Use::Read).await?;
+        let found = cx.or_interrupted(contents(&mut *session, site.job)).await?;
+        same(site.backup, &found)?;
+        Ok(found)
+    }
+
     /// An empty database; SQLite makes its file when it is filled.
-    async fn make(&self, cx: &Cx, site: &Site<'_>, name: &str) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// The login may make none.
+    pub(super) async fn make(&self, cx: &Cx, site: &Site<'_>, name: &str) -> Result<(), Fault> {
         let (job, live) = (site.job, site.live());
         match site.url.dialect() {
             Dialect::Postgres => {
@@ -192,6 +204,41 @@ impl Vault {
             .map(|_| ())
     }
 
+    /// A copy of an SQLite database, as a file of this machine.
+    ///
+    /// # Errors
+    /// The copy lies on another machine; the disk is full.
+    pub(super) async fn unpack_here(
+        &self,
+        cx: &Cx,
+        site: &Site<'_>,
+        into: &str,
+    ) -> Result<(), Fault> {
+        let backup = site.backup;
+        if !site.nook.host.is_local() {
+            return Err(Fault::refused(format!(
+                "{} lies on {}, and a backup never travels",
+                backup.id, backup.host
+            ))
+            .because("a scratch SQLite database is a file of this machine"));
+        }
+        let script = format!(
+            "umask 077\ngzip -dc <{} >{}\n",
+            quoted(&backup.path),
+            quoted(into)
+        );
+        let unpacking = self.link.exec(&site.nook.host, &script, b"");
+        let exit = cx.or_interrupted(unpacking).await?;
+        match exit.code {
+            0 => Ok(()),
+            _ => {
+                let said = String::from_utf8_lossy(&exit.stderr).into_owned();
+                let why = said.lines().next_back().unwrap_or("gzip failed").trim();
+                Err(Fault::failed(format!("cannot unpack {}", backup.id)).because(why))
+            }
+        }
+    }
+
     /// Removes a database that this very command made.
     pub(super) async fn discard(&self, cx: &Cx, site: &Site<'_>, name: &str) -> Result<(), Fault> {
         let job = site.job;
@@ -216,7 +263,7 @@ impl Vault {
 }
 
 /// Whether a copy holds what was recorded of its source.
-fn same(backup: &BackupRecord, found: &Contents) -> Result<(), Fault> {
+pub(super) fn same(backup: &BackupRecord, found: &Contents) -> Result<(), Fault> {
     let recorded = &backup.contents;
     let mut fault = Fault::failed(format!(
         "what {} restores is not what was recorded",

@@ -35,6 +35,8 @@ struct Mysql {
     /// In the server's own spelling: two URLs may differ in case.
     name: String,
     unsettled: bool,
+    /// A transaction is open whose view every query has.
+    held: bool,
 }
 
 /// # Errors
@@ -52,6 +54,7 @@ pub(super) async fn open(
         table: format!("{}.{}", quoted(&name), ledger::TABLE),
         name: String::new(),
         unsettled: false,
+        held: false,
     };
     session.settle().await?;
     session.name = session.text("SELECT DATABASE()").await?.unwrap_or(name);
@@ -321,12 +324,24 @@ impl Database for Mysql {
     }
 
     async fn query(&mut self, sql: &str) -> Result<Vec<Option<String>>, Fault> {
+        let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
+        if self.held {
+            return Ok(self.texts(sql).await?.into_iter().map(first).collect());
+        }
         self.change("START TRANSACTION READ ONLY", "cannot read")
             .await?;
         let rows = self.texts(sql).await;
         self.change("ROLLBACK", "cannot read").await?;
-        let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
         Ok(rows?.into_iter().map(first).collect())
+    }
+
+    async fn hold(&mut self) -> Result<Option<String>, Fault> {
+        let level = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+        self.change(level, "cannot read").await?;
+        let begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+        self.change(begin, "cannot read").await?;
+        self.held = true;
+        Ok(None)
     }
 
     async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {

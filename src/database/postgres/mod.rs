@@ -7,6 +7,7 @@
 mod connect;
 mod error;
 mod lock;
+mod row;
 mod run;
 mod tls;
 mod watch;
@@ -48,6 +49,8 @@ struct Postgres {
     unsettled: bool,
     /// Another process answered than the one that holds the lock.
     pooled: bool,
+    /// A transaction is open whose view every query has.
+    held: bool,
 }
 
 /// # Errors
@@ -68,6 +71,7 @@ pub(super) async fn open(
         prepared: false,
         unsettled: false,
         pooled: false,
+        held: false,
     };
     session.settle().await?;
     session.pid = session.process().await?;
@@ -97,35 +101,6 @@ impl Postgres {
             })?;
         }
         self.unsettled = false;
-        Ok(())
-    }
-
-    /// Once a session; a script that takes prepared statements away, or makes
-    /// the table another one, goes without.
-    async fn prepare_row(&mut self, table: &str, script: &str) -> Result<(), SqlError> {
-        let text = script.to_ascii_lowercase();
-        let hostile = ["deallocate", "discard", ledger::TABLE, ROW]
-            .iter()
-            .any(|word| text.contains(word));
-        if hostile {
-            if self.prepared {
-                let gone = self
-                    .wire
-                    .client
-                    .batch_execute(&format!("DEALLOCATE {ROW}"))
-                    .await;
-                gone.map_err(|error| error::describe(&error, 0, 0))?;
-            }
-            self.prepared = false;
-        } else if !self.prepared {
-            let made = self
-                .wire
-                .client
-                .batch_execute(&ledger::prepare(ROW, table))
-                .await;
-            made.map_err(|error| error::describe(&error, 0, 0))?;
-            self.prepared = true;
-        }
         Ok(())
     }
 
@@ -371,6 +346,10 @@ impl Database for Postgres {
     }
 
     async fn query(&mut self, sql: &str) -> Result<Vec<Option<String>>, Fault> {
+        let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
+        if self.held {
+            return Ok(self.texts(sql).await?.into_iter().map(first).collect());
+        }
         let rows = self
             .texts(&format!("BEGIN READ ONLY;\n{sql}\n;\nROLLBACK"))
             .await;
@@ -378,8 +357,20 @@ impl Database for Postgres {
             // The error that is told is the query's.
             let _ = self.wire.client.batch_execute("ROLLBACK").await;
         }
-        let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
         Ok(rows?.into_iter().map(first).collect())
+    }
+
+    async fn hold(&mut self) -> Result<Option<String>, Fault> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let begun = self.wire.client.batch_execute(begin).await;
+        begun.map_err(|error| self.fault("cannot read", &error))?;
+        let name = self.text("SELECT pg_export_snapshot()").await;
+        self.held = name.is_ok();
+        if !self.held {
+            // The error that is told is the first one.
+            let _ = self.wire.client.batch_execute("ROLLBACK").await;
+        }
+        name
     }
 
     async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {

@@ -133,6 +133,7 @@ async fn perform(cx: &Cx, session: &mut Option<Box<dyn Database>>, request: Requ
             Ok(texts) => Reply::Texts(texts),
             Err(fault) => Reply::Fault(fault),
         },
+        Request::Hold => session.hold().await.map_or_else(Reply::Fault, Reply::Held),
         Request::FreeBytes => session
             .free_bytes()
             .await

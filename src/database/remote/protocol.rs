@@ -45,6 +45,7 @@ pub(super) enum Request {
     Query {
         sql: String,
     },
+    Hold,
     FreeBytes,
     /// Instead of `Open`: work on the file itself.
     Files {
@@ -66,6 +67,8 @@ pub(super) enum Reply {
     Locked(Hold),
     Rows(Option<Vec<LedgerRow>>),
     Texts(Vec<Option<String>>),
+    /// A view's name, where it has one.
+    Held(Option<String>),
     Bytes(Option<u64>),
     Files(FileReport),
     Fault(Fault),

@@ -89,6 +89,7 @@ impl Remote {
             | Reply::Rows(_)
             | Reply::Texts(_)
             | Reply::Bytes(_)
+            | Reply::Held(_)
             | Reply::Sql(_) => Err(remote.confused()),
         }
     }
@@ -140,6 +141,7 @@ impl Remote {
             | Reply::Rows(_)
             | Reply::Texts(_)
             | Reply::Bytes(_)
+            | Reply::Held(_)
             | Reply::Files(_) => Err(self.confused()),
         }
     }
@@ -155,6 +157,7 @@ impl Remote {
                 | Reply::Rows(_)
                 | Reply::Texts(_)
                 | Reply::Bytes(_)
+                | Reply::Held(_)
                 | Reply::Files(_),
             ) => self.confused(),
         };
@@ -193,6 +196,7 @@ impl Database for Remote {
             | Reply::Locked(_)
             | Reply::Texts(_)
             | Reply::Bytes(_)
+            | Reply::Held(_)
             | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
@@ -210,6 +214,7 @@ impl Database for Remote {
             | Reply::Rows(_)
             | Reply::Texts(_)
             | Reply::Bytes(_)
+            | Reply::Held(_)
             | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
@@ -250,6 +255,22 @@ impl Database for Remote {
             | Reply::Locked(_)
             | Reply::Rows(_)
             | Reply::Bytes(_)
+            | Reply::Held(_)
+            | Reply::Files(_)
+            | Reply::Sql(_) => Err(self.confused()),
+        }
+    }
+
+    async fn hold(&mut self) -> Result<Option<String>, Fault> {
+        match self.call(None, Request::Hold).await? {
+            Reply::Held(name) => Ok(name),
+            Reply::Fault(fault) => Err(fault),
+            Reply::Event(_)
+            | Reply::Done
+            | Reply::Locked(_)
+            | Reply::Rows(_)
+            | Reply::Texts(_)
+            | Reply::Bytes(_)
             | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }
@@ -264,6 +285,7 @@ impl Database for Remote {
             | Reply::Locked(_)
             | Reply::Rows(_)
             | Reply::Texts(_)
+            | Reply::Held(_)
             | Reply::Files(_)
             | Reply::Sql(_) => Err(self.confused()),
         }

@@ -282,6 +282,13 @@ impl Database for Sqlite {
             .collect())
     }
 
+    async fn hold(&mut self) -> Result<Option<String>, Fault> {
+        // A transaction's view begins with its first reading.
+        let begin = "BEGIN; SELECT count(*) FROM sqlite_schema";
+        self.batch(begin.to_owned(), "cannot read").await?;
+        Ok(None)
+    }
+
     async fn free_bytes(&mut self) -> Result<Option<u64>, Fault> {
         let path = self.path.clone();
         blocking(move || open::free_bytes(&path)).await

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use crate::migrate::files::Format;
 use crate::migrate::hashing;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
@@ -115,6 +116,10 @@ impl Tool for Drizzle {
             }
         }
         found
+    }
+
+    fn format(&self) -> Option<Format> {
+        Some(Format::Drizzle)
     }
 
     /// Its own configuration names the database, and its journal binds none.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::migrate::files::Format;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
 use crate::model::secret::Secret;
@@ -53,6 +54,10 @@ impl Tool for Knex {
         }
         found.files.sort_by(|a, b| a.id.cmp(&b.id));
         found
+    }
+
+    fn format(&self) -> Option<Format> {
+        None
     }
 
     /// Its own configuration names the database.

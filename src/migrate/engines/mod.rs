@@ -8,6 +8,7 @@ mod container;
 mod deadline;
 pub mod drizzle;
 pub mod external;
+mod forecast;
 mod framework;
 mod image;
 pub mod knex;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::migrate::files::shown;
+use crate::migrate::files::{Format, shown};
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
 use crate::model::secret::Secret;
@@ -71,6 +71,10 @@ impl Tool for NodePgMigrate {
             .files
             .sort_by_cached_key(|file| (moment(&file.id), file.id.clone()));
         found
+    }
+
+    fn format(&self) -> Option<Format> {
+        Some(Format::NodePgMigrate)
     }
 
     /// It takes the same URL.

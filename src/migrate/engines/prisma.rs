@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::migrate::files::Format;
 use crate::model::fault::Fault;
 use crate::model::project::DatabaseSpec;
 use crate::model::secret::Secret;
@@ -62,6 +63,10 @@ impl Tool for Prisma {
             }
         }
         found
+    }
+
+    fn format(&self) -> Option<Format> {
+        Some(Format::Prisma)
     }
 
     fn mismatch(&self, entries: &[FolderEntry], dialect: Dialect, url: &Secret) -> Vec<String> {

@@ -20,6 +20,7 @@ fn report(database: &str, outcomes: &[(&str, MigrationOutcome)]) -> DatabaseRepo
         database,
         schema_before: Some(1),
         schema_after: Some(2),
+        fingerprint: None,
         health_before: None,
         health_after: None,
     }

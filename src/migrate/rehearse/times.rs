@@ -102,6 +102,7 @@ mod tests {
         Rehearsal {
             database: "main".parse().expect("a name"),
             copied,
+            backup: None,
             reason: None,
             rows: Some(7),
             migrations: vec![Timed {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::model::fault::Fault;
 use crate::ports::Cx;
 
-use super::{Purpose, found, left};
+use super::{Purpose, Sweep, found, left, swept};
 
 const LOCK: &str = "in-use";
 const DATABASE: &str = "scratch.db";
@@ -19,10 +19,16 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn create(cx: &Cx, name: &str) -> Result<Self, Fault> {
+    pub(super) fn create(cx: &Cx, name: &str, sweep: Sweep<'_>) -> Result<Self, Fault> {
         let parent = std::env::temp_dir();
         for left in leftovers(&parent) {
-            found(cx, &left.display().to_string(), &by_hand(&left));
+            let name = left.file_name().unwrap_or_default().to_string_lossy();
+            let shown = left.display().to_string();
+            // A folder of somebody else's cannot be removed.
+            match sweep.drops(&name) && std::fs::remove_dir_all(&left).is_ok() {
+                true => swept(cx, &shown),
+                false => found(cx, &shown, &by_hand(&left)),
+            }
         }
         let cannot = |error: std::io::Error| {
             Fault::internal(format!(

@@ -5,7 +5,7 @@
 use crate::model::fault::{Fault, FaultKind};
 use crate::ports::{Cx, Database, Databases, Dialect, Job, SqlError, SqlErrorKind};
 
-use super::{Purpose, found, left, session};
+use super::{Purpose, Sweep, found, left, session, swept};
 
 pub(super) struct Keeper {
     session: Box<dyn Database>,
@@ -20,6 +20,7 @@ impl Keeper {
         job: &Job<'_>,
         dialect: Dialect,
         name: &str,
+        sweep: Sweep<'_>,
     ) -> Result<Self, Fault> {
         let opened = databases.open(cx, job, &session(job.database, name)).await;
         let mut keeper = Self {
@@ -30,7 +31,10 @@ impl Keeper {
         keeper.mark().await?;
         for other in keeper.session.query(&leftovers(dialect)).await? {
             let other = other.unwrap_or_default();
-            found(cx, &other, &drop_statement(dialect, &other));
+            match sweep.drops(&other) && keeper.drops_unused(cx, &other).await {
+                true => swept(cx, &other),
+                false => found(cx, &other, &drop_statement(dialect, &other)),
+            }
         }
         let statement = keeper.create_statement().await?;
         match keeper.session.execute(cx, &statement).await {
@@ -50,6 +54,22 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Drops it where nobody is connected to it; PostgreSQL itself refuses
+    /// where somebody is, or where it is another login's.
+    async fn drops_unused(&mut self, cx: &Cx, name: &str) -> bool {
+        if self.dialect == Dialect::Mysql {
+            let users = format!(
+                "SELECT CAST(count(*) AS CHAR) FROM information_schema.processlist WHERE db = '{name}'"
+            );
+            match self.session.query(&users).await.as_deref() {
+                Ok([Some(count)]) if count == "0" => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        let statement = drop_statement(self.dialect, name);
+        self.session.execute(cx, &statement).await.is_ok()
     }
 
     /// MySQL shows no name of a session, but a lock of the name that it holds.

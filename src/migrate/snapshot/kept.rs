@@ -42,11 +42,11 @@ pub enum Standing {
     Drifted(Kept, Vec<Change>),
 }
 
-/// Keeps what the schema looks like now.
+/// Keeps what the schema looks like now, and gives its fingerprint.
 ///
 /// # Errors
 /// The catalogue cannot be read, a row cannot be saved.
-pub async fn keep(database: &mut dyn Database, release: &str) -> Result<(), Fault> {
+pub async fn keep(database: &mut dyn Database, release: &str) -> Result<String, Fault> {
     let snapshot = take(database).await?;
     let mut rows = rows(&snapshot, release);
     // The first piece says how many there are: it comes last.
@@ -54,7 +54,7 @@ pub async fn keep(database: &mut dyn Database, release: &str) -> Result<(), Faul
     for row in &rows {
         database.save(row).await?;
     }
-    Ok(())
+    Ok(snapshot.fingerprint())
 }
 
 /// The look that was kept last; nothing where there is none, or none that is

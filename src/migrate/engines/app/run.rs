@@ -201,6 +201,7 @@ impl Ready<'_> {
             results,
             schema_before: self.plan.schema_version,
             schema_after: after.map_or(self.plan.schema_version, |status| Some(status.current)),
+            fingerprint: None,
             health_before: None,
             health_after: None,
         }

@@ -180,6 +180,7 @@ impl Work<'_> {
                 .collect(),
             schema_before: self.plan.schema_version,
             schema_after: self.plan.schema_version,
+            fingerprint: None,
             health_before: None,
             health_after: None,
         };

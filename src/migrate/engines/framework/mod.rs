@@ -11,12 +11,13 @@ mod files;
 mod options;
 mod plan;
 mod run;
+mod statements;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::migrate::files::shown;
+use crate::migrate::files::{Format, shown};
 use crate::model::fault::Fault;
 use crate::model::migration::{MigrationPlan, MigrationRequest};
 use crate::model::project::{DatabaseSpec, EngineNeeds, MigrationSource};
@@ -43,6 +44,9 @@ pub(super) trait Tool: Send + Sync {
 
     /// The migrations among what lies in the folder, in the tool's order.
     fn files(&self, entries: &[FolderEntry], shown: &str) -> Found;
+
+    /// How its SQL files are read; nothing where all are code.
+    fn format(&self) -> Option<Format>;
 
     /// Why the tool would not take this database, or would take another one,
     /// for what lies in the folder.

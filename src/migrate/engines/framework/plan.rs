@@ -1,10 +1,13 @@
 //! Planning: the tool's files and its rows, read-only. Imports `ports`, `model`
 //! and `migrate`'s pure parts.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::migrate::engines::container;
+use crate::migrate::engines::forecast::{self, Look};
 use crate::migrate::engines::tables::{End, Records};
+use crate::migrate::files::shown;
 use crate::migrate::{select, words};
 use crate::model::fault::Fault;
 use crate::model::migration::{Files, MigrationPlan, MigrationRequest};
@@ -13,6 +16,7 @@ use crate::model::schema::version_of;
 use crate::ports::{Cx, Databases, Job, SessionOptions, Which, Who};
 
 use super::compare::{Compared, Gaps, compare};
+use super::statements::Statements;
 use super::{Options, Tool, files};
 
 /// For opening a session and reading a small table.
@@ -32,17 +36,16 @@ pub(super) async fn plan(
     let read = files::entries(cx, job).await?;
     let unread = (route.needs_image && job.image.is_none())
         .then(|| "no release yet, database not read".to_owned());
-    let records = match unread {
-        Some(_) => Records::default(),
+    let (mut session, records) = match unread {
+        Some(_) => (None, Records::default()),
         None => {
             let looking = async {
                 let mut session = databases.open(cx, job, &reading(job)).await?;
                 let table = tool.table(&options, route.dialect);
-                tool.records(session.as_mut(), &table).await
+                let records = tool.records(session.as_mut(), &table).await?;
+                Ok((Some(session), records))
             };
-            tokio::time::timeout(PATIENCE, looking)
-                .await
-                .unwrap_or_else(|_| Err(silent(job)))?
+            answered(job, looking).await?
         }
     };
     let plan = MigrationPlan {
@@ -62,13 +65,15 @@ pub(super) async fn plan(
         return Ok(plan);
     };
     let found = super::found(tool, job, route.dialect, &entries).await?;
+    let folder = shown(&job.database.migrations);
+    let statements = Statements::of(tool, &found, &entries, folder, route.dialect);
     let gaps = match request.allow_out_of_order {
         true => Gaps::Allow,
         false => Gaps::Refuse,
     };
     let strategy = job.database.migrations.strategy;
     let Compared {
-        migrations,
+        mut migrations,
         refusals: against,
     } = compare(tool, &found.files, &records, strategy, gaps);
     // What a run that still goes on has not finished looks like a failure.
@@ -90,7 +95,21 @@ pub(super) async fn plan(
             tool.id()
         ));
     }
+    statements.judge(&mut migrations);
+    let look = Look {
+        files: statements.forecast(),
+        selected: &selection.selected,
+        dialect: route.dialect,
+        detail: request.detail,
+        rehearsed: HashMap::new(),
+    };
+    let filling = async {
+        let session = session.as_mut().map(|session| session.as_mut() as _);
+        Ok(forecast::fill(&look, session, &mut migrations).await)
+    };
+    let outlook = answered(job, filling).await?;
     Ok(MigrationPlan {
+        outlook,
         migrations,
         selected: selection.selected,
         refusals,
@@ -115,6 +134,14 @@ pub(super) fn version(records: &Records) -> Option<i64> {
         None => version_of(&row.id),
     })
     .max()
+}
+
+async fn answered<T>(
+    job: &Job<'_>,
+    look: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let answer = tokio::time::timeout(PATIENCE, look).await;
+    answer.unwrap_or_else(|_| Err(silent(job)))
 }
 
 fn silent(job: &Job<'_>) -> Fault {

@@ -82,6 +82,7 @@ pub(super) async fn begin<'a>(
             results,
             schema_before: plan::version(&records),
             schema_after: plan::version(&records),
+            fingerprint: None,
             health_before: None,
             health_after: None,
         },

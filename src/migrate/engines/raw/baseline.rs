@@ -99,7 +99,9 @@ pub(super) async fn mark(
             cx.step(format!("marked {} as applied", candidate.id));
         }
     }
-    snapshot::keep(session.database.as_mut(), who).await
+    snapshot::keep(session.database.as_mut(), who)
+        .await
+        .map(|_| ())
 }
 
 pub(super) async fn source(

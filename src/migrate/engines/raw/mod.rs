@@ -10,7 +10,6 @@ mod baseline;
 mod catalogue;
 mod check;
 mod fault;
-mod forecast;
 mod ledger;
 mod plan;
 mod progress;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::migrate::drift::{self, Gaps};
+use crate::migrate::engines::forecast::{self, Look};
 use crate::migrate::files::{Format, Options};
 use crate::migrate::native::History;
 use crate::migrate::rehearse::rehearsed;
@@ -14,7 +15,6 @@ use crate::model::project::DatabaseSpec;
 use crate::model::risk::Outlook;
 use crate::ports::{Cx, Database, Databases, Job, LedgerRow, SessionOptions, Who};
 
-use super::forecast::{self, Look};
 use super::ledger::{self, Found};
 use super::source::{Read, Source, Sources};
 
@@ -79,7 +79,7 @@ pub(super) async fn plan(
     refusals.extend(compared.refusals);
     refusals.extend(selection.refusals);
     let look = Look {
-        source: &source,
+        files: source.forecast(),
         selected: &selection.selected,
         dialect: route.dialect,
         detail: request.detail,
@@ -145,8 +145,12 @@ fn drifted(job: &Job<'_>, standing: Result<Standing, Fault>) -> Option<String> {
     match standing {
         Ok(Standing::Unknown | Standing::Same(_)) => None,
         Ok(Standing::Drifted(kept, changes)) => Some(format!(
-            "the schema is not as the last run left it on {}: {} (`{}`); see `stagecraft migrate drift --env {} --database {}`",
+            "the schema is not as the last run left it on {}{}: {} (`{}`); see `stagecraft migrate drift --env {} --database {}`",
             kept.at,
+            match kept.release.as_str() {
+                "" => String::new(),
+                release => format!(", {release}"),
+            },
             words::plural(changes.len(), "difference"),
             changes[0].object(),
             job.environment.name,

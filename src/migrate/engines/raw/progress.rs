@@ -35,6 +35,11 @@ impl Progress {
         self.report.schema_after = self.report.schema_after.max(version);
     }
 
+    /// What the schema is now.
+    pub(super) fn looks(&mut self, fingerprint: String) {
+        self.report.fingerprint = Some(fingerprint);
+    }
+
     pub(super) fn failed(&mut self, id: &str, duration_ms: u64) {
         self.set(id, MigrationOutcome::Failed, duration_ms);
     }

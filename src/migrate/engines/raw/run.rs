@@ -235,7 +235,10 @@ impl Ready<'_> {
             snapshot::keep(database, &release).await
         };
         let why = match tokio::time::timeout(LOOKING, keep).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(fingerprint)) => {
+                self.progress.looks(fingerprint);
+                return;
+            }
             Ok(Err(fault)) => fault.to_string(),
             Err(_) => "the database did not answer".to_owned(),
         };

@@ -20,7 +20,7 @@ use crate::model::names::DatabaseName;
 use crate::model::project::{DatabaseSpec, MigrationSource, MigrationSpec, MigrationStrategy};
 use crate::ports::{Cx, Dialect, FolderEntry, ImageCheck, Job};
 
-use crate::migrate::engines::image;
+use crate::migrate::engines::{forecast, image};
 
 pub(super) struct Source {
     pub(super) folder: Arc<Folder>,
@@ -231,6 +231,19 @@ impl Source {
             candidates,
             problems,
         }
+    }
+
+    /// As a forecast looks at them.
+    pub(super) fn forecast(&self) -> Vec<forecast::File<'_>> {
+        let files = self.candidates.iter().zip(&self.scripts);
+        let files = files.zip(&self.folder.files);
+        let each = files.map(|((candidate, script), file)| forecast::File {
+            id: &candidate.id,
+            shown: &file.shown,
+            script,
+            mode: &candidate.mode,
+        });
+        each.collect()
     }
 
     /// All ids in running order.

@@ -5,23 +5,32 @@
 use std::collections::HashMap;
 
 use crate::migrate::lint::{self, Facts, Pending};
-use crate::migrate::sql::{Mode, Server};
+use crate::migrate::sql::{Mode, Script, Server};
 use crate::migrate::tables;
 use crate::model::fault::Fault;
 use crate::model::migration::Migration;
 use crate::model::risk::{Basis, Detail, Estimate, Outlook, PlannedStatement};
 use crate::ports::{Database, Dialect};
 
-use super::source::Source;
-
 /// What a forecast is made from.
 pub(super) struct Look<'a> {
-    pub(super) source: &'a Source,
+    /// Those that are SQL.
+    pub(super) files: Vec<File<'a>>,
     pub(super) selected: &'a [String],
     pub(super) dialect: Dialect,
     pub(super) detail: Detail,
     /// By checksum, in milliseconds.
     pub(super) rehearsed: HashMap<String, u64>,
+}
+
+/// A migration's statements.
+#[derive(Clone, Copy)]
+pub(super) struct File<'a> {
+    /// What the plan calls it.
+    pub(super) id: &'a str,
+    pub(super) shown: &'a str,
+    pub(super) script: &'a Script,
+    pub(super) mode: &'a Mode,
 }
 
 /// Fills in what is expected of each selected migration.
@@ -34,7 +43,7 @@ pub(super) async fn fill(
         return Outlook::default();
     }
     let files = look.files(migrations);
-    let pending: Vec<Pending<'_>> = files.iter().map(|(_, file)| look.pending(*file)).collect();
+    let pending: Vec<Pending<'_>> = files.iter().map(|(_, file)| file.pending()).collect();
     let (facts, outlook) = match database {
         Some(database) => match known(look, database, &pending).await {
             Ok(facts) => (facts, Outlook::default()),
@@ -62,13 +71,13 @@ pub(super) async fn fill(
             });
         }
         if look.detail == Detail::Sql {
-            migration.forecast.sql = look.statements(*file);
+            migration.forecast.sql = file.statements();
         }
     }
     let each = files
         .iter()
         .map(|(at, _)| &migrations[*at].forecast.estimate);
-    let all_known = each.clone().all(Option::is_some);
+    let all_known = files.len() == look.selected.len() && each.clone().all(Option::is_some);
     Outlook {
         estimate: match all_known {
             true => Estimate::total(each.flatten()),
@@ -91,38 +100,38 @@ async fn known(
     tables::read(database, server, &named).await
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     /// Where each selected migration stands among the plan's, and its file.
-    fn files(&self, migrations: &[Migration]) -> Vec<(usize, usize)> {
+    fn files(&self, migrations: &[Migration]) -> Vec<(usize, File<'a>)> {
         let ids = migrations.iter().enumerate();
         let at: HashMap<&str, usize> = ids.map(|(at, one)| (one.id.as_str(), at)).collect();
-        let candidates = self.source.candidates.iter().enumerate();
-        let file: HashMap<&str, usize> =
-            candidates.map(|(at, one)| (one.id.as_str(), at)).collect();
+        let files = self.files.iter();
+        let file: HashMap<&str, File<'a>> = files.map(|one| (one.id, *one)).collect();
         let each = self
             .selected
             .iter()
             .filter_map(|id| Some((*at.get(id.as_str())?, *file.get(id.as_str())?)));
         each.collect()
     }
+}
 
-    fn pending(&self, file: usize) -> Pending<'_> {
+impl<'a> File<'a> {
+    fn pending(&self) -> Pending<'a> {
         Pending {
-            shown: &self.source.folder.files[file].shown,
-            script: &self.source.scripts[file],
-            mode: &self.source.candidates[file].mode,
+            shown: self.shown,
+            script: self.script,
+            mode: self.mode,
         }
     }
 
-    fn statements(&self, file: usize) -> Vec<PlannedStatement> {
-        let script = &self.source.scripts[file];
-        let transactional = self.source.candidates[file].mode == Mode::Together;
-        let statements = script.statements.iter();
+    fn statements(&self) -> Vec<PlannedStatement> {
+        let transactional = *self.mode == Mode::Together;
+        let statements = self.script.statements.iter();
         statements
             .map(|statement| PlannedStatement {
-                line: script.place(statement.range.start).line,
+                line: self.script.place(statement.range.start).line,
                 transactional,
-                sql: script.told(statement),
+                sql: self.script.told(statement),
             })
             .collect()
     }
