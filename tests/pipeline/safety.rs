@@ -8,6 +8,7 @@ use stagecraft::migrate::sql;
 use stagecraft::model::compat::Compat;
 use stagecraft::model::fault::FaultKind;
 use stagecraft::model::history::History;
+use stagecraft::model::migration::{AppliedBy, MigrationState};
 use stagecraft::model::phase::Phase;
 use stagecraft::model::project::MigrationStrategy::{Manual, PreDeploy};
 use stagecraft::model::project::{Safety, SchemaGate};
@@ -451,4 +452,36 @@ async fn a_file_that_ran_before_takes_as_long_as_it_took() {
     edited[0].migrations[0].checksum = "other".to_owned();
     plan::recall(&history, &mut edited);
     assert_eq!(edited[0].migrations[0].forecast.estimate, None);
+}
+
+/// A tool's own table does not tell who applied what: a run that was cut off
+/// did what its release set out to do, and nothing else.
+#[tokio::test]
+async fn what_a_cut_off_run_applied_is_credited_to_its_release() {
+    let mut stage = Stage::new();
+    put(&stage, INIT.0, INIT.1);
+    stage.deploy("v1").await.unwrap();
+    let release = stage.last();
+    let plans = stage.plan_deploy("v2").await.migrations;
+    let applied_by = |by: Option<AppliedBy>, checksum: Option<&str>| {
+        let mut plans = plans.clone();
+        let migration = &mut plans[0].migrations[0];
+        migration.state = MigrationState::Applied { at: None, by };
+        if let Some(checksum) = checksum {
+            migration.checksum = checksum.to_owned();
+        }
+        plan::credit(&release, &mut plans);
+        match &plans[0].migrations[0].state {
+            MigrationState::Applied { by, .. } => by.as_ref().map(|by| by.release.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(applied_by(None, None), Some(release.id.to_string()));
+    assert_eq!(applied_by(None, Some("another file")), None);
+    let earlier = AppliedBy {
+        release: "rel-20260101-000000000".to_owned(),
+        duration_ms: 7,
+    };
+    let kept = applied_by(Some(earlier.clone()), None);
+    assert_eq!(kept, Some(earlier.release));
 }

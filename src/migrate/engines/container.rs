@@ -166,7 +166,12 @@ fn role<'a>(job: &'a Job<'_>) -> Result<&'a Role, Fault> {
 /// The environment of the role, and the database's own variables, which a
 /// role need not have.
 async fn env(job: &Job<'_>) -> Result<IndexMap<String, Secret>, Fault> {
-    let mut env = IndexMap::new();
+    // npm tells of a newer version of itself where a tool's last words stand.
+    let quiet = (
+        "npm_config_update_notifier".to_owned(),
+        Secret::new("false"),
+    );
+    let mut env = IndexMap::from([quiet]);
     if let Some(port) = role(job)?.port {
         env.insert("PORT".to_owned(), Secret::new(port.to_string()));
     }

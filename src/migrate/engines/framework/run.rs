@@ -278,10 +278,6 @@ impl Work<'_> {
                 Fault::failed(format!("`{command}` exited with status {}", exit.code))
             }
         };
-        let fault = match self.silence {
-            Some(silence) => fault.hint(silence),
-            None => fault,
-        };
         fault.showing(
             format!("last lines of {} on {}", self.tool.id(), self.job.host),
             exit.tail.clone(),
@@ -303,11 +299,10 @@ impl Work<'_> {
         let records = match records {
             Ok(records) => records,
             Err(unread) => {
-                return fault
-                    .state(format!(
-                        "how much of it took effect in `{database}` is not known: its table cannot be read ({unread})"
-                    ))
-                    .hint(again);
+                let fault = fault.state(format!(
+                    "how much of it took effect in `{database}` is not known: its table cannot be read ({unread})"
+                ));
+                return self.next(fault, again);
             }
         };
         let applied = ids(report, |outcome| outcome == MigrationOutcome::Applied);
@@ -339,7 +334,15 @@ impl Work<'_> {
         if let (true, Some(unlock)) = (records.locked, self.tool.unlock()) {
             fault = fault.hint(unlock);
         }
-        fault.hint(again)
+        self.next(fault, again)
+    }
+
+    /// Of a tool that prints no reason, where one is to be had comes first.
+    fn next(&self, fault: Fault, again: String) -> Fault {
+        match self.silence {
+            Some(silence) => fault.hint(silence).hint(again),
+            None => fault.hint(again),
+        }
     }
 
     /// What a failed migration did before it failed, where that stays.
